@@ -1,0 +1,26 @@
+"""Candidates for mitotic figures: reading their files, choosing among classes, finding duplicates."""
+
+from slidemitosis.candidates.classes import (
+    Selection,
+    base_class,
+    normal_name,
+    reads_as_mitosis,
+    select_candidates,
+)
+from slidemitosis.candidates.duplicates import Duplicate, find_duplicates
+from slidemitosis.candidates.files import read_candidates
+from slidemitosis.candidates.model import Candidate, Candidates, Unit
+
+__all__ = [
+    "Candidate",
+    "Candidates",
+    "Duplicate",
+    "Selection",
+    "Unit",
+    "base_class",
+    "find_duplicates",
+    "normal_name",
+    "read_candidates",
+    "reads_as_mitosis",
+    "select_candidates",
+]

@@ -1,0 +1,52 @@
+"""Candidate and Candidates: what every reader of a candidate file returns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+Unit = Literal["px", "um"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One place that may hold a mitotic figure, as its file states it."""
+
+    id: str | None
+    """The id as the file states it; None where it states none."""
+    x: float
+    """Centre, in the file's own frame and in `Candidates.unit`."""
+    y: float
+    """Centre, in the file's own frame and in `Candidates.unit`."""
+    class_name: str | None
+    """The full class name, derived classes joined as QuPath does ("Tumor: Mitosis"); None if unclassified."""
+    source: str
+    """Where in the file it stands, for messages: "feature 12", "feature 3, point 2" or "line 7"."""
+    feature: Mapping[str, Any] | None = None
+    """The GeoJSON Feature as read (of a MultiPoint: one of this point alone); None from a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The candidates of one file, in the file's order."""
+
+    path: Path
+    format: Literal["geojson", "csv"]
+    unit: Unit
+    """Pixels of the frame's own level 0 ("px"), or micrometres ("um"), both from the frame's origin."""
+    items: tuple[Candidate, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self.items)
+
+    def class_counts(self) -> dict[str | None, int]:
+        """Number of candidates by full class name, most frequent first; None counts the unclassified."""
+        return dict(Counter(c.class_name for c in self.items).most_common())

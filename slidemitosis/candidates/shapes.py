@@ -1,0 +1,144 @@
+"""GeoJSON geometries -> checked coordinates, shapely shapes and their centres.
+
+All coordinates are in the file's own frame and unit. `where` opens every message: "a.geojson: feature 12".
+"""
+
+from __future__ import annotations
+
+import reprlib
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import shapely
+
+from slidemitosis.errors import UnreadableCandidates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+POINT_TYPES = {"Point", "MultiPoint"}
+SHAPE_TYPES = {"Polygon", "MultiPolygon", "LineString", "MultiLineString"}
+
+
+def geometry_type(geometry: object, where: str) -> str:
+    """The type of a geometry that can hold candidates; an error that says what is there instead."""
+    if geometry is None:
+        _fail(where, "it has no geometry")
+    if not isinstance(geometry, Mapping):
+        _fail(where, f"its geometry is {reprlib.repr(geometry)}, not a GeoJSON geometry")
+    kind = geometry.get("type")
+    if not isinstance(kind, str) or kind not in POINT_TYPES | SHAPE_TYPES:
+        # QuPath cannot import a GeometryCollection, so one kept in a feature would spoil our output.
+        _fail(
+            where, f"its geometry has the type {reprlib.repr(kind)}; points, lines and polygons can be read"
+        )
+    return kind
+
+
+def read_points(geometry: Mapping[str, Any], where: str) -> NDArray[np.float64]:
+    """(N, 2): the one point of a Point, or all those of a MultiPoint, which may be none."""
+    coordinates = geometry.get("coordinates")
+    if geometry["type"] == "Point":
+        return _positions([coordinates], where, at_least=1)
+    return _positions(coordinates, where, at_least=0)
+
+
+def read_shape(geometry: Mapping[str, Any], where: str) -> shapely.Geometry:
+    """A line or polygon, checked: numbers finite, rings of three different points or more."""
+    coordinates = geometry.get("coordinates")
+    if geometry["type"] == "LineString":
+        return _line(coordinates, where)
+    if geometry["type"] == "Polygon":
+        return _polygon(coordinates, where)
+    parts = _some(coordinates, where, "parts")
+    if geometry["type"] == "MultiLineString":
+        return shapely.multilinestrings([_line(part, where) for part in parts])
+    return shapely.multipolygons([_polygon(part, where) for part in parts])
+
+
+def centres(shapes: Sequence[shapely.Geometry]) -> NDArray[np.float64]:
+    """(N, 2): the centroid of each shape, or a point inside where the centroid is outside.
+
+    A centroid in a hole, between two parts or beside a crescent shows something else than the
+    object. NaN where the numbers are too large to compute with.
+    """
+    found = np.empty(len(shapes), dtype=object)
+    found[:] = list(shapes)
+    with np.errstate(all="ignore"):
+        for index in np.flatnonzero(~shapely.is_valid(found) & (shapely.get_dimensions(found) == 2)):
+            found[index] = _made_valid(found[index])
+        points = shapely.centroid(found)
+        outside = (shapely.get_dimensions(found) == 2) & ~shapely.intersects(found, points)
+        points[outside] = shapely.point_on_surface(found[outside])
+        return np.stack([shapely.get_x(points), shapely.get_y(points)], axis=1)
+
+
+def _made_valid(shape: shapely.Geometry) -> shapely.Geometry:
+    """The area that a self-crossing polygon covers; its line where it covers none."""
+    try:
+        parts = shapely.get_parts(shapely.make_valid(shape))
+        areas = [p for p in shapely.get_parts(parts) if shapely.get_dimensions(p) == 2]
+        return shapely.union_all(areas) if areas else shapely.union_all(parts)
+    except shapely.errors.GEOSException:
+        return shapely.Point()  # its centre is NaN, which the caller reports
+
+
+def _polygon(rings: object, where: str) -> shapely.Geometry:
+    outline, *holes = [_ring(ring, where) for ring in _some(rings, where, "rings")]
+    return shapely.polygons(outline, holes or None)
+
+
+def _ring(ring: object, where: str) -> shapely.Geometry:
+    positions = _positions(ring, where, at_least=3)
+    if len(set(map(tuple, positions.tolist()))) < 3:
+        _fail(where, "a ring of its polygon has fewer than 3 different points")
+    return shapely.linearrings(positions)  # closes a ring left open
+
+
+def _line(coordinates: object, where: str) -> shapely.Geometry:
+    return shapely.linestrings(_positions(coordinates, where, at_least=2))
+
+
+def _some(value: object, where: str, noun: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        _fail(where, f"its geometry has no {noun}: coordinates are {reprlib.repr(value)}")
+    return value
+
+
+def _positions(value: object, where: str, *, at_least: int) -> NDArray[np.float64]:
+    """A list of [x, y] or [x, y, z] -> (N, 2). The third number is checked and left out."""
+    if not isinstance(value, list) or not all(type(point) is list for point in value):
+        _fail(where, f"expected a list of points [x, y], found {reprlib.repr(value)}")
+    if len(value) < at_least:
+        _fail(where, f"expected {at_least} points or more, found {len(value)}")
+    lengths = set(map(len, value))
+    if lengths and min(lengths) < 2:
+        short = next(point for point in value if len(point) < 2)
+        _fail(where, f"a point needs x and y, found {reprlib.repr(short)}")
+    # numpy would turn true into 1.0 and "3" into 3.0 without a word, so types are looked at first.
+    if not set(map(type, chain.from_iterable(value))) <= {int, float}:
+        _fail_at_number(value, where)
+    try:
+        numbers = np.fromiter(chain.from_iterable(value), np.float64)
+    except OverflowError:
+        _fail_at_number(value, where)
+    if not np.isfinite(numbers).all():
+        _fail_at_number(value, where)
+    if len(lengths) == 1:
+        return numbers.reshape(len(value), -1)[:, :2]
+    return np.array([point[:2] for point in value], np.float64).reshape(-1, 2)
+
+
+def _fail_at_number(points: Sequence[Sequence[object]], where: str) -> NoReturn:
+    for number in chain.from_iterable(points):
+        if type(number) not in (int, float) or not abs(number) <= sys.float_info.max:  # type: ignore[arg-type]
+            _fail(where, f"the coordinate {reprlib.repr(number)} is not a finite number")
+    raise AssertionError(where)
+
+
+def _fail(where: str, what: str) -> NoReturn:
+    message = f"{where}: {what}"
+    raise UnreadableCandidates(message)

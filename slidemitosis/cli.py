@@ -1,0 +1,377 @@
+"""The command `slidemitosis`: words in, calls out. Nothing imports this module.
+
+Exit codes: 0 done; 2 bad input or options, one line says what; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from slidemitosis import __version__
+from slidemitosis.cards import DEFAULT_MODEL
+from slidemitosis.errors import InvalidOption, SlideMitosisError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from slidemitosis.pipeline import SlideResult
+    from slidemitosis.rates import SlideRate
+    from slidemitosis.slides import SlideInfo
+
+
+class _Report:
+    """Standard error: messages as text or JSON, and progress."""
+
+    def __init__(self, style: str) -> None:
+        self.style = style
+        self._bar: object = None
+
+    def message(self, level: str, text: str) -> None:
+        if self.style == "json":
+            self._json(event="message", level=level, text=text)
+        else:
+            print(
+                f"slidemitosis: {text}" if level == "info" else f"slidemitosis: {level}: {text}",
+                file=sys.stderr,
+            )
+
+    def progress(self, done: int, total: int) -> None:
+        if self.style == "json":
+            self._json(event="progress", done=done, total=total)
+        elif self.style == "bar":
+            from tqdm import tqdm  # noqa: PLC0415
+
+            if not isinstance(self._bar, tqdm):
+                self._bar = tqdm(total=total, unit="figure", desc="classifying", file=sys.stderr)
+            self._bar.update(done - self._bar.n)
+            if done == total:
+                self._bar.close()
+
+    def done(self, result: SlideResult) -> None:
+        if self.style == "json":
+            self._json(event="done", objects=str(result.objects_path), summary=str(result.summary_path))
+
+    @staticmethod
+    def _json(**record: object) -> None:
+        print(json.dumps(record), file=sys.stderr, flush=True)
+
+
+class _LogToReport(logging.Handler):
+    def __init__(self, report: _Report) -> None:
+        super().__init__(logging.INFO)
+        self.report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.report.message(record.levelname.lower(), record.getMessage())
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a wrong option, rather than the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"slidemitosis: error: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    args = _parser().parse_args(argv)
+    report = _Report(getattr(args, "progress", "none"))
+    log = logging.getLogger("slidemitosis")
+    handler = _LogToReport(report)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    # A program that starts this one ends it by SIGTERM; temporary files and workers must go then too.
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        args.run(args, report)
+    except SlideMitosisError as e:
+        report.message("error", " ".join(str(e).split()))
+        return 2
+    except KeyboardInterrupt:
+        report.message("error", "interrupted; nothing was written")
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        log.removeHandler(handler)
+    return 0
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="slidemitosis", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"slidemitosis {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
+    _add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
+    models = commands.add_parser("models", help="list the models that come with this package")
+    models.set_defaults(run=_models)
+    demo = commands.add_parser("demo", help="draw a small slide and classify it")
+    demo.add_argument(
+        "--out", type=Path, default=Path("slidemitosis-demo"), help="folder (default: %(default)s)"
+    )
+    demo.set_defaults(run=_demo, progress="bar")
+    return parser
+
+
+_DESCRIPTION = (
+    "Classify candidate mitoses on whole-slide images as normal or atypical mitotic figures. "
+    "For research use only."
+)
+
+
+def _add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> None:
+    parser.add_argument("slide", type=Path, help="whole-slide image")
+    parser.add_argument(
+        "--points",
+        type=Path,
+        required=points_required,
+        metavar="FILE",
+        help="candidates: GeoJSON of QuPath, or a CSV with x and y",
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help="name of a model or a model folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--candidate-class",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help='class of the objects that are candidates; repeat for several; "Unclassified" for none '
+        "(default: those that read as mitosis)",
+    )
+    parser.add_argument("--reader", choices=("auto", "openslide", "tiffslide"), default="auto")
+    parser.add_argument(
+        "--mpp",
+        type=_mpp,
+        metavar="UM",
+        help="um/px of level 0, where the slide's metadata lack it or are wrong; X,Y if they differ",
+    )
+    parser.add_argument(
+        "--origin",
+        choices=("auto", "level0", "bounds"),
+        default="auto",
+        help="what the candidates count from, on a slide that has bounds",
+    )
+    parser.add_argument("--unit", choices=("px", "um"), help="unit of a CSV whose header does not say it")
+    parser.add_argument(
+        "--keep-duplicates", action="store_true", help="count candidates of one id, or within 2 um, each"
+    )
+    parser.add_argument(
+        "--allow-upsampling", action="store_true", help="accept a slide coarser than 0.6 um/px"
+    )
+
+
+def _mpp(text: str) -> tuple[float, float]:
+    try:
+        x, _, y = text.partition(",")
+        return float(x), float(y or x)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of um/px") from None
+
+
+def _batch_size(text: str) -> int | None:
+    try:
+        return None if text == "auto" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+
+
+def _add_classify(parser: argparse.ArgumentParser) -> None:
+    _add_reading(parser, points_required=True)
+    parser.add_argument(
+        "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
+    parser.add_argument("--batch-size", type=_batch_size, default="auto", metavar="N")
+    parser.add_argument(
+        "--views", type=int, choices=(1, 8), default=1, help="8: mean of rotations and mirrors"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="reader processes; 0 reads in this process")
+    parser.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="on standard error; json: one object a line, for programs",
+    )
+    parser.set_defaults(run=_classify)
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    _add_reading(parser, points_required=False)
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of some patches")
+    parser.set_defaults(run=_inspect)
+
+
+def _classify(args: argparse.Namespace, report: _Report) -> None:
+    from slidemitosis.pipeline import classify_slide  # noqa: PLC0415
+
+    result = classify_slide(
+        args.slide,
+        args.points,
+        out=args.out,
+        model=args.model,
+        reader=args.reader,
+        mpp=args.mpp,
+        origin=args.origin,
+        candidate_classes=args.candidate_class,
+        unit=args.unit,
+        keep_duplicates=args.keep_duplicates,
+        allow_upsampling=args.allow_upsampling,
+        device=args.device,
+        precision=args.precision,
+        batch_size=args.batch_size,
+        views=args.views,
+        workers=args.workers,
+        progress=report.progress,
+    )
+    report.done(result)
+    _print_result(result)
+
+
+def _print_result(result: SlideResult) -> None:
+    rate, s = result.rate, result.summary
+    slide, interval = s["slide"], rate.fraction_interval
+    rows = [
+        (
+            "slide",
+            f"{slide['name']}: {_size(slide['width_px'], slide['height_px'])}, {slide['mpp_x']:g} um/px",
+        ),
+        (
+            "model",
+            f"{s['model']['name']} {s['model']['version']}, atypical from P {s['model']['threshold']:g}",
+        ),
+        (
+            "candidates",
+            f"{s['counts']['candidates']}, of which {rate.classified} classified{_not_classified(rate)}",
+        ),
+    ]
+    if s["reading"]["upsampled"]:
+        rows.append(("warning", f"patches were upsampled from {slide['mpp_x']:g} um/px"))
+    if interval is None:
+        rows.append(("atypical", "no rate: nothing was classified"))
+    else:
+        rows.append(
+            (
+                "atypical",
+                f"{rate.atypical} of {rate.classified}: {100 * (rate.fraction or 0):.1f} % "
+                f"(95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)"
+                + (", too few figures for a rate" if rate.few_figures else ""),
+            )
+        )
+        rows.append(("AMF / NMF", "no normal figure" if rate.ratio is None else f"{rate.ratio:.3f}"))
+    rows += [("written", str(p)) for p in (result.objects_path, result.candidates_path, result.summary_path)]
+    _print_table(rows)
+
+
+def _not_classified(rate: SlideRate) -> str:
+    counts = {"unreadable": rate.unreadable, "outside": rate.outside, "duplicate": rate.duplicates}
+    return "".join(f", {n} {name}" for name, n in counts.items() if n)
+
+
+def _print_table(rows: Sequence[tuple[str, str]]) -> None:
+    for name, text in rows:
+        print(f"{name:<11} {text}")
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width} x {height} px"
+
+
+def _inspect(args: argparse.Namespace, _report: _Report) -> None:
+    from slidemitosis.candidates import read_candidates  # noqa: PLC0415
+    from slidemitosis.cards import find_model  # noqa: PLC0415
+    from slidemitosis.geometry import PixelSize  # noqa: PLC0415
+    from slidemitosis.pipeline import counts_text  # noqa: PLC0415
+    from slidemitosis.prepare import ReadOptions, prepare  # noqa: PLC0415
+    from slidemitosis.sheet import write_sheet  # noqa: PLC0415
+    from slidemitosis.slides import open_slide  # noqa: PLC0415
+
+    if args.sheet and not args.points:
+        raise InvalidOption("--sheet shows patches of candidates: give --points too")
+    options = ReadOptions(
+        reader=args.reader,
+        mpp=PixelSize(*args.mpp) if args.mpp else None,
+        origin=args.origin,
+        candidate_classes=tuple(args.candidate_class),
+        unit=args.unit,
+        keep_duplicates=args.keep_duplicates,
+        allow_upsampling=args.allow_upsampling,
+    )
+    card = find_model(args.model)
+    with open_slide(args.slide, reader=args.reader) as slide:
+        _print_table(_slide_rows(slide.info))
+    if not args.points:
+        return
+    candidates = read_candidates(args.points, unit=args.unit)
+    _print_table([("objects", counts_text(candidates.class_counts()))])
+    prepared = prepare(args.slide, args.points, options, card.input)
+    n = {s: sum(p.status == s for p in prepared.predictions) for s in ("classified", "outside", "duplicate")}
+    plan = prepared.plan
+    _print_table(
+        [
+            ("candidates", f"{counts_text(prepared.selection.taken)}, in {candidates.unit}"),
+            ("to classify", f"{n['classified']}; outside {n['outside']}, duplicate {n['duplicate']}"),
+            ("origin", f"level 0 = file + ({prepared.offset[0]}, {prepared.offset[1]}) px"),
+            (
+                "patches",
+                f"{plan.patch} px at {card.input.mpp:g} um/px from level {plan.level}: {plan.resampling}",
+            ),
+        ]
+    )
+    if args.sheet:
+        shown = write_sheet(prepared, args.sheet)
+        print(f"{'sheet':<11} {args.sheet} ({shown} patches)")
+
+
+def _slide_rows(info: SlideInfo) -> list[tuple[str, str]]:
+    levels = ", ".join(
+        f"{_size(level.width, level.height)} (1:{level.downsample:g})" for level in info.levels
+    )
+    b = info.bounds
+    return [
+        ("slide", str(info.path)),
+        ("reader", f"{info.reader} {info.reader_version}, vendor {info.vendor or 'unknown'}"),
+        ("levels", levels),
+        ("um/px", f"{info.mpp.x:g} x {info.mpp.y:g}" if info.mpp else "not in the metadata: pass --mpp"),
+        ("bounds", f"{_size(b.width, b.height)} at x {b.x}, y {b.y}: pass --origin" if b else "none"),
+    ]
+
+
+def _models(_args: argparse.Namespace, _report: _Report) -> None:
+    from slidemitosis.cards import list_models  # noqa: PLC0415
+
+    for card in list_models():
+        default = " (default)" if card.name == DEFAULT_MODEL else ""
+        print(f"{card.name} {card.version}{default}: {card.description}")
+        print(f"  {card.network.parameters / 1e6:.1f} M parameters, {card.licence}. {card.intended_use}")
+        for s in card.scores:
+            views = "1 view" if s.views == 1 else f"{s.views} views"
+            print(
+                f"  {s.data}, {views}: BA {s.balanced_accuracy:.3f}, AUROC {s.auroc:.3f} "
+                f"({s.figures} figures, {s.atypical} atypical)"
+            )
+        print(f"  {card.folder}")
+
+
+def _demo(args: argparse.Namespace, report: _Report) -> None:
+    from slidemitosis.phantom_files import write_demo  # noqa: PLC0415
+    from slidemitosis.pipeline import classify_slide  # noqa: PLC0415
+
+    print("The tissue of this demo is drawn by a program: its rate says nothing about any patient.")
+    slide, points = write_demo(args.out)
+    result = classify_slide(slide, points, progress=report.progress)
+    _print_result(result)
+    print(f"\nOpen {slide} in QuPath and drop {result.objects_path} onto it, or run")
+    print(f"  slidemitosis classify {slide} --points {points}")

@@ -1,0 +1,160 @@
+"""Pure geometry: pixel sizes, levels, windows, frames.
+
+Frames. Level-0 pixels are the slide's full extent as OpenSlide states it: x to the right, y down,
+pixel i covers i to i + 1, so that the centre of the first pixel is 0.5. Level pixels are the same of
+a smaller level: level-0 coordinates divided by the level's downsample.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Origin = Literal["auto", "level0", "bounds"]
+Resampling = Literal["none", "downsampled", "upsampled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of a slide's pyramid."""
+
+    width: int  # level px
+    height: int  # level px
+    downsample: float  # level-0 px a level px
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The part of a slide that holds pixels; QuPath shows this part alone."""
+
+    x: int  # level-0 px
+    y: int  # level-0 px
+    width: int  # level-0 px
+    height: int  # level-0 px
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSize:
+    """um/px of level 0."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """How every patch of one slide is read: from which level and at which scale."""
+
+    level: int
+    downsample: float
+    """level-0 px a level px."""
+    scale_x: float
+    """Level px a patch px."""
+    scale_y: float
+    patch: int
+    """Side of a patch, patch px."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether level pixels are taken as they are.
+
+        Resampling by less than half a pixel over the whole patch would only blur it.
+        """
+        return max(abs(self.scale_x - 1), abs(self.scale_y - 1)) * self.patch < 0.5
+
+    @property
+    def resampling(self) -> Resampling:
+        """What happens to the level's pixels."""
+        if self.exact:
+            return "none"
+        return "upsampled" if min(self.scale_x, self.scale_y) < 1 else "downsampled"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is read for one patch: whole pixels of one level, and what part of them is the patch.
+
+    It may hang over the level's edges.
+    """
+
+    level: int
+    x: int  # level px, left edge of what is read
+    y: int  # level px, top edge of what is read
+    width: int  # level px
+    height: int  # level px
+    box: tuple[float, float, float, float] | None
+    """Left, top, right, bottom of the patch, in level px from (x, y); None where it is all that is read,
+    pixel by pixel."""
+
+
+def plan_reading(levels: Sequence[Level], mpp: PixelSize, *, model_mpp: float, patch: int) -> ReadPlan:
+    """Choose the coarsest level that is not coarser than the model's pixels, else level 0."""
+    slack = 1 + 0.5 / patch  # a level this little coarser is still read as it is, see ReadPlan.exact
+    best = 0
+    for i, level in enumerate(levels):
+        fits = max(mpp.x, mpp.y) * level.downsample <= model_mpp * slack
+        if fits and level.downsample > levels[best].downsample:
+            best = i
+    downsample = levels[best].downsample
+    return ReadPlan(
+        best, downsample, model_mpp / (mpp.x * downsample), model_mpp / (mpp.y * downsample), patch
+    )
+
+
+# Pillow's bicubic filter reaches two output pixels to either side of a centre.
+_FILTER_REACH = 2
+
+
+def place_window(x: float, y: float, plan: ReadPlan) -> Window:
+    """The window of the patch centred on (x, y), level-0 px.
+
+    Where level pixels are taken as they are, the patch starts at the pixel boundary nearest to half
+    a patch left of and above the centre; otherwise it is placed exactly.
+    """
+    centre_x, centre_y = x / plan.downsample, y / plan.downsample
+    if plan.exact:
+        half = plan.patch / 2
+        left, top = math.floor(centre_x - half + 0.5), math.floor(centre_y - half + 0.5)
+        return Window(plan.level, left, top, plan.patch, plan.patch, None)
+    x0, width, left_in, right_in = _span(centre_x, plan.patch, plan.scale_x)
+    y0, height, top_in, bottom_in = _span(centre_y, plan.patch, plan.scale_y)
+    return Window(plan.level, x0, y0, width, height, (left_in, top_in, right_in, bottom_in))
+
+
+def _span(centre: float, patch: int, scale: float) -> tuple[int, int, float, float]:
+    """(first px, number of px, start and end of the patch among them), with room for the filter."""
+    start = centre - patch * scale / 2
+    reach = _FILTER_REACH * max(scale, 1.0)
+    first = math.floor(start - reach)
+    last = math.ceil(start + patch * scale + reach)
+    return first, last - first, start - first, start - first + patch * scale
+
+
+def padding_share(window: Window, level: Level) -> float:
+    """Share of the patch, 0..1, that lies beyond the level's edges."""
+    left, top, right, bottom = window.box or (0, 0, window.width, window.height)
+    inside_x = max(0.0, min(window.x + right, level.width) - max(window.x + left, 0))
+    inside_y = max(0.0, min(window.y + bottom, level.height) - max(window.y + top, 0))
+    return 1 - inside_x * inside_y / ((right - left) * (bottom - top))
+
+
+def reading_order(windows: Sequence[Window], tile: tuple[int, int]) -> NDArray[np.int64]:
+    """An order of the windows, (N,), in which neighbours share tiles.
+
+    Blocks of 4 x 4 tiles row by row, within a block tile by tile. Ties keep the order given.
+    """
+    if not windows:
+        return np.empty(0, np.int64)
+    at = np.array([(w.y + w.height // 2, w.x + w.width // 2) for w in windows], dtype=np.int64)
+    tiles = at // np.array([tile[1], tile[0]])
+    blocks = tiles // 4
+    keys = (at[:, 1], at[:, 0], tiles[:, 1], tiles[:, 0], blocks[:, 1], blocks[:, 0])
+    return np.lexsort(keys).astype(np.int64)

@@ -1,0 +1,439 @@
+"""Patches of many candidates, read by worker processes into shared memory.
+
+The workers know numpy, Pillow and a slide library, never torch. Each one holds its own open slide,
+since slide handles cannot cross processes. Jobs go to a worker, and answers come back, through a
+pipe of its own: with no queue shared between workers, one that is killed can never leave a lock
+behind. Batches come out in the order of the jobs whatever the workers' speed, and every patch
+depends on its window alone, so that results are the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing as mp
+import signal
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.shared_memory import SharedMemory
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from PIL import Image
+
+from slidemitosis.errors import ReadingFailed, SlideMitosisError, UnreadableSlide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+    from numpy.typing import NDArray
+
+    from slidemitosis.geometry import Window
+    from slidemitosis.slides import Slide
+
+# Jobs that a worker may hold: one that it reads, one that waits so that it never idles.
+_DEPTH = 2
+# Deaths after which reading is given up: the machine is out of memory, or the library is broken.
+_MOST_DEATHS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Patches of a few candidates, in the order of reading."""
+
+    indices: NDArray[np.int64]
+    """Position of each patch's window in the list given to the loader, (B,)."""
+    pixels: NDArray[np.uint8]
+    """RGB, (B, patch, patch, 3)."""
+    unreadable: tuple[tuple[int, str], ...]
+    """(position of the window, reason) of those that could not be read; they are not among the pixels."""
+    read_seconds: float
+    """Time that the worker took to read this batch."""
+
+
+def read_patch(slide: Slide, window: Window, patch: int) -> NDArray[np.uint8]:
+    """One patch, uint8 (patch, patch, 3) RGB. Raises UnreadableSlide.
+
+    Pixels of another size than the model's are resampled by Pillow's bicubic filter, whose support
+    grows with the reduction, so that nothing aliases.
+    """
+    pixels = slide.read(window.level, window.x, window.y, window.width, window.height)
+    if window.box is None:
+        return pixels
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((patch, patch), Image.Resampling.BICUBIC, box=window.box))
+
+
+@dataclass(slots=True)
+class _Job:
+    """A batch on its way."""
+
+    number: int
+    slot: int
+    start: int = 0
+    """The first row that is still to be read; after a death, rows before it are there already."""
+    failures: dict[int, str] = field(default_factory=dict)
+    """Row of the batch -> reason."""
+    deaths_at: dict[int, int] = field(default_factory=dict)
+    """Row of the batch -> how often a worker has died while reading it."""
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    jobs: deque[_Job] = field(default_factory=deque)
+    ready: bool = False
+
+
+class PatchLoader:
+    """Read the patches of `windows`, in the order given, in batches.
+
+    Use it as a context manager, and iterate over it once. Reading starts on entering, so that
+    whatever the caller still has to load can be loaded meanwhile.
+
+    `open_slide` is called in every worker and must be picklable. `workers` 0 reads in this process,
+    which suits debugging and scripts without an `if __name__ == "__main__"` guard.
+
+    Raises, while iterating: UnreadableSlide if a worker cannot open the slide, ReadingFailed if
+    workers cannot start or keep dying.
+    """
+
+    def __init__(
+        self,
+        open_slide: Callable[[], Slide],
+        windows: Sequence[Window],
+        *,
+        patch: int,
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        self._open_slide = open_slide
+        self._windows = windows
+        self._patch = patch
+        self.batch_size = batch_size
+        self._count = -(-len(windows) // batch_size)
+        self._worker_count = min(workers, self._count)
+        self._workers: list[_Worker] = []
+        self._deaths = 0
+        self._memory: SharedMemory | None = None
+        self._waiting: deque[_Job] = deque()
+        self._unborn = iter(range(self._count))
+        self._free_slots: list[int] = []
+
+    @property
+    def process_ids(self) -> tuple[int, ...]:
+        """Process ids of the workers that are alive."""
+        return tuple(w.process.pid for w in self._workers if w.process.pid is not None)
+
+    def __enter__(self) -> Self:
+        if self._worker_count:
+            slots = self._worker_count * (_DEPTH + 1)
+            self._memory = SharedMemory(create=True, size=slots * self._slot_bytes)
+            self._free_slots = list(range(slots))
+            try:
+                with _interrupts_wait():
+                    for _ in range(self._worker_count):
+                        self._workers.append(self._start_worker())
+                self._hand_out()
+            except BaseException:
+                self._stop()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self._worker_count:
+            yield from self._read_here()
+            return
+        finished: dict[int, _Job] = {}
+        for number in range(self._count):
+            while True:
+                self._hand_out()
+                if number in finished:
+                    break
+                for job in self._listen():
+                    finished[job.number] = job
+            job = finished.pop(number)
+            batch = self._batch(job)
+            self._free_slots.append(job.slot)
+            self._hand_out()
+            yield batch
+
+    # A slot holds the row that is being read (one int64), then the pixels of one batch.
+    @property
+    def _slot_bytes(self) -> int:
+        return 8 + self.batch_size * self._patch * self._patch * 3
+
+    def _rows(self, number: int) -> range:
+        first = number * self.batch_size
+        return range(first, min(first + self.batch_size, len(self._windows)))
+
+    def _views(self, job: _Job) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        assert self._memory is not None
+        rows = len(self._rows(job.number))
+        return _slot_views(self._memory, job.slot, self._slot_bytes, rows, self._patch)
+
+    def _batch(self, job: _Job) -> Batch:
+        rows = self._rows(job.number)
+        _, pixels = self._views(job)
+        good = [i for i in range(len(rows)) if i not in job.failures]
+        return Batch(
+            indices=np.array([rows[i] for i in good], dtype=np.int64),
+            pixels=pixels[good],  # a copy: the slot is written again
+            unreadable=tuple((rows[i], reason) for i, reason in sorted(job.failures.items())),
+            read_seconds=job.seconds,
+        )
+
+    def _start_worker(self) -> _Worker:
+        assert self._memory is not None
+        context = mp.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_work,
+            args=(theirs, self._open_slide, self._memory.name, self._slot_bytes, self._patch),
+            name="slidemitosis reader",
+            daemon=True,
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _hand_out(self) -> None:
+        """Give every worker work up to its depth, the least busy first, the earliest job first."""
+        while True:
+            worker = min(self._workers, key=lambda w: len(w.jobs))
+            if len(worker.jobs) >= _DEPTH:
+                return
+            if self._waiting:
+                job = self._waiting.popleft()
+            elif self._free_slots and (number := next(self._unborn, None)) is not None:
+                job = _Job(number, self._free_slots.pop())
+            else:
+                return
+            worker.jobs.append(job)
+            windows = [self._windows[i] for i in self._rows(job.number)]
+            # The slot still holds the last job's row; a worker that dies before it begins must not seem
+            # to have come so far.
+            progress, _ = self._views(job)
+            progress[0] = job.start
+            # A worker that has just died takes nothing; _listen finds that out and redoes its jobs.
+            with contextlib.suppress(OSError):
+                worker.connection.send((job.slot, job.start, len(windows), windows[job.start :]))
+
+    def _listen(self) -> list[_Job]:
+        """Wait until something happens; the jobs that are finished by it."""
+        by_connection = {w.connection: w for w in self._workers}
+        finished = []
+        for connection in wait(list(by_connection)):
+            worker = by_connection[connection]  # type: ignore[index]
+            try:
+                kind, value = worker.connection.recv()
+            except (EOFError, OSError):
+                finished += self._bury(worker)
+                continue
+            if kind == "ready":
+                worker.ready = True
+            elif kind == "cannot open":
+                raise value
+            else:
+                job = worker.jobs.popleft()
+                failures, seconds = value
+                job.failures.update(failures)
+                job.seconds += seconds
+                finished.append(job)
+        return finished
+
+    def _bury(self, worker: _Worker) -> list[_Job]:
+        """Replace a dead worker and let its jobs be done again, the one it died of from where it died.
+
+        A candidate that two workers died of is unreadable. Returns the job if that was its last row.
+        """
+        worker.process.join()
+        code = worker.process.exitcode
+        if not worker.ready:
+            raise ReadingFailed(
+                f"a reader process ended at its start (exit code {code}); in a script, call slidemitosis "
+                'under `if __name__ == "__main__":`, or pass workers=0'
+            )
+        self._deaths += 1
+        if self._deaths > _MOST_DEATHS:
+            raise ReadingFailed(
+                f"reader processes died {self._deaths} times (last exit code {code}); "
+                "is there enough memory? Fewer --workers need less"
+            )
+        worker.connection.close()
+        finished = []
+        jobs = list(worker.jobs)
+        if jobs and self._step_over(jobs[0], code):
+            finished = [jobs.pop(0)]
+        self._waiting.extendleft(reversed(jobs))
+        with _interrupts_wait():
+            self._workers[self._workers.index(worker)] = self._start_worker()
+        return finished
+
+    def _step_over(self, job: _Job, code: int | None) -> bool:
+        """Note at which row the worker died; True if nothing of the job remains to be read."""
+        rows = len(self._rows(job.number))
+        progress, _ = self._views(job)
+        row = int(progress[0])
+        job.start = row
+        job.deaths_at[row] = job.deaths_at.get(row, 0) + 1
+        if job.deaths_at[row] >= 2:
+            job.failures[row] = f"two reader processes died while reading it (exit code {code})"
+            job.start = row + 1
+        return job.start == rows
+
+    def _read_here(self) -> Iterator[Batch]:
+        reader = _OneSlide(self._open_slide, self._patch)
+        with contextlib.closing(reader):
+            for number in range(self._count):
+                rows = self._rows(number)
+                pixels = np.zeros((len(rows), self._patch, self._patch, 3), np.uint8)
+                started = time.perf_counter()
+                reasons = {i: reader.read_into(pixels[i], self._windows[row]) for i, row in enumerate(rows)}
+                good = [i for i in range(len(rows)) if reasons[i] is None]
+                yield Batch(
+                    indices=np.array([rows[i] for i in good], dtype=np.int64),
+                    pixels=pixels[good],
+                    unreadable=tuple((rows[i], r) for i, r in reasons.items() if r is not None),
+                    read_seconds=time.perf_counter() - started,
+                )
+
+    def _stop(self) -> None:
+        """End the workers, politely and then not, and give back the shared memory."""
+        for worker in self._workers:
+            worker.connection.close()
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(0.5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.process.close()
+        self._workers = []
+        if self._memory is not None:
+            self._memory.close()
+            self._memory.unlink()
+            self._memory = None
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM take effect after the block, in which processes are started.
+
+    Half-started, a process would be left behind, or print a traceback of its own. Started with Ctrl-C
+    blocked, where the system has that, it cannot take the one that is meant for its parent.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = {kind: signal.signal(kind, lambda number, _frame: came.append(number)) for kind in kinds}
+    can_block = hasattr(signal, "pthread_sigmask")
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can_block else set()
+    try:
+        yield
+    finally:
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
+def _slot_views(
+    memory: SharedMemory, slot: int, slot_bytes: int, rows: int, patch: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """(the row being read, (1,); the pixels, (rows, patch, patch, 3)) of one slot."""
+    start = slot * slot_bytes
+    buffer = memory.buf
+    assert buffer is not None
+    progress = np.frombuffer(buffer, np.int64, 1, start)
+    pixels = np.frombuffer(buffer, np.uint8, rows * patch * patch * 3, start + 8)
+    return progress, pixels.reshape(rows, patch, patch, 3)
+
+
+class _OneSlide:
+    """A slide that is opened again after an error, since a handle is useless after one."""
+
+    def __init__(self, open_slide: Callable[[], Slide], patch: int) -> None:
+        self._open_slide = open_slide
+        self._patch = patch
+        self._slide: Slide | None = open_slide()
+
+    def read_into(self, out: NDArray[np.uint8], window: Window) -> str | None:
+        """Write one patch into `out`; the reason if it cannot be read, after a second try."""
+        reason = None
+        for _ in range(2):
+            try:
+                if self._slide is None:
+                    self._slide = self._open_slide()
+                out[...] = read_patch(self._slide, window, self._patch)
+            except UnreadableSlide as e:
+                reason = str(e)
+                self.close()
+            else:
+                return None
+        return reason
+
+    def close(self) -> None:
+        if self._slide is not None:
+            self._slide.close()
+            self._slide = None
+
+
+def _work(
+    connection: Connection, open_slide: Callable[[], Slide], memory_name: str, slot_bytes: int, patch: int
+) -> None:
+    """A worker's life: take jobs from the pipe until it closes."""
+    # Ctrl-C reaches every process of the terminal; the parent decides, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        reader = _OneSlide(open_slide, patch)
+    except SlideMitosisError as e:
+        _send(connection, ("cannot open", e))
+        return
+    memory = SharedMemory(memory_name)
+    _send(connection, ("ready", None))
+    with contextlib.closing(reader):
+        while (job := _receive(connection)) is not None:
+            slot, first, rows, windows = job
+            progress, pixels = _slot_views(memory, slot, slot_bytes, rows, patch)
+            failures: dict[int, str] = {}
+            started = time.perf_counter()
+            for row, window in enumerate(windows, first):
+                progress[0] = row
+                reason = reader.read_into(pixels[row], window)
+                if reason is not None:
+                    failures[row] = reason
+            del progress, pixels
+            if not _send(connection, ("done", (failures, time.perf_counter() - started))):
+                break
+    memory.close()
+
+
+def _send(connection: Connection, message: tuple[str, Any]) -> bool:
+    """False if the parent is gone."""
+    try:
+        connection.send(message)
+    except OSError:
+        return False
+    return True
+
+
+def _receive(connection: Connection) -> Any:
+    """The next job; None if the parent is gone."""
+    try:
+        return connection.recv()
+    except (EOFError, OSError):
+        return None

@@ -1,0 +1,225 @@
+"""From predictions to QuPath objects, as GeoJSON that QuPath 0.4 to 0.8 reads.
+
+What those versions accept decides the details: a class is `names` and `color`, and the key
+`color` must be there; a measurement that is NaN stops the import in 0.4, and one that is absent
+reads as NaN in all of them, so NaN is left out; null values of id, name and properties stop the
+import; a property called `type` would be read as the type of the object.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from slidemitosis.candidates import base_class
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from slidemitosis.candidates import Candidate
+    from slidemitosis.predictions import Prediction
+
+NO_CLASS = "Mitosis"
+"""Class of candidates that had none."""
+# Vermilion and blue of Okabe and Ito, which colour-blind people tell apart.
+COLOURS = {"Atypical": [213, 94, 0], "Normal": [0, 114, 178]}
+PROBABILITY = "P(atypical)"
+UPSAMPLED = "Upsampled"
+_PREFIX = "slidemitosis."
+_NAMESPACE = UUID("6f1b0c0e-7d0f-5a57-9a0c-6d1f6b1f3a52")
+# Candidates of a table have no outline; they get a circle as wide as the boxes of the MIDOG data sets.
+_CIRCLE_UM = 12.5
+_CIRCLE_CORNERS = 16
+
+
+def object_ids(candidates: Sequence[Candidate], slide_name: str) -> list[str]:
+    """A UUID for each candidate, no two alike: its own where it has one, else a UUIDv5.
+
+    The UUIDv5 is of the slide's name and the candidate's id, or its centre where it has no id, so
+    that a rerun gives the same one. Where an id stands twice, in whatever case, the later ones get a
+    UUIDv5 as well.
+    """
+    again: Counter[str] = Counter()
+    used: set[str] = set()
+    ids = []
+    for c in candidates:
+        first = _as_uuid(c.id) or str(uuid5(_NAMESPACE, f"{slide_name}\n{c.id or f'{c.x!r},{c.y!r}'}"))
+        text = first
+        # A file merged with an earlier result of ours may hold the next one already, hence no `if`.
+        while text.lower() in used:
+            again[first] += 1
+            text = str(uuid5(_NAMESPACE, f"{first}#{again[first] + 1}"))
+        used.add(text.lower())
+        ids.append(text)
+    return ids
+
+
+def _as_uuid(text: str | None) -> str | None:
+    """`text` if it is a UUID as QuPath writes and reads them."""
+    try:
+        return text if text is not None and str(UUID(text)) == text.lower() else None
+    except ValueError:
+        return None
+
+
+def qupath_feature(
+    prediction: Prediction, *, model: str, upsampled: bool, pixels_per_um: tuple[float, float]
+) -> dict[str, Any]:
+    """The GeoJSON Feature of one prediction.
+
+    Geometry, id, name, cell nucleus and unknown properties are those of the candidate. A classified
+    candidate gets the class "<its class>: Atypical" or ": Normal" and a measurement; any other keeps
+    its class, without an earlier run's addition. `pixels_per_um` sizes the outline of candidates that
+    have none.
+    """
+    original: Mapping[str, Any] = prediction.candidate.feature or {
+        "geometry": _circle(prediction, pixels_per_um),
+        "properties": {"objectType": "detection"},
+    }
+    feature = {"type": "Feature", "id": prediction.object_id, "geometry": _clean(original["geometry"])}
+    moved = ("type", "id", "geometry", "properties", "objectType", "object_type")
+    kept = {k: v for k, v in original.items() if k not in moved and v is not None}
+    feature |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
+    if isinstance(nucleus := original.get("nucleusGeometry"), dict):
+        feature["nucleusGeometry"] = _clean(nucleus)
+    feature["properties"] = _properties(prediction, original, model=model, upsampled=upsampled)
+    return feature
+
+
+def _clean(geometry: Mapping[str, Any]) -> dict[str, Any]:
+    """The geometry with its rings closed and its plane without keys that QuPath does not know."""
+    clean = {k: v if k == "coordinates" else _finite(v) for k, v in geometry.items() if not _is_not_finite(v)}
+    if clean["type"] == "Polygon":
+        clean["coordinates"] = [_closed(r) for r in clean["coordinates"]]
+    elif clean["type"] == "MultiPolygon":
+        clean["coordinates"] = [[_closed(r) for r in rings] for rings in clean["coordinates"]]
+    plane = clean.pop("plane", None)
+    if isinstance(plane, dict):
+        clean["plane"] = {k: plane[k] for k in ("c", "z", "t") if k in plane}
+    return clean
+
+
+def _finite(value: object) -> object:
+    """`value` without the NaN and infinities of Python's JSON, which no strict reader takes."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items() if not _is_not_finite(v)}
+    if isinstance(value, list):
+        return [None if _is_not_finite(v) else _finite(v) for v in value]
+    return value
+
+
+def _is_not_finite(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _closed(ring: Sequence[Sequence[float]]) -> list[Sequence[float]]:
+    return [*ring] if list(ring[0]) == list(ring[-1]) else [*ring, ring[0]]
+
+
+def _properties(
+    prediction: Prediction, original: Mapping[str, Any], *, model: str, upsampled: bool
+) -> dict[str, Any]:
+    old: Mapping[str, Any] = original.get("properties") or {}
+    ours = ("type", "object_type", "objectType", "classification", "measurements", "metadata")
+    # The `type` of a Feature itself says that it is one.
+    stated = [old.get(k) for k in ("objectType", "object_type", "type")]
+    stated += [original.get(k) for k in ("objectType", "object_type")]
+    kind = next((s for s in stated if isinstance(s, str)), None)
+    properties: dict[str, Any] = {"objectType": kind} if kind is not None else {}
+    kept = {k: v for k, v in old.items() if k not in ours and v is not None}
+    properties |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
+    classification = _classification(prediction, old.get("classification"))
+    if classification is not None:
+        properties["classification"] = classification
+    measurements = _measurements(old.get("measurements"))
+    measurements.pop(PROBABILITY, None)  # an earlier run's
+    measurements.pop(UPSAMPLED, None)
+    if prediction.probability is not None:
+        measurements[PROBABILITY] = prediction.probability
+        if upsampled:
+            measurements[UPSAMPLED] = 1.0
+    if measurements:
+        properties["measurements"] = measurements
+    properties["metadata"] = _metadata(prediction, old.get("metadata"), model, upsampled=upsampled)
+    return properties
+
+
+def _classification(prediction: Prediction, old: object) -> dict[str, Any] | None:
+    """`names` and `color`; None where there is no class."""
+    name = base_class(prediction.candidate.class_name)
+    if prediction.atypical is not None:
+        kind = "Atypical" if prediction.atypical else "Normal"
+        return {"names": [*_names(name or NO_CLASS), kind], "color": COLOURS[kind]}
+    if name is None:
+        return None
+    # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
+    colour = _colour(old) if name == prediction.candidate.class_name else None
+    return {"names": _names(name), "color": colour}
+
+
+def _names(name: str) -> list[str]:
+    """The parts of a derived class: a colon may not stand inside one."""
+    return [part for part in (p.strip() for p in name.split(":")) if part]
+
+
+def _colour(classification: object) -> list[int] | None:
+    """The colour that a class had, from `color`, or from the signed integer of QuPath 0.3."""
+    if isinstance(classification, dict):
+        colour, packed = classification.get("color"), classification.get("colorRGB")
+        if isinstance(colour, list):
+            return colour
+        if isinstance(packed, int):
+            return [packed >> shift & 255 for shift in (16, 8, 0)]
+    return None
+
+
+def _measurements(old: object) -> dict[str, float]:
+    """A map of the finite measurements, from a map or from the list of QuPath 0.3."""
+    if isinstance(old, list):
+        old = {m["name"]: m.get("value") for m in old if isinstance(m, dict) and "name" in m}
+    if not isinstance(old, dict):
+        return {}
+    return {
+        str(k): v
+        for k, v in old.items()
+        if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+    }
+
+
+def _metadata(prediction: Prediction, old: object, model: str, *, upsampled: bool) -> dict[str, str]:
+    """Text by key; QuPath 0.6 and later shows it, earlier versions drop it."""
+    metadata = {k: str(v) for k, v in old.items() if v is not None} if isinstance(old, dict) else {}
+    source_id = metadata.get(f"{_PREFIX}source_id")
+    metadata = {k: v for k, v in metadata.items() if not k.startswith(_PREFIX)}
+    metadata[f"{_PREFIX}model"] = model
+    metadata[f"{_PREFIX}status"] = prediction.status
+    if prediction.reason:
+        metadata[f"{_PREFIX}reason"] = prediction.reason
+    if prediction.candidate.id is not None and prediction.candidate.id != prediction.object_id:
+        source_id = prediction.candidate.id
+    if source_id is not None:
+        metadata[f"{_PREFIX}source_id"] = source_id
+    if upsampled:
+        metadata[f"{_PREFIX}upsampled"] = "true"
+    return metadata
+
+
+def _circle(prediction: Prediction, pixels_per_um: tuple[float, float]) -> dict[str, Any]:
+    """A closed polygon around the centre, in px of the points file's frame, two decimals."""
+    rx, ry = (_CIRCLE_UM / 2 * s for s in pixels_per_um)
+    angles = [2 * math.pi * i / _CIRCLE_CORNERS for i in range(_CIRCLE_CORNERS)]
+    ring = [
+        [round(prediction.frame_x + rx * math.cos(a), 2), round(prediction.frame_y + ry * math.sin(a), 2)]
+        for a in angles
+    ]
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+def feature_collection_text(features: Iterable[Mapping[str, Any]]) -> str:
+    """A FeatureCollection, one feature a line, so that two runs can be compared line by line."""
+    import geojson  # noqa: PLC0415
+
+    lines = [geojson.dumps(f, ensure_ascii=False, separators=(",", ":")) for f in features]
+    return '{"type":"FeatureCollection","features":[\n' + ",\n".join(lines) + "\n]}\n"

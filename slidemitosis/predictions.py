@@ -1,0 +1,33 @@
+"""Prediction: what became of one candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from slidemitosis.candidates import Candidate
+
+Status = Literal["classified", "unreadable", "outside", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One candidate of the points file, classified or not, and why not."""
+
+    candidate: Candidate
+    object_id: str
+    """UUID of its object in `objects.geojson`: the candidate's own id where that is a UUID."""
+    frame_x: float  # px from the origin of the points file
+    frame_y: float  # px from the origin of the points file
+    x: float  # level-0 px
+    y: float  # level-0 px
+    status: Status
+    reason: str | None
+    """Why it was not classified; None where it was."""
+    padding: float | None = None
+    """Share of the patch, 0..1, beyond the slide's edge; None where no patch was read."""
+    probability: float | None = None
+    """P(atypical), calibrated, six decimals; None where it was not classified."""
+    atypical: bool | None = None
+    """Whether P(atypical) reaches the model's threshold; None where it was not classified."""

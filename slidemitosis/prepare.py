@@ -1,0 +1,183 @@
+"""From two files to windows: everything that is settled before a pixel is read.
+
+`inspect` stops here; `classify` goes on. No torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slidemitosis.candidates import find_duplicates, read_candidates, select_candidates
+from slidemitosis.errors import CandidatesOffSlide
+from slidemitosis.geometry import padding_share, place_window, plan_reading, reading_order
+from slidemitosis.objects import object_ids
+from slidemitosis.predictions import Prediction
+from slidemitosis.slides import open_slide, settle_mpp, settle_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from slidemitosis.candidates import Candidates, Selection, Unit
+    from slidemitosis.cards import InputPart
+    from slidemitosis.geometry import Origin, PixelSize, ReadPlan, Window
+    from slidemitosis.predictions import Status
+    from slidemitosis.slides import Reader, Slide, SlideInfo
+
+log = logging.getLogger(__name__)
+
+DUPLICATE_UM = 2.0
+"""Centres this close are one figure: a metaphase plate is 8 to 14 um long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """What a user may say about the slide and about the candidates; see `classify_slide`."""
+
+    reader: Reader = "auto"
+    mpp: PixelSize | None = None
+    origin: Origin = "auto"
+    candidate_classes: tuple[str, ...] = ()
+    unit: Unit | None = None
+    keep_duplicates: bool = False
+    allow_upsampling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One slide and its candidates, ready to be read."""
+
+    slide: SlideInfo
+    mpp: PixelSize
+    offset: tuple[int, int]
+    """Added to the candidates' coordinates to get level-0 px."""
+    candidates: Candidates
+    """Every object of the points file."""
+    selection: Selection
+    plan: ReadPlan
+    predictions: tuple[Prediction, ...]
+    """Of the selected candidates, in file order; those that are to be classified say so already, and
+    lack only a probability."""
+    to_read: tuple[int, ...]
+    """Positions in `predictions`, in the order of reading."""
+    windows: tuple[Window, ...]
+    """One for each of `to_read`."""
+    open_slide: Callable[[], Slide]
+    """Opens the slide with the reader that was settled; picklable."""
+
+    @property
+    def upsampled(self) -> bool:
+        """Whether the slide is coarser than the model's pixels."""
+        return self.plan.resampling == "upsampled"
+
+
+def prepare(slide_path: Path, points_path: Path, options: ReadOptions, model_input: InputPart) -> Prepared:
+    """Read the candidates, settle resolution, origin, classes and duplicates, and place the windows.
+
+    Raises SlideError, CandidateError or InvalidOption; CandidatesOffSlide if there are candidates and
+    not one of them is on the slide.
+    """
+    with open_slide(slide_path, reader=options.reader) as slide:
+        info = slide.info
+    mpp = settle_mpp(
+        info, given=options.mpp, allow_coarse=options.allow_upsampling, model_mpp=model_input.mpp
+    )
+    _warn_of_other_mpp(info, options.mpp)
+    candidates = read_candidates(points_path, unit=options.unit)
+    selection = select_candidates(candidates, options.candidate_classes)
+    offset = settle_origin(info, options.origin)
+    predictions = _locate(selection, info, mpp, offset)
+    _refuse_all_outside(predictions, info, points_path, options.origin)
+    if not options.keep_duplicates:
+        predictions = _mark_duplicates(predictions, mpp)
+    plan = plan_reading(info.levels, mpp, model_mpp=model_input.mpp, patch=model_input.patch)
+    rows = [i for i, p in enumerate(predictions) if p.status == "classified"]
+    windows = [place_window(predictions[i].x, predictions[i].y, plan) for i in rows]
+    order = reading_order(windows, info.tile)
+    for i, window in zip(rows, windows, strict=True):
+        share = padding_share(window, info.levels[plan.level])
+        predictions[i] = replace(predictions[i], padding=round(share, 4))
+    return Prepared(
+        slide=info,
+        mpp=mpp,
+        offset=offset,
+        candidates=candidates,
+        selection=selection,
+        plan=plan,
+        predictions=tuple(predictions),
+        to_read=tuple(rows[i] for i in order),
+        windows=tuple(windows[i] for i in order),
+        open_slide=functools.partial(open_slide, slide_path, reader=info.reader),  # type: ignore[arg-type]
+    )
+
+
+def _warn_of_other_mpp(info: SlideInfo, given: PixelSize | None) -> None:
+    if given and info.mpp and not 0.9 < given.x / info.mpp.x < 1.1:
+        log.warning(
+            "%s: the metadata say %g um/px, --mpp says %g; the given size is used",
+            info.path,
+            info.mpp.x,
+            given.x,
+        )
+
+
+def _locate(
+    selection: Selection, info: SlideInfo, mpp: PixelSize, offset: tuple[int, int]
+) -> list[Prediction]:
+    """Every selected candidate in level-0 px, those off the slide marked as such."""
+    candidates = selection.candidates
+    ids = object_ids(candidates.items, info.path.name)
+    per_unit = (1 / mpp.x, 1 / mpp.y) if candidates.unit == "um" else (1.0, 1.0)
+    width, height = info.size
+    located = []
+    for c, object_id in zip(candidates, ids, strict=True):
+        frame_x, frame_y = c.x * per_unit[0], c.y * per_unit[1]
+        x, y = frame_x + offset[0], frame_y + offset[1]
+        inside = 0 <= x < width and 0 <= y < height
+        status: Status = "classified" if inside else "outside"
+        reason = None if inside else f"centre at x {x:.0f}, y {y:.0f}; the slide is {width} x {height} px"
+        located.append(Prediction(c, object_id, frame_x, frame_y, x, y, status, reason))
+    return located
+
+
+def _refuse_all_outside(
+    predictions: list[Prediction], info: SlideInfo, points_path: Path, origin: Origin
+) -> None:
+    if not predictions or any(p.status != "outside" for p in predictions):
+        return
+    xs, ys = [p.x for p in predictions], [p.y for p in predictions]
+    width, height = info.size
+    bounds = (
+        f", of which {info.bounds.width} x {info.bounds.height} px at x {info.bounds.x}, y {info.bounds.y} "
+        "hold pixels"
+        if info.bounds
+        else ""
+    )
+    raise CandidatesOffSlide(
+        f"{points_path}: all {len(predictions)} candidates lie off the slide: they span x {min(xs):.0f} to "
+        f"{max(xs):.0f}, y {min(ys):.0f} to {max(ys):.0f} px, and {info.path.name} is {width} x {height} px"
+        f"{bounds}; are they of another slide, in um, or counted from another origin (now --origin {origin})?"
+    )
+
+
+def _mark_duplicates(predictions: list[Prediction], mpp: PixelSize) -> list[Prediction]:
+    """All but the first of candidates with one id, or with centres within 2 um; those outside are left."""
+    rows = [i for i, p in enumerate(predictions) if p.status == "classified"]
+    xy_um: NDArray[np.float64] = np.array(
+        [(predictions[i].x * mpp.x, predictions[i].y * mpp.y) for i in rows], dtype=np.float64
+    ).reshape(-1, 2)
+    ids = [predictions[i].candidate.id for i in rows]
+    marked = list(predictions)
+    for row, duplicate in find_duplicates(xy_um, ids, distance_um=DUPLICATE_UM).items():
+        i, kept = rows[row], predictions[rows[duplicate.of]].candidate.source
+        away = f"{duplicate.distance_um:.1f} um"
+        reason = f"same id as {kept}, {away} away" if duplicate.same_id else f"{away} from {kept}"
+        marked[i] = replace(marked[i], status="duplicate", reason=reason)
+    return marked

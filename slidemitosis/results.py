@@ -1,0 +1,127 @@
+"""Every output path, and how it is written: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from slidemitosis.predictions import Prediction
+
+OBJECTS = "objects.geojson"
+CANDIDATES = "candidates.csv"
+SUMMARY = "summary.json"
+
+COLUMNS = (
+    "id",
+    "object_id",
+    "source",
+    "class",
+    "x",
+    "y",
+    "level0_x",
+    "level0_y",
+    "status",
+    "reason",
+    "p_atypical",
+    "call",
+    "padding",
+    "upsampled",
+)
+
+
+def default_folder(slide: Path, points: Path) -> Path:
+    """Where results go unless told otherwise: `<slide name>.slidemitosis` beside the points."""
+    return points.parent / f"{slide.stem}.slidemitosis"
+
+
+@contextlib.contextmanager
+def staged_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder whose files become `out`'s when the block ends without an error.
+
+    An interrupted or failed run leaves `out` as it was. `summary.json` goes first and comes last: a
+    folder that holds it holds a whole result. Raises OutputError, before the block if possible.
+    """
+    base = out
+    try:
+        while not base.exists() and base != base.parent:
+            base = base.parent
+        if not base.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{base} is not a folder")
+        stage = Path(tempfile.mkdtemp(prefix=".slidemitosis-", dir=base))
+    except OSError as e:
+        raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
+    try:
+        yield stage
+        try:
+            _publish(stage, out)
+        except OSError as e:
+            raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _publish(stage: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / SUMMARY).unlink(missing_ok=True)
+    for path in sorted(stage.iterdir(), key=lambda p: (p.name == SUMMARY, p.name)):
+        os.replace(path, out / path.name)  # noqa: PTH105  # Path.replace says the same; os names the call
+
+
+def candidates_csv(predictions: Sequence[Prediction], *, upsampled: bool) -> str:
+    """One row a candidate, in the order of the points file."""
+    text = io.StringIO(newline="")
+    # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for p in predictions:
+        call = {True: "AMF", False: "NMF", None: ""}[p.atypical]
+        writer.writerow(
+            (
+                p.candidate.id or "",
+                p.object_id,
+                p.candidate.source,
+                p.candidate.class_name or "",
+                _number(p.frame_x, 2),
+                _number(p.frame_y, 2),
+                _number(p.x, 2),
+                _number(p.y, 2),
+                p.status,
+                p.reason or "",
+                "" if p.probability is None else f"{p.probability:.6f}",
+                call,
+                "" if p.padding is None else _number(p.padding, 4),
+                str(upsampled).lower(),
+            )
+        )
+    return text.getvalue().replace("\r\n", "\n")
+
+
+def _number(value: float, decimals: int) -> str:
+    """At most so many decimals, no trailing zeros, no negative zero."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".rstrip("0").rstrip(".")
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """JSON with null for what is not known; NaN is a programming error."""
+    return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8 with newlines as they are, the same bytes on every system. Raises OutputError."""
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as e:
+        raise OutputError(f"{path}: cannot be written: {e.strerror}; choose another --out") from e

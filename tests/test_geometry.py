@@ -1,0 +1,111 @@
+"""Levels, windows and orders: pure numbers, checked against the definition."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slidemitosis.geometry import (
+    Level,
+    PixelSize,
+    Window,
+    padding_share,
+    place_window,
+    plan_reading,
+    reading_order,
+)
+
+PYRAMID = (Level(40000, 30000, 1.0), Level(10000, 7500, 4.0), Level(2500, 1875, 16.0))
+
+
+@pytest.mark.parametrize(
+    ("mpp", "level", "resampling"),
+    [
+        (0.25, 0, "none"),
+        (0.2505, 0, "none"),  # 0.26 px over the whole patch
+        (0.2522, 0, "upsampled"),  # 1.1 px over the whole patch
+        (0.2425, 0, "downsampled"),
+        (0.0625, 1, "none"),
+        (0.05, 1, "downsampled"),
+        (0.5, 0, "upsampled"),
+        (0.0625 / 4, 2, "none"),
+    ],
+)
+def test_the_coarsest_level_that_is_not_too_coarse_is_read(mpp: float, level: int, resampling: str) -> None:
+    plan = plan_reading(PYRAMID, PixelSize(mpp, mpp), model_mpp=0.25, patch=128)
+    assert (plan.level, plan.resampling) == (level, resampling)
+
+
+def test_levels_are_chosen_by_their_coarser_axis() -> None:
+    plan = plan_reading(PYRAMID, PixelSize(0.0625, 0.08), model_mpp=0.25, patch=128)
+    assert plan.level == 0
+    assert (plan.scale_x, plan.scale_y) == pytest.approx((4.0, 3.125))
+
+
+@given(st.floats(0, 40000), st.floats(0, 30000), st.floats(0.03, 0.6), st.floats(0.03, 0.6))
+def test_a_window_is_centred_on_its_candidate_and_has_the_models_extent(
+    x: float, y: float, mpp_x: float, mpp_y: float
+) -> None:
+    plan = plan_reading(PYRAMID, PixelSize(mpp_x, mpp_y), model_mpp=0.25, patch=128)
+    window = place_window(x, y, plan)
+    left, top, right, bottom = window.box or (0, 0, window.width, window.height)
+    centre = (window.x + (left + right) / 2, window.y + (top + bottom) / 2)
+    # Whole pixels move a patch by half a pixel at most; resampled ones are exact.
+    tolerance = 0.5 + 1e-6 if window.box is None else 1e-6
+    assert centre[0] * plan.downsample == pytest.approx(x, abs=tolerance * plan.downsample)
+    assert centre[1] * plan.downsample == pytest.approx(y, abs=tolerance * plan.downsample)
+    um = (right - left) * plan.downsample * mpp_x, (bottom - top) * plan.downsample * mpp_y
+    assert um == pytest.approx((32.0, 32.0), rel=0.5 / 128)
+
+
+@given(st.floats(0, 40000), st.floats(0.03, 0.6))
+def test_what_is_read_holds_the_patch_and_the_reach_of_the_filter(x: float, mpp: float) -> None:
+    plan = plan_reading(PYRAMID, PixelSize(mpp, mpp), model_mpp=0.25, patch=128)
+    window = place_window(x, x, plan)
+    if window.box is not None:
+        reach = 2 * max(1.0, plan.scale_x)
+        left, _, right, _ = window.box
+        assert left >= reach - 1e-6
+        assert window.width - right >= reach - 1e-6
+
+
+@pytest.mark.parametrize(
+    ("x", "first"), [(64.0, 0), (64.49, 0), (64.5, 1), (63.5, 0), (63.49, -1), (0.0, -64)]
+)
+def test_a_patch_starts_at_the_nearest_pixel_boundary(x: float, first: int) -> None:
+    plan = plan_reading(PYRAMID, PixelSize(0.25, 0.25), model_mpp=0.25, patch=128)
+    assert place_window(x, x, plan) == Window(0, first, first, 128, 128, None)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "share"), [(500, 500, 0.0), (0, 500, 0.5), (0, 0, 0.75), (1000, 800, 0.75), (-70, 500, 1.0)]
+)
+def test_padding_is_the_share_of_the_patch_off_the_slide(x: float, y: float, share: float) -> None:
+    level = Level(1000, 800, 1.0)
+    plan = plan_reading([level], PixelSize(0.25, 0.25), model_mpp=0.25, patch=128)
+    assert padding_share(place_window(x, y, plan), level) == pytest.approx(share)
+
+
+@given(st.lists(st.tuples(st.integers(-50, 5000), st.integers(-50, 5000)), max_size=60))
+def test_the_order_of_reading_is_a_permutation(places: list[tuple[int, int]]) -> None:
+    windows = [Window(0, x, y, 128, 128, None) for x, y in places]
+    assert sorted(reading_order(windows, (256, 256)).tolist()) == list(range(len(windows)))
+
+
+def test_windows_of_one_tile_are_read_one_after_the_other() -> None:
+    windows = [Window(0, x % 2048, (x * 7919) % 2048, 2, 2, None) for x in range(0, 30000, 17)]
+    order = reading_order(windows, (256, 256))
+    tiles = [(windows[i].x + 1) // 256 + 8 * ((windows[i].y + 1) // 256) for i in order]
+    changes = sum(a != b for a, b in pairwise(tiles))
+    assert changes == len(set(tiles)) - 1
+
+
+def test_half_a_pixel_over_the_patch_is_where_resampling_begins() -> None:
+    for ratio, exact in ((1 + 0.49 / 128, True), (1 + 0.51 / 128, False)):
+        plan = plan_reading(PYRAMID, PixelSize(0.25 / ratio, 0.25 / ratio), model_mpp=0.25, patch=128)
+        assert plan.exact is exact
+        assert math.isclose(plan.scale_x, ratio)

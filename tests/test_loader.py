@@ -1,0 +1,244 @@
+"""The loader: the same pixels whatever the workers do, and nothing lost or left when they die."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import shared_memory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from conftest import position_colours, write_aperio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slidemitosis.errors import ReadingFailed, UnreadableSlide
+from slidemitosis.geometry import Level, PixelSize, Window, place_window, plan_reading
+from slidemitosis.loader import Batch, PatchLoader, read_patch
+from slidemitosis.slides import Slide, open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+PATCH = 32
+SIDE = 600
+
+
+@pytest.fixture(scope="module")
+def slide_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("loader") / "painted.svs"
+    return write_aperio(path, [position_colours(SIDE, SIDE)])
+
+
+@pytest.fixture(scope="module")
+def opener(slide_path: Path) -> Callable[[], Slide]:
+    return functools.partial(open_slide, slide_path, reader="openslide")
+
+
+def places(n: int) -> list[Window]:
+    """Windows all over the slide and over its edges, some of them resampled."""
+    rng = np.random.default_rng(1)
+    centres = rng.uniform(-20, SIDE + 20, (n, 2))
+    level = plan_reading(_LEVELS, PixelSize(0.25, 0.25), model_mpp=0.25, patch=PATCH)
+    finer = plan_reading(_LEVELS, PixelSize(0.17, 0.17), model_mpp=0.25, patch=PATCH)
+    return [place_window(x, y, finer if i % 3 == 0 else level) for i, (x, y) in enumerate(centres)]
+
+
+_LEVELS = [Level(SIDE, SIDE, 1.0)]
+
+
+def load(opener: Callable[[], Slide], windows: Sequence[Window], workers: int, batch: int = 8) -> list[Batch]:
+    with PatchLoader(opener, windows, patch=PATCH, batch_size=batch, workers=workers) as loader:
+        return list(loader)
+
+
+def pixels_of(batches: Sequence[Batch]) -> dict[int, NDArray[np.uint8]]:
+    return {int(i): p for b in batches for i, p in zip(b.indices, b.pixels, strict=True)}
+
+
+def direct(opener: Callable[[], Slide], windows: Sequence[Window]) -> list[NDArray[np.uint8]]:
+    with opener() as slide:
+        return [read_patch(slide, w, PATCH) for w in windows]
+
+
+def test_batches_are_the_same_bit_for_bit_with_any_number_of_workers(opener: Callable[[], Slide]) -> None:
+    windows = places(101)
+    want = direct(opener, windows)
+    for workers in (0, 1, 2, 4):
+        batches = load(opener, windows, workers)
+        assert [b.indices.tolist() for b in batches] == [
+            list(range(i, min(i + 8, 101))) for i in range(0, 101, 8)
+        ]
+        got = np.concatenate([b.pixels for b in batches])
+        np.testing.assert_array_equal(got, np.stack(want))
+        assert all(b.unreadable == () for b in batches)
+
+
+def test_no_windows_give_no_batches_and_start_no_process(opener: Callable[[], Slide]) -> None:
+    with PatchLoader(opener, [], patch=PATCH, batch_size=8, workers=2) as loader:
+        assert loader.process_ids == ()
+        assert list(loader) == []
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(opener: Callable[[], Slide]) -> None:
+    windows = places(200)
+    want = direct(opener, windows)
+    batches: list[Batch] = []
+    with PatchLoader(opener, windows, patch=PATCH, batch_size=8, workers=2) as loader:
+        first = set(loader.process_ids)
+        for i, batch in enumerate(loader):
+            batches.append(batch)
+            if i in (3, 10):
+                os.kill(loader.process_ids[i % 2], signal.SIGKILL)
+        assert not first.issuperset(loader.process_ids)
+    got = pixels_of(batches)
+    assert sorted(got) == list(range(200))
+    assert all(b.unreadable == () for b in batches)
+    for i, pixels in enumerate(want):
+        np.testing.assert_array_equal(got[i], pixels)
+
+
+class TrickySlide(Slide):
+    """A real slide, except that some places are deadly, broken, or broken once."""
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        self._inner = open_slide(path, reader="openslide")
+        self.info = self._inner.info
+        self._scratch = scratch
+        self._broken = False
+
+    def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        if self._broken:  # as OpenSlide does: one error and the handle is gone
+            raise UnreadableSlide("handle is dead")
+        if (x, y) == (400, 400):
+            os._exit(9)
+        if (x, y) == (200, 200) and self._first_time("death"):
+            os._exit(9)
+        if (x, y) == (300, 300) or ((x, y) == (100, 100) and self._first_time("error")):
+            self._broken = True
+            raise UnreadableSlide("bad tile")
+        return self._inner._pixels(level, x, y, width, height)
+
+    def _first_time(self, what: str) -> bool:
+        try:
+            (self._scratch / what).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_only_what_cannot_be_read_is_unreadable_and_its_reason_is_kept(
+    slide_path: Path, tmp_path: Path, workers: int
+) -> None:
+    opener = functools.partial(TrickySlide, slide_path, tmp_path)
+    windows = [Window(0, 20 * i, 20 * i, PATCH, PATCH, None) for i in range(26)]
+    batches = load(opener, windows, workers)
+    bad = dict(r for b in batches for r in b.unreadable)
+    assert sorted(bad) == [15, 20]  # (300, 300) and (400, 400); (100, 100) and (200, 200) went well again
+    assert "bad tile" in bad[15]
+    assert "died" in bad[20]
+    got = pixels_of(batches)
+    assert sorted(got) == [i for i in range(26) if i not in bad]
+    for i, pixels in got.items():
+        np.testing.assert_array_equal(pixels, position_colours(PATCH, PATCH, x0=20 * i, y0=20 * i))
+
+
+def test_reading_here_marks_the_same_as_unreadable(slide_path: Path, tmp_path: Path) -> None:
+    opener = functools.partial(TrickySlide, slide_path, tmp_path)
+    windows = [Window(0, v, v, PATCH, PATCH, None) for v in (100, 300, 320)]
+    (batch,) = load(opener, windows, 0)
+    assert batch.indices.tolist() == [0, 2]
+    assert [i for i, _ in batch.unreadable] == [1]
+    np.testing.assert_array_equal(batch.pixels[1], position_colours(PATCH, PATCH, x0=320, y0=320))
+
+
+def deadly_everywhere(path: Path) -> Slide:
+    slide = open_slide(path)
+    slide._pixels = lambda *_: os._exit(7)  # type: ignore[method-assign]
+    return slide
+
+
+def test_workers_that_keep_dying_end_the_run(slide_path: Path) -> None:
+    windows = [Window(0, i, i, PATCH, PATCH, None) for i in range(40)]
+    with pytest.raises(ReadingFailed, match=r"died 21 times \(last exit code 7\)"):
+        load(functools.partial(deadly_everywhere, slide_path), windows, 2)
+
+
+def death_at_start() -> Slide:
+    os._exit(5)
+
+
+def test_workers_that_cannot_start_say_what_to_do() -> None:
+    windows = [Window(0, 0, 0, PATCH, PATCH, None)]
+    with pytest.raises(ReadingFailed, match=r"exit code 5.*__main__"):
+        load(death_at_start, windows, 1)
+
+
+def test_a_slide_that_a_worker_cannot_open_is_the_slides_own_error(tmp_path: Path) -> None:
+    windows = [Window(0, 0, 0, PATCH, PATCH, None)]
+    with pytest.raises(UnreadableSlide, match=r"gone\.svs: no such file"):
+        load(functools.partial(open_slide, tmp_path / "gone.svs"), windows, 1)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_leaving_early_ends_the_workers_and_frees_the_memory(opener: Callable[[], Slide], after: int) -> None:
+    started = time.monotonic()
+    with PatchLoader(opener, places(300), patch=PATCH, batch_size=8, workers=2) as loader:
+        processes = [w.process for w in loader._workers]
+        assert loader._memory is not None
+        name = loader._memory.name
+        for i, _ in enumerate(loader):
+            if i == after:
+                break
+        sentinels = [p.pid for p in processes]
+    assert time.monotonic() - started < 20
+    for pid in sentinels:
+        assert pid is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    with pytest.raises(FileNotFoundError):
+        shared_memory.SharedMemory(name)
+
+
+def test_workers_import_neither_torch_nor_timm(slide_path: Path) -> None:
+    code = (
+        "import sys, slidemitosis.loader, slidemitosis.slides as s\n"
+        f"s.open_slide({str(slide_path)!r}).close()\n"
+        "print([m for m in ('torch', 'timm', 'sklearn', 'tifffile') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@given(n=st.integers(0, 40), batch=st.integers(1, 9))
+def test_every_window_comes_out_exactly_once(n: int, batch: int) -> None:
+    windows = [Window(0, i, i, PATCH, PATCH, None) for i in range(n)]
+    batches = load(_blank_slide, windows, 0, batch)
+    assert [int(i) for b in batches for i in b.indices] == list(range(n))
+
+
+class _Blank(Slide):
+    def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        raise AssertionError("outside everything")
+
+    def read(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        return np.full((height, width, 3), x, np.uint8)
+
+    def close(self) -> None:
+        pass
+
+
+def _blank_slide() -> Slide:
+    return _Blank()

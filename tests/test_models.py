@@ -1,0 +1,280 @@
+"""From a card to a network: what the network sees, what its logit means, and what is never run."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import timm
+import torch
+from torch import nn
+
+from slidemitosis.cards import (
+    TASK,
+    DecisionPart,
+    InputPart,
+    ModelCard,
+    NetworkPart,
+    ValidationPart,
+    check_weights,
+    file_sha256,
+    write_card,
+)
+from slidemitosis.errors import InvalidCard, SlideMitosisError, WeightsMismatch
+from slidemitosis.models import PatchInput, build_model, load_model
+
+ARCHITECTURE = "test_efficientnet"
+INPUT = InputPart(
+    mpp=0.25,
+    patch=128,
+    crop=64,
+    resize=64,
+    interpolation="bilinear",
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+)
+
+
+def make_model(folder: Path, *, architecture: str = ARCHITECTURE, **network: Any) -> ModelCard:
+    """A model folder with random weights of a small network."""
+    torch.manual_seed(0)
+    state = timm.create_model(architecture, pretrained=False, num_classes=1).state_dict()
+    weights = folder / "weights.safetensors"
+    safetensors.torch.save_file(state, weights)
+    return write_model_card(folder, architecture=architecture, **network)
+
+
+def write_model_card(folder: Path, **network: Any) -> ModelCard:
+    """The card for the weights that lie in `folder`."""
+    values: dict[str, Any] = {
+        "architecture": ARCHITECTURE,
+        "classes": ("NMF", "AMF"),
+        "logit_of": "AMF",
+        "weights": "weights.safetensors",
+        "sha256": file_sha256(folder / "weights.safetensors"),
+        "parameters": 1,
+    }
+    card = ModelCard(
+        format=1,
+        name=folder.name,
+        version="1",
+        task=TASK,
+        description="",
+        intended_use="tests",
+        data=(),
+        licence="",
+        citation=(),
+        network=NetworkPart(**values | network),
+        input=replace(INPUT, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+        decision=DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.0, threshold=0.3),
+        validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
+        folder=folder,
+    )
+    write_card(card)
+    return card
+
+
+def random_patches(n: int) -> torch.Tensor:
+    return torch.randint(0, 256, (n, 128, 128, 3), dtype=torch.uint8, generator=torch.manual_seed(n))
+
+
+def position_patch(side: int) -> torch.Tensor:
+    """One patch whose red is the column and whose green is the row of each pixel."""
+    at = torch.arange(side, dtype=torch.uint8)
+    columns, rows = at[None, :].expand(side, side), at[:, None].expand(side, side)
+    return torch.stack([columns, rows, torch.zeros_like(rows)], -1)[None]
+
+
+@pytest.mark.parametrize(("crop", "start"), [(64, 32), (128, 0), (63, 32), (126, 1)])
+def test_the_crop_is_the_middle_of_the_patch_to_the_pixel(crop: int, start: int) -> None:
+    out = PatchInput(replace(INPUT, crop=crop, resize=crop))(position_patch(128))
+    inside = torch.arange(start, start + crop)
+    assert out.shape == (1, 3, crop, crop)
+    assert torch.equal((out[0, 0] * 255).round().int(), inside[None, :].expand(crop, crop).int())
+    assert torch.equal((out[0, 1] * 255).round().int(), inside[:, None].expand(crop, crop).int())
+    assert not out[0, 2].any()
+
+
+@pytest.mark.parametrize("resize", [32, 50, 96, 128])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_resizing_leaves_a_constant_patch_constant(resize: int, interpolation: Any) -> None:
+    part = replace(INPUT, resize=resize, interpolation=interpolation)
+    out = PatchInput(part)(torch.full((1, 128, 128, 3), 51, dtype=torch.uint8))
+    assert out.shape == (1, 3, resize, resize)
+    assert torch.allclose(out, torch.tensor(0.2), atol=1e-5)
+
+
+@pytest.mark.parametrize("resize", [32, 128])
+def test_resizing_keeps_the_middle_in_the_middle(resize: int) -> None:
+    red = PatchInput(replace(INPUT, resize=resize))(position_patch(128))[0, 0] * 255
+    assert red.mean().item() == pytest.approx(63.5, abs=0.05)
+    assert torch.allclose(red + red.flip(1), torch.tensor(127.0), atol=0.05)
+
+
+def test_shrinking_averages_rather_than_skips() -> None:
+    """A fine checkerboard must turn grey; without antialiasing it keeps its extremes."""
+    board = (torch.arange(128)[:, None] + torch.arange(128)[None, :]) % 2 * 255
+    patches = board.to(torch.uint8)[None, :, :, None].expand(1, 128, 128, 3)
+    out = PatchInput(replace(INPUT, crop=128, resize=48))(patches)
+    assert (out[..., 4:-4, 4:-4] - 0.5).abs().max() < 0.1
+
+
+def test_normalisation_gives_the_numbers_worked_out_by_hand() -> None:
+    patches = torch.zeros((1, 128, 128, 3), dtype=torch.uint8)
+    patches[..., 0], patches[..., 1], patches[..., 2] = 255, 51, 0
+    part = replace(INPUT, mean=(0.5, 0.1, 0.25), std=(0.25, 0.2, 0.5))
+    out = PatchInput(part)(patches)
+    expected = torch.tensor([2.0, 0.5, -0.5]).view(1, 3, 1, 1)  # (1 - .5) / .25, (.2 - .1) / .2, -.25 / .5
+    assert out.dtype == torch.float32
+    assert torch.allclose(out, expected.expand_as(out), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "patches",
+    [
+        torch.zeros((1, 128, 128, 3)),
+        torch.zeros((1, 128, 128, 3), dtype=torch.int32),
+        torch.zeros((1, 3, 128, 128), dtype=torch.uint8),
+        torch.zeros((1, 128, 128, 4), dtype=torch.uint8),
+        torch.zeros((1, 128, 64, 3), dtype=torch.uint8),
+        torch.zeros((128, 128, 3), dtype=torch.uint8),
+    ],
+)
+def test_patches_of_another_type_or_shape_are_refused(patches: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"must be uint8 \(B, 128, 128, 3\)"):
+        PatchInput(INPUT)(patches)
+
+
+def test_a_loaded_model_gives_one_finite_logit_a_patch(tmp_path: Path) -> None:
+    make_model(tmp_path)
+    model = load_model(tmp_path)
+    logits = model(random_patches(3))
+    assert logits.shape == (3,)
+    assert logits.dtype == torch.float32
+    assert torch.isfinite(logits).all()
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_a_loaded_model_holds_the_weights_of_its_file(tmp_path: Path) -> None:
+    card = make_model(tmp_path)
+    stored = safetensors.torch.load(check_weights(card))
+    loaded = build_model(card).network.state_dict()
+    assert stored.keys() == loaded.keys()
+    assert all(torch.equal(stored[k], loaded[k]) for k in stored)
+
+
+def test_a_logit_of_normal_figures_is_turned_into_one_of_atypical(tmp_path: Path) -> None:
+    card = make_model(tmp_path)
+    turned = replace(card, network=replace(card.network, classes=("AMF", "NMF"), logit_of="NMF"))
+    logits = build_model(card)(random_patches(4))
+    assert logits.abs().min() > 0
+    assert torch.equal(build_model(turned)(random_patches(4)), -logits)
+
+
+@pytest.mark.parametrize("other", ["test_resnet", "test_vit"])
+def test_weights_of_another_architecture_are_refused_in_one_line(tmp_path: Path, other: str) -> None:
+    card = make_model(tmp_path)
+    card = replace(card, network=replace(card.network, architecture=other))
+    with pytest.raises(WeightsMismatch, match=rf"weights\.safetensors: does not fit {other}: ") as caught:
+        build_model(card)
+    assert "\n" not in str(caught.value)
+    assert "Missing key(s)" in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("change", ["lacking", "surplus", "reshaped"])
+def test_weights_that_almost_fit_are_refused(tmp_path: Path, change: str) -> None:
+    make_model(tmp_path)
+    path = tmp_path / "weights.safetensors"
+    state = safetensors.torch.load_file(path)
+    last = max(state)
+    if change == "lacking":
+        del state[last]
+    elif change == "surplus":
+        state["more"] = torch.zeros(1)
+    else:
+        state["classifier.weight"] = torch.zeros((2, *state["classifier.weight"].shape[1:]))
+    safetensors.torch.save_file(state, path)
+    with pytest.raises(WeightsMismatch, match="does not fit"):
+        build_model(write_model_card(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["no_such_net", "hf-hub:timm/resnet18.a1_in1k", ""])
+def test_an_architecture_that_timm_lacks_is_refused(tmp_path: Path, name: str) -> None:
+    card = make_model(tmp_path)
+    card = replace(card, network=replace(card.network, architecture=name))
+    with pytest.raises(InvalidCard, match=rf"has no architecture '{name}'"):
+        build_model(card)
+
+
+def test_a_network_that_a_card_names_is_never_looked_for_elsewhere(tmp_path: Path) -> None:
+    """A card could name a hub's network; the refusal must come before anything is fetched."""
+    card = make_model(tmp_path)
+    (tmp_path / "weights.safetensors").unlink()
+    card = replace(card, network=replace(card.network, architecture="hf-hub:x/y"))
+    with pytest.raises(InvalidCard):
+        build_model(card)
+
+
+class Payload:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def write_pickle(path: Path, ran: Path) -> None:
+    path.write_bytes(pickle.dumps(Payload(ran)))
+
+
+def write_checkpoint(path: Path, ran: Path) -> None:
+    torch.save({"weights": Payload(ran)}, path)
+
+
+@pytest.mark.parametrize("write", [write_pickle, write_checkpoint])
+def test_a_pickle_of_the_right_hash_is_refused_and_never_run(tmp_path: Path, write: Any) -> None:
+    ran = tmp_path / "ran"
+    write(tmp_path / "weights.safetensors", ran)
+    write_model_card(tmp_path)
+    with pytest.raises(WeightsMismatch, match="does not fit"):
+        load_model(tmp_path)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 8, b"\xff" * 64])
+def test_weights_that_are_no_safetensors_are_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(data)
+    with pytest.raises(WeightsMismatch, match="does not fit"):
+        build_model(write_model_card(tmp_path))
+
+
+def test_damaged_weights_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
+    make_model(tmp_path)
+    path = tmp_path / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsMismatch, match="SHA-256"):
+        load_model(tmp_path)
+
+
+def test_every_model_error_can_be_caught_as_one(tmp_path: Path) -> None:
+    with pytest.raises(SlideMitosisError):
+        load_model(tmp_path)
+
+
+def test_a_patch_in_a_batch_gets_the_logit_that_it_gets_alone(tmp_path: Path) -> None:
+    model = build_model(make_model(tmp_path))
+    patches = random_patches(5)
+    alone = torch.cat([model(p[None]) for p in patches])
+    assert np.allclose(model(patches), alone, atol=1e-5)
+    assert isinstance(model.network, nn.Module)

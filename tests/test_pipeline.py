@@ -1,0 +1,356 @@
+"""One slide from files to files: places, frames, statuses, outputs, and the same bytes again."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
+
+from slidemitosis import classify_slide, load_model
+from slidemitosis.cards import find_model
+from slidemitosis.errors import (
+    CandidatesOffSlide,
+    MissingResolution,
+    OutputError,
+    ReadingFailed,
+    UnsettledClasses,
+    UnsettledOrigin,
+    UnsuitableResolution,
+)
+from slidemitosis.geometry import PixelSize
+from slidemitosis.phantom import draw_phantom
+from slidemitosis.phantom_files import write_candidates, write_slide
+from slidemitosis.prepare import ReadOptions, prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slidemitosis.pipeline import SlideResult
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("drawn")
+    phantom = draw_phantom(width=1200, height=900, figures=14, seed=5)
+    write_slide(phantom, folder / "drawn.svs")
+    write_candidates(phantom, folder / "drawn.geojson")
+    return folder / "drawn.svs", folder / "drawn.geojson"
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> Path:
+    return write_aperio(tmp_path / "painted.svs", [position_colours(700, 500)])
+
+
+def rows_of(result: SlideResult) -> list[dict[str, str]]:
+    with result.candidates_path.open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def objects_of(result: SlideResult) -> list[dict[str, Any]]:
+    features: list[dict[str, Any]] = json.loads(result.objects_path.read_text())["features"]
+    return features
+
+
+def without_times(path: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(path.read_text())
+    assert summary.pop("seconds")["total"] > 0
+    return summary
+
+
+def test_probabilities_are_those_of_the_patches_around_the_centres(drawn: tuple[Path, Path]) -> None:
+    """The whole way, checked against the model on patches cut from the decoded slide by hand."""
+    import openslide
+    import torch
+
+    slide, points = drawn
+    result = classify_slide(slide, points, out=points.parent / "direct", workers=0)
+    model = load_model("lite0")
+    whole = np.asarray(openslide.OpenSlide(slide).read_region((0, 0), 0, (1200, 900)).convert("RGB"))
+    padded = np.pad(whole, ((64, 64), (64, 64), (0, 0)), constant_values=255)
+    for p in result.predictions:
+        ring = np.array(p.candidate.feature["geometry"]["coordinates"][0][:-1])  # type: ignore[index]
+        x, y = np.floor(ring.mean(axis=0) - 64 + 0.5).astype(int) + 64
+        patch = np.ascontiguousarray(padded[y : y + 128, x : x + 128])
+        with torch.inference_mode():
+            logit = model(torch.from_numpy(patch)[None]).numpy()
+        assert p.probability == pytest.approx(float(model.card.decision.probability(logit)[0]), abs=2e-5)
+        assert p.probability is not None
+        assert p.atypical == (p.probability >= model.card.decision.threshold)
+
+
+def test_counts_rate_table_and_objects_agree(drawn: tuple[Path, Path]) -> None:
+    slide, points = drawn
+    result = classify_slide(slide, points)
+    assert result.objects_path.parent == points.parent / "drawn.slidemitosis"
+    rows, objects = rows_of(result), objects_of(result)
+    calls = [r["call"] for r in rows]
+    assert len(rows) == len(objects) == 14
+    assert result.rate.atypical == calls.count("AMF") == result.summary["counts"]["atypical"]
+    assert result.rate.normal == calls.count("NMF")
+    assert [r["object_id"] for r in rows] == [o["id"] for o in objects]
+    for row, o in zip(rows, objects, strict=True):
+        kind = {"AMF": "Atypical", "NMF": "Normal"}[row["call"]]
+        assert o["properties"]["classification"]["names"] == ["Mitosis", kind]
+        assert o["properties"]["measurements"]["P(atypical)"] == float(row["p_atypical"])
+    originals = json.loads(points.read_text())["features"]
+    assert [o["geometry"] for o in objects] == [f["geometry"] for f in originals]
+    assert [o["id"] for o in objects] == [f["id"] for f in originals]
+
+
+def test_the_result_is_the_same_bytes_for_every_number_of_workers(drawn: tuple[Path, Path]) -> None:
+    slide, points = drawn
+    found = []
+    for workers in (0, 1, 2, 4):
+        result = classify_slide(
+            slide, points, out=points.parent / f"w{workers}", workers=workers, batch_size=4
+        )
+        summary = without_times(result.summary_path)
+        assert summary["options"].pop("workers") == workers
+        found.append((result.objects_path.read_bytes(), result.candidates_path.read_bytes(), summary))
+    assert all(f == found[0] for f in found)
+
+
+def test_a_rerun_gives_the_same_bytes_but_for_times(drawn: tuple[Path, Path]) -> None:
+    slide, points = drawn
+    first = classify_slide(slide, points, out=points.parent / "again")
+    before = [first.objects_path.read_bytes(), first.candidates_path.read_bytes()]
+    summary = without_times(first.summary_path)
+    second = classify_slide(slide, points, out=points.parent / "again")
+    assert [second.objects_path.read_bytes(), second.candidates_path.read_bytes()] == before
+    assert without_times(second.summary_path) == summary
+    assert sorted(p.name for p in first.objects_path.parent.iterdir()) == [
+        "candidates.csv",
+        "objects.geojson",
+        "summary.json",
+    ]
+
+
+def test_its_own_objects_are_candidates_again(drawn: tuple[Path, Path]) -> None:
+    slide, points = drawn
+    first = classify_slide(slide, points, out=points.parent / "one")
+    again = classify_slide(slide, first.objects_path, out=points.parent / "two")
+    assert again.objects_path.read_bytes() == first.objects_path.read_bytes()
+
+
+def test_eight_views_are_another_and_a_recorded_answer(drawn: tuple[Path, Path]) -> None:
+    slide, points = drawn
+    one = classify_slide(slide, points, out=points.parent / "v1")
+    eight = classify_slide(slide, points, out=points.parent / "v8", views=8)
+    assert eight.summary["options"]["views"] == 8
+    difference = [abs((a.probability or 0) - (b.probability or 0)) for a, b in _pairs(one, eight)]
+    assert 0 < max(difference) < 0.8
+
+
+def _pairs(a: SlideResult, b: SlideResult) -> list[tuple[Any, Any]]:
+    return list(zip(a.predictions, b.predictions, strict=True))
+
+
+def test_no_candidates_are_a_result_whose_rate_is_null(painted: Path, tmp_path: Path) -> None:
+    result = classify_slide(painted, write_points(tmp_path / "none.geojson", []))
+    summary = json.loads(result.summary_path.read_text())
+    assert summary["fraction_amf_of_all"] is None
+    assert summary["fraction_amf_of_all_wilson_95"] is None
+    assert summary["ratio_amf_to_nmf"] is None
+    assert summary["counts"]["candidates"] == 0
+    assert objects_of(result) == []
+    assert rows_of(result) == []
+
+
+def test_every_candidate_has_a_row_and_an_object_whatever_became_of_it(painted: Path, tmp_path: Path) -> None:
+    centres = [(100, 100), (103, 104), (5000, 100), (400, 300), (0, 0)]  # the second 5 px = 1.25 um off
+    points = write_points(tmp_path / "p.geojson", centres)
+    result = classify_slide(painted, points)
+    rows = rows_of(result)
+    assert [r["status"] for r in rows] == ["classified", "duplicate", "outside", "classified", "classified"]
+    assert rows[1]["reason"] == "1.2 um from feature 1"
+    assert rows[2]["reason"] == "centre at x 5000, y 100; the slide is 700 x 500 px"
+    assert rows[4]["padding"] == "0.75"
+    assert result.rate.classified == 3
+    assert [n["status"] for n in result.summary["not_classified"]] == ["duplicate", "outside"]
+    names = [o["properties"]["classification"]["names"] for o in objects_of(result)]
+    assert names[1] == names[2] == ["Mitosis"]
+    assert all(len(n) == 2 for n in (names[0], names[3], names[4]))
+    kept = classify_slide(painted, points, keep_duplicates=True, out=tmp_path / "kept")
+    assert kept.rate.classified == 4
+
+
+def test_the_same_id_twice_is_counted_once_and_loses_no_object(painted: Path, tmp_path: Path) -> None:
+    points = tmp_path / "p.csv"
+    points.write_text("id,x,y\na,100,100\na,400,300\nb,200,200\n")
+    result = classify_slide(painted, points)
+    assert [r["status"] for r in rows_of(result)] == ["classified", "duplicate", "classified"]
+    assert rows_of(result)[1]["reason"] == "same id as line 2, 90.1 um away"
+    assert len({o["id"] for o in objects_of(result)}) == 3
+
+
+def test_micrometres_of_a_table_become_pixels(painted: Path, tmp_path: Path) -> None:
+    points = tmp_path / "p.csv"
+    points.write_text("x_um,y_um\n25,50\n")
+    (row,) = rows_of(classify_slide(painted, points))
+    assert (row["x"], row["y"], row["level0_x"], row["level0_y"]) == ("100", "200", "100", "200")
+    points.write_text("x,y\n25,50\n")
+    (row,) = rows_of(classify_slide(painted, points, unit="um", mpp=(0.5, 0.25), out=tmp_path / "o"))
+    assert (row["level0_x"], row["level0_y"]) == ("50", "200")
+
+
+def windows_read(slide: Path, points: Path, **options: Any) -> np.ndarray[Any, Any]:
+    """The patches that would be classified, read as the loader reads them."""
+    from slidemitosis.loader import read_patch
+
+    prepared = prepare(slide, points, ReadOptions(**options), find_model("lite0").input)
+    with prepared.open_slide() as opened:
+        return np.stack([read_patch(opened, w, 128) for w in prepared.windows])
+
+
+@pytest.mark.parametrize("reader", ["openslide", "tiffslide"])
+def test_bounds_shift_candidates_and_not_the_objects(tmp_path: Path, reader: str) -> None:
+    region = position_colours(400, 300)
+    slide = write_scn(tmp_path / "a.scn", region, at=(128, 64), collection=(1000, 800))
+    from_bounds = write_points(tmp_path / "b.geojson", [(200, 150)])
+    from_corner = write_points(tmp_path / "c.geojson", [(328, 214)])
+    want = region[150 - 64 : 150 + 64, 200 - 64 : 200 + 64]
+    for points, origin in ((from_bounds, "bounds"), (from_corner, "level0")):
+        (patch,) = windows_read(slide, points, origin=origin, reader=reader)
+        np.testing.assert_array_equal(patch, want)
+    with pytest.raises(UnsettledOrigin):
+        classify_slide(slide, from_bounds, reader=reader)  # type: ignore[arg-type]
+    result = classify_slide(slide, from_bounds, origin="bounds", reader=reader)  # type: ignore[arg-type]
+    (row,) = rows_of(result)
+    assert (row["x"], row["y"], row["level0_x"], row["level0_y"]) == ("200", "150", "328", "214")
+    assert objects_of(result)[0]["geometry"]["coordinates"] == [200, 150]
+    assert result.summary["reading"]["offset_px"] == [128, 64]
+    assert result.summary["slide"]["reader"] == reader
+
+
+def test_candidates_of_a_wrong_origin_are_an_error_with_both_sizes(tmp_path: Path) -> None:
+    slide = write_scn(tmp_path / "a.scn", position_colours(400, 300), at=(128, 64), collection=(1000, 800))
+    points = write_points(tmp_path / "p.geojson", [(950, 700), (900, 760)])
+    with pytest.raises(CandidatesOffSlide, match=r"1000 x 800 px, of which 400 x 300 px") as e:
+        classify_slide(slide, points, origin="bounds")
+    assert "x 1028 to 1078" in str(e.value)
+    assert not (tmp_path / "a.slidemitosis").exists()
+
+
+def test_a_coarse_slide_is_refused_or_flagged_in_every_output(tmp_path: Path) -> None:
+    slide = write_aperio(tmp_path / "a.svs", [position_colours(700, 500)], mpp=1.0)
+    points = write_points(tmp_path / "p.geojson", [(300, 200)])
+    with pytest.raises(UnsuitableResolution, match="--allow-upsampling"):
+        classify_slide(slide, points)
+    assert not (tmp_path / "a.slidemitosis").exists()
+    result = classify_slide(slide, points, allow_upsampling=True)
+    assert rows_of(result)[0]["upsampled"] == "true"
+    (o,) = objects_of(result)
+    assert o["properties"]["measurements"]["Upsampled"] == 1.0
+    assert o["properties"]["metadata"]["slidemitosis.upsampled"] == "true"
+    assert result.summary["reading"] == {
+        "model_mpp": 0.25,
+        "level": 0,
+        "resampling": "upsampled",
+        "upsampled": True,
+        "offset_px": [0, 0],
+    }
+
+
+def test_the_pixel_size_given_is_the_one_used_and_said_so(tmp_path: Path) -> None:
+    slide = write_tiff(tmp_path / "plain.tif", position_colours(700, 500))
+    points = write_points(tmp_path / "p.geojson", [(300, 200)])
+    with pytest.raises(MissingResolution):
+        classify_slide(slide, points)
+    (patch,) = windows_read(slide, points, mpp=PixelSize(0.25, 0.25))
+    np.testing.assert_array_equal(patch, position_colours(128, 128, x0=300 - 64, y0=200 - 64))
+    result = classify_slide(slide, points, mpp=0.25)
+    assert result.summary["slide"]["mpp_source"] == "given"
+
+
+def test_only_mitoses_are_classified_where_classes_say_which_they_are(painted: Path, tmp_path: Path) -> None:
+    points = write_points(tmp_path / "p.geojson", [(100, 100), (200, 200), (300, 300), (400, 400)])
+    data = json.loads(points.read_text())
+    for feature, name in zip(
+        data["features"], ("Mitosis", "Non-mitotic figure", "Tumor: Mitosis", "Stroma"), strict=True
+    ):
+        feature["properties"]["classification"] = {"name": name, "color": [0, 0, 0]}
+    points.write_text(json.dumps(data))
+    result = classify_slide(painted, points)
+    assert [r["class"] for r in rows_of(result)] == ["Mitosis", "Tumor: Mitosis"]
+    assert result.summary["points"]["left_out"] == [
+        {"class": "Non-mitotic figure", "count": 1},
+        {"class": "Stroma", "count": 1},
+    ]
+    asked = classify_slide(painted, points, candidate_classes=["stroma"], out=tmp_path / "s")
+    assert [r["class"] for r in rows_of(asked)] == ["Stroma"]
+    with pytest.raises(UnsettledClasses, match="Stroma"):
+        classify_slide(painted, points, candidate_classes=["nothing"])
+
+
+def test_a_slide_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
+    """The tail holds the directory, as in many files, so that a slide without its middle still opens."""
+    slide = write_aperio(tmp_path / "a.svs", [position_colours(700, 500)])
+    data = bytearray(slide.read_bytes())
+    import tifffile
+
+    with tifffile.TiffFile(slide) as tif:
+        page = tif.pages[0]
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            data[offset : offset + count] = bytes([255]) * count
+    slide.write_bytes(data)
+    points = write_points(tmp_path / "p.geojson", [(300, 200), (100, 400)])
+    with pytest.raises(ReadingFailed, match=r"a\.svs: not one of 2 candidates could be read"):
+        classify_slide(slide, points)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svs", "p.geojson"]
+
+
+def test_one_bad_tile_costs_only_the_candidates_on_it(tmp_path: Path) -> None:
+    slide = write_aperio(tmp_path / "a.svs", [position_colours(1024, 512)])
+    data = bytearray(slide.read_bytes())
+    import tifffile
+
+    with tifffile.TiffFile(slide) as tif:
+        page = tif.pages[0]
+        offset, count = page.dataoffsets[16 * 3 + 2], page.databytecounts[16 * 3 + 2]
+    data[offset : offset + count] = bytes([255]) * count
+    slide.write_bytes(data)
+    centres = [(160, 224), (600, 200), (900, 400), (130, 200)]
+    result = classify_slide(slide, write_points(tmp_path / "p.geojson", centres), workers=2, batch_size=1)
+    assert [r["status"] for r in rows_of(result)] == ["unreadable", "classified", "classified", "unreadable"]
+    assert "a.svs: level 0" in rows_of(result)[0]["reason"]
+    assert result.rate.classified == 2
+    assert [n["status"] for n in result.summary["not_classified"]] == ["unreadable"] * 2
+
+
+@pytest.mark.parametrize("where", ["file", "file/below"])
+def test_an_output_folder_that_cannot_be_is_known_at_once(painted: Path, tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    points = write_points(tmp_path / "p.geojson", [(300, 200)])
+    with pytest.raises(OutputError, match="--out"):
+        classify_slide(painted, points, out=tmp_path / where)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "p.geojson", "painted.svs"]
+
+
+def test_points_and_tables_arrive_packed_or_not(painted: Path, tmp_path: Path) -> None:
+    points = write_points(tmp_path / "p.geojson", [(300, 200), (100, 400)])
+    packed = tmp_path / "p.geojson.gz"
+    packed.write_bytes(gzip.compress(points.read_bytes()))
+    plain = classify_slide(painted, points, out=tmp_path / "a")
+    same = classify_slide(painted, packed, out=tmp_path / "b")
+    assert plain.objects_path.read_bytes() == same.objects_path.read_bytes()
+
+
+def test_real_exports_of_qupath_go_through_a_real_slide(tmp_path: Path) -> None:
+    """A real Aperio region (20x) and what QuPath 0.5.1 wrote for it: eleven objects of every kind."""
+    slide = needs_shared("data", "CMU-1-Small-Region.svs")
+    points = needs_shared("data", "qupath", "export-0.5.1.geojson")
+    result = classify_slide(slide, points, out=tmp_path / "o", candidate_classes=["Mitosis"])
+    originals = {f["id"]: f for f in json.loads(points.read_text())["features"]}
+    kept = [o for o in objects_of(result) if o["id"] in originals]
+    assert len(kept) >= 3
+    for o in kept:
+        assert o["geometry"] == originals[o["id"]]["geometry"]
+        assert o.get("nucleusGeometry") == originals[o["id"]].get("nucleusGeometry")
+        assert o["properties"].get("name") == originals[o["id"]]["properties"].get("name")
+    assert result.summary["reading"]["upsampled"] is True

@@ -1,0 +1,98 @@
+"""Who may import whom, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PACKAGE = REPOSITORY / "slidemitosis"
+MODULES = {
+    ".".join(p.relative_to(PACKAGE).with_suffix("").parts): p
+    for p in sorted(PACKAGE.rglob("*.py"))
+    if p.name != "__init__.py"
+}
+
+# What each room may import of ours, at any depth of its code; rooms that may import anything are left out.
+ALLOWED = {
+    "errors": set(),
+    "geometry": set(),
+    "slides": {"errors", "geometry"},
+    "candidates": {"errors", "candidates"},
+    "cards": {"errors"},
+    "predictions": {"candidates"},
+    "rates": {"predictions"},
+    "objects": {"candidates", "predictions"},
+    "results": {"errors", "predictions"},
+    "loader": {"errors", "geometry", "slides"},
+    "prepare": {"errors", "geometry", "slides", "candidates", "cards", "objects", "predictions"},
+    "sheet": {"errors", "loader", "prepare"},
+    "models": {"errors", "cards"},
+    "classify": {"errors", "models"},
+    "phantom": {"errors"},
+    "phantom_files": {"errors", "phantom"},
+    "train": {"errors", "cards", "models", "classify", "train"},
+}
+
+OWNERS = {
+    "openslide": {"slides"},
+    "tiffslide": {"slides"},
+    "torch": {"models", "classify", "train"},
+    "timm": {"models", "train"},
+    "sklearn": {"train"},
+    "tifffile": {"phantom_files"},
+    "imagecodecs": {"phantom_files"},
+}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file imports where it runs, also inside functions, but not for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+            if node.module == "slidemitosis":
+                yield from (f"slidemitosis.{alias.name}" for alias in node.names)
+
+
+def test_the_walk_sees_imports_inside_functions() -> None:
+    assert "openslide" in set(imports_of(PACKAGE / "slides.py"))
+    assert "slidemitosis.models" in set(imports_of(PACKAGE / "pipeline.py"))
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.split(".")[0] in ALLOWED])
+def test_rooms_import_only_what_they_may(module: str) -> None:
+    room = module.split(".", maxsplit=1)[0]
+    ours = {i.split(".")[1] for i in imports_of(MODULES[module]) if i.startswith("slidemitosis.")}
+    assert ours <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_heavy_libraries_are_imported_by_their_owners_alone(library: str) -> None:
+    users = {
+        m.split(".")[0] for m, p in MODULES.items() if library in {i.split(".")[0] for i in imports_of(p)}
+    }
+    assert users == OWNERS[library]
+
+
+def test_nothing_imports_the_command_line() -> None:
+    users = {m for m, p in MODULES.items() if "slidemitosis.cli" in set(imports_of(p))}
+    assert users == {"__main__"}
