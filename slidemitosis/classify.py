@@ -81,8 +81,10 @@ class SizedForward:
             stop = min(start + self.piece, len(patches))
             try:
                 logits[start:stop] = self._forward(patches[start:stop])
-            except torch.OutOfMemoryError:
-                if self.piece == 1:
+            except RuntimeError as e:
+                # MPS has no error class of its own for this.
+                full = isinstance(e, torch.OutOfMemoryError) or "out of memory" in str(e)
+                if not full or self.piece == 1:
                     raise
                 self.piece = max(1, self.piece // 2)
                 torch.cuda.empty_cache()

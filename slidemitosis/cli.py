@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from tqdm import tqdm
+
     from slidemitosis.pipeline import SlideResult
     from slidemitosis.rates import SlideRate
     from slidemitosis.slides import SlideInfo
@@ -31,7 +33,7 @@ class _Report:
 
     def __init__(self, style: str) -> None:
         self.style = style
-        self._bar: object = None
+        self._bar: tqdm[NoReturn] | None = None
 
     def message(self, level: str, text: str) -> None:
         if self.style == "json":
@@ -48,11 +50,18 @@ class _Report:
         elif self.style == "bar":
             from tqdm import tqdm  # noqa: PLC0415
 
-            if not isinstance(self._bar, tqdm):
-                self._bar = tqdm(total=total, unit="figure", desc="classifying", file=sys.stderr)
+            if self._bar is None:
+                # disable=None: none where standard error is a file or a pipe.
+                self._bar = tqdm(
+                    total=total, unit="figure", desc="classifying", file=sys.stderr, disable=None
+                )
             self._bar.update(done - self._bar.n)
-            if done == total:
-                self._bar.close()
+
+    def close(self) -> None:
+        """End the bar's line, so that what follows stands on one of its own."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def done(self, result: SlideResult) -> None:
         if self.style == "json":
@@ -93,9 +102,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args.run(args, report)
     except SlideMitosisError as e:
+        report.close()
         report.message("error", " ".join(str(e).split()))
         return 2
     except KeyboardInterrupt:
+        report.close()
         report.message("error", "interrupted; nothing was written")
         return 130
     finally:
@@ -236,6 +247,7 @@ def _classify(args: argparse.Namespace, report: _Report) -> None:
         workers=args.workers,
         progress=report.progress,
     )
+    report.close()
     report.done(result)
     _print_result(result)
 
@@ -290,7 +302,6 @@ def _size(width: int, height: int) -> str:
 
 
 def _inspect(args: argparse.Namespace, _report: _Report) -> None:
-    from slidemitosis.candidates import read_candidates  # noqa: PLC0415
     from slidemitosis.cards import find_model  # noqa: PLC0415
     from slidemitosis.geometry import PixelSize  # noqa: PLC0415
     from slidemitosis.pipeline import counts_text  # noqa: PLC0415
@@ -314,19 +325,19 @@ def _inspect(args: argparse.Namespace, _report: _Report) -> None:
         _print_table(_slide_rows(slide.info))
     if not args.points:
         return
-    candidates = read_candidates(args.points, unit=args.unit)
-    _print_table([("objects", counts_text(candidates.class_counts()))])
     prepared = prepare(args.slide, args.points, options, card.input)
     n = {s: sum(p.status == s for p in prepared.predictions) for s in ("classified", "outside", "duplicate")}
     plan = prepared.plan
+    resampled = "as they are" if plan.exact else plan.resampling
     _print_table(
         [
-            ("candidates", f"{counts_text(prepared.selection.taken)}, in {candidates.unit}"),
+            ("objects", counts_text(prepared.candidates.class_counts())),
+            ("candidates", f"{counts_text(prepared.selection.taken)}, in {prepared.candidates.unit}"),
             ("to classify", f"{n['classified']}; outside {n['outside']}, duplicate {n['duplicate']}"),
             ("origin", f"level 0 = file + ({prepared.offset[0]}, {prepared.offset[1]}) px"),
             (
                 "patches",
-                f"{plan.patch} px at {card.input.mpp:g} um/px from level {plan.level}: {plan.resampling}",
+                f"{plan.patch} px at {card.input.mpp:g} um/px from level {plan.level}: {resampled}",
             ),
         ]
     )
@@ -372,6 +383,7 @@ def _demo(args: argparse.Namespace, report: _Report) -> None:
     print("The tissue of this demo is drawn by a program: its rate says nothing about any patient.")
     slide, points = write_demo(args.out)
     result = classify_slide(slide, points, progress=report.progress)
+    report.close()
     _print_result(result)
     print(f"\nOpen {slide} in QuPath and drop {result.objects_path} onto it, or run")
     print(f"  slidemitosis classify {slide} --points {points}")

@@ -18,12 +18,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.shared_memory import SharedMemory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from PIL import Image
 
-from slidemitosis.errors import ReadingFailed, SlideMitosisError, UnreadableSlide
+from slidemitosis.errors import ReadingFailed
+from slidemitosis.worker import ReopeningSlide, slot_views, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,19 +53,6 @@ class Batch:
     """(position of the window, reason) of those that could not be read; they are not among the pixels."""
     read_seconds: float
     """Time that the worker took to read this batch."""
-
-
-def read_patch(slide: Slide, window: Window, patch: int) -> NDArray[np.uint8]:
-    """One patch, uint8 (patch, patch, 3) RGB. Raises UnreadableSlide.
-
-    Pixels of another size than the model's are resampled by Pillow's bicubic filter, whose support
-    grows with the reduction, so that nothing aliases.
-    """
-    pixels = slide.read(window.level, window.x, window.y, window.width, window.height)
-    if window.box is None:
-        return pixels
-    image = Image.fromarray(pixels)
-    return np.asarray(image.resize((patch, patch), Image.Resampling.BICUBIC, box=window.box))
 
 
 @dataclass(slots=True)
@@ -179,7 +166,7 @@ class PatchLoader:
     def _views(self, job: _Job) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         assert self._memory is not None
         rows = len(self._rows(job.number))
-        return _slot_views(self._memory, job.slot, self._slot_bytes, rows, self._patch)
+        return slot_views(self._memory, job.slot, self._slot_bytes, rows, self._patch)
 
     def _batch(self, job: _Job) -> Batch:
         rows = self._rows(job.number)
@@ -197,7 +184,7 @@ class PatchLoader:
         context = mp.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_work,
+            target=work,
             args=(theirs, self._open_slide, self._memory.name, self._slot_bytes, self._patch),
             name="slidemitosis reader",
             daemon=True,
@@ -292,7 +279,7 @@ class PatchLoader:
         return job.start == rows
 
     def _read_here(self) -> Iterator[Batch]:
-        reader = _OneSlide(self._open_slide, self._patch)
+        reader = ReopeningSlide(self._open_slide, self._patch)
         with contextlib.closing(reader):
             for number in range(self._count):
                 rows = self._rows(number)
@@ -349,91 +336,3 @@ def _interrupts_wait() -> Iterator[None]:
             signal.signal(kind, handler)
         for number in came:
             signal.raise_signal(number)
-
-
-def _slot_views(
-    memory: SharedMemory, slot: int, slot_bytes: int, rows: int, patch: int
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """(the row being read, (1,); the pixels, (rows, patch, patch, 3)) of one slot."""
-    start = slot * slot_bytes
-    buffer = memory.buf
-    assert buffer is not None
-    progress = np.frombuffer(buffer, np.int64, 1, start)
-    pixels = np.frombuffer(buffer, np.uint8, rows * patch * patch * 3, start + 8)
-    return progress, pixels.reshape(rows, patch, patch, 3)
-
-
-class _OneSlide:
-    """A slide that is opened again after an error, since a handle is useless after one."""
-
-    def __init__(self, open_slide: Callable[[], Slide], patch: int) -> None:
-        self._open_slide = open_slide
-        self._patch = patch
-        self._slide: Slide | None = open_slide()
-
-    def read_into(self, out: NDArray[np.uint8], window: Window) -> str | None:
-        """Write one patch into `out`; the reason if it cannot be read, after a second try."""
-        reason = None
-        for _ in range(2):
-            try:
-                if self._slide is None:
-                    self._slide = self._open_slide()
-                out[...] = read_patch(self._slide, window, self._patch)
-            except UnreadableSlide as e:
-                reason = str(e)
-                self.close()
-            else:
-                return None
-        return reason
-
-    def close(self) -> None:
-        if self._slide is not None:
-            self._slide.close()
-            self._slide = None
-
-
-def _work(
-    connection: Connection, open_slide: Callable[[], Slide], memory_name: str, slot_bytes: int, patch: int
-) -> None:
-    """A worker's life: take jobs from the pipe until it closes."""
-    # Ctrl-C reaches every process of the terminal; the parent decides, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        reader = _OneSlide(open_slide, patch)
-    except SlideMitosisError as e:
-        _send(connection, ("cannot open", e))
-        return
-    memory = SharedMemory(memory_name)
-    _send(connection, ("ready", None))
-    with contextlib.closing(reader):
-        while (job := _receive(connection)) is not None:
-            slot, first, rows, windows = job
-            progress, pixels = _slot_views(memory, slot, slot_bytes, rows, patch)
-            failures: dict[int, str] = {}
-            started = time.perf_counter()
-            for row, window in enumerate(windows, first):
-                progress[0] = row
-                reason = reader.read_into(pixels[row], window)
-                if reason is not None:
-                    failures[row] = reason
-            del progress, pixels
-            if not _send(connection, ("done", (failures, time.perf_counter() - started))):
-                break
-    memory.close()
-
-
-def _send(connection: Connection, message: tuple[str, Any]) -> bool:
-    """False if the parent is gone."""
-    try:
-        connection.send(message)
-    except OSError:
-        return False
-    return True
-
-
-def _receive(connection: Connection) -> Any:
-    """The next job; None if the parent is gone."""
-    try:
-        return connection.recv()
-    except (EOFError, OSError):
-        return None

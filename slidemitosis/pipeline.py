@@ -249,7 +249,10 @@ def _fill_in(
 ) -> None:
     """Classify what the loader reads, and put the outcome in the candidates' places."""
     card = forward.model.card
-    done, clock = 0, time.perf_counter()
+    done, total = 0, len(prepared.windows)
+    if progress:
+        progress(done, total)
+    clock = time.perf_counter()
     for batch in loader:
         arrived = time.perf_counter()
         seconds.waiting += arrived - clock
@@ -266,7 +269,7 @@ def _fill_in(
         clock = time.perf_counter()
         seconds.computing += clock - arrived
         if progress:
-            progress(done, len(prepared.windows))
+            progress(done, total)
 
 
 def _refuse_all_unreadable(predictions: list[Prediction], prepared: Prepared) -> None:

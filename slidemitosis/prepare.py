@@ -20,7 +20,7 @@ from slidemitosis.predictions import Prediction
 from slidemitosis.slides import open_slide, settle_mpp, settle_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from slidemitosis.slides import Reader, Slide, SlideInfo
 
 log = logging.getLogger(__name__)
+
+WIDEST_UM = 100.0
+"""No mitotic figure, and no box that a detector draws around one, is wider."""
 
 DUPLICATE_UM = 2.0
 """Centres this close are one figure: a metaphase plate is 8 to 14 um long."""
@@ -94,6 +97,7 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, model_inp
     selection = select_candidates(candidates, options.candidate_classes)
     offset = settle_origin(info, options.origin)
     predictions = _locate(selection, info, mpp, offset)
+    _warn_of_regions(predictions, mpp, candidates.unit)
     _refuse_all_outside(predictions, info, points_path, options.origin)
     if not options.keep_duplicates:
         predictions = _mark_duplicates(predictions, mpp)
@@ -116,6 +120,21 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, model_inp
         windows=tuple(windows[i] for i in order),
         open_slide=functools.partial(open_slide, slide_path, reader=info.reader),  # type: ignore[arg-type]
     )
+
+
+def _warn_of_regions(predictions: Sequence[Prediction], mpp: PixelSize, unit: Unit) -> None:
+    """An annotated region among the candidates would be counted as one figure, at its middle."""
+    um = max(mpp.x, mpp.y) if unit == "px" else 1.0
+    wide = [p.candidate.source for p in predictions if p.candidate.extent * um > WIDEST_UM]
+    if wide:
+        log.warning(
+            "%d of %d candidates are wider than %g um, and so no figures but regions, perhaps: %s; "
+            "to leave them out, name the class of the figures with --candidate-class",
+            len(wide),
+            len(predictions),
+            WIDEST_UM,
+            ", ".join(wide[:5]) + (", ..." if len(wide) > 5 else ""),
+        )
 
 
 def _warn_of_other_mpp(info: SlideInfo, given: PixelSize | None) -> None:

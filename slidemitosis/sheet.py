@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from slidemitosis.errors import OutputError, UnreadableSlide
-from slidemitosis.loader import read_patch
+from slidemitosis.worker import read_patch
 
 if TYPE_CHECKING:
     from pathlib import Path

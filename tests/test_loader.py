@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from slidemitosis.errors import ReadingFailed, UnreadableSlide
 from slidemitosis.geometry import Level, PixelSize, Window, place_window, plan_reading
-from slidemitosis.loader import Batch, PatchLoader, read_patch
+from slidemitosis.loader import Batch, PatchLoader
 from slidemitosis.slides import Slide, open_slide
+from slidemitosis.worker import read_patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -201,7 +201,7 @@ def test_micrometres_of_a_table_become_pixels(painted: Path, tmp_path: Path) -> 
 
 def windows_read(slide: Path, points: Path, **options: Any) -> np.ndarray[Any, Any]:
     """The patches that would be classified, read as the loader reads them."""
-    from slidemitosis.loader import read_patch
+    from slidemitosis.worker import read_patch
 
     prepared = prepare(slide, points, ReadOptions(**options), find_model("lite0").input)
     with prepared.open_slide() as opened:
@@ -354,3 +354,17 @@ def test_real_exports_of_qupath_go_through_a_real_slide(tmp_path: Path) -> None:
         assert o.get("nucleusGeometry") == originals[o["id"]].get("nucleusGeometry")
         assert o["properties"].get("name") == originals[o["id"]]["properties"].get("name")
     assert result.summary["reading"]["upsampled"] is True
+
+
+def test_a_region_among_the_candidates_is_warned_of(
+    painted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    points = write_points(tmp_path / "p.geojson", [(100, 100), (300, 200)], name=None)
+    data = json.loads(points.read_text())
+    ring = [[50, 50], [600, 50], [600, 400], [50, 400], [50, 50]]
+    data["features"][0]["geometry"] = {"type": "Polygon", "coordinates": [ring]}
+    points.write_text(json.dumps(data))
+    classify_slide(painted, points)
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert warning.startswith("1 of 2 candidates are wider than 100 um")
+    assert "feature 1;" in warning

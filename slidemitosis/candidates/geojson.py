@@ -16,6 +16,7 @@ from slidemitosis.candidates.shapes import (
     POINT_TYPES,
     SHAPE_TYPES,
     centres,
+    extents,
     geometry_type,
     read_points,
     read_shape,
@@ -48,6 +49,7 @@ class _Draft:
     feature: _Feature
     shape: shapely.Geometry | None = None
     centre: tuple[float, float] = (math.nan, math.nan)
+    extent: float = 0.0
 
 
 def parse_geojson(text: str, *, path: Path) -> Candidates:
@@ -61,11 +63,13 @@ def parse_geojson(text: str, *, path: Path) -> Candidates:
     for number, feature in enumerate(_features(_load(text, path), path), start=1):
         drafts.extend(_drafts(feature, f"feature {number}", path))
     shaped = [draft for draft in drafts if draft.shape is not None]
-    for draft, (x, y) in zip(shaped, centres([draft.shape for draft in shaped]).tolist(), strict=True):
+    shapes = [draft.shape for draft in shaped]
+    found = zip(shaped, centres(shapes).tolist(), extents(shapes).tolist(), strict=True)
+    for draft, (x, y), extent in found:
         if not (math.isfinite(x) and math.isfinite(y)):
             _fail(f"{path}: {draft.source}", "its centre cannot be computed; are its coordinates in pixels?")
-        draft.centre = (x, y)
-    items = tuple(Candidate(d.id, *d.centre, d.class_name, d.source, d.feature) for d in drafts)
+        draft.centre, draft.extent = (x, y), extent
+    items = tuple(Candidate(d.id, *d.centre, d.class_name, d.source, d.extent, d.feature) for d in drafts)
     return Candidates(path=path, format="geojson", unit="px", items=items)
 
 

@@ -27,6 +27,8 @@ class Candidate:
     """The full class name, derived classes joined as QuPath does ("Tumor: Mitosis"); None if unclassified."""
     source: str
     """Where in the file it stands, for messages: "feature 12", "feature 3, point 2" or "line 7"."""
+    extent: float = 0.0
+    """Larger side of its outline's bounding box, in `Candidates.unit`; 0 for a point."""
     feature: Mapping[str, Any] | None = None
     """The GeoJSON Feature as read (of a MultiPoint: one of this point alone); None from a table."""
 

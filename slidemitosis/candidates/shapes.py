@@ -76,6 +76,14 @@ def centres(shapes: Sequence[shapely.Geometry]) -> NDArray[np.float64]:
         return np.stack([shapely.get_x(points), shapely.get_y(points)], axis=1)
 
 
+def extents(shapes: Sequence[shapely.Geometry]) -> NDArray[np.float64]:
+    """(N,): the larger side of each shape's bounding box; infinite where the numbers are too large."""
+    boxes = shapely.bounds(np.array(shapes, dtype=object)).reshape(-1, 4)
+    with np.errstate(over="ignore"):
+        larger: NDArray[np.float64] = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    return larger
+
+
 def _made_valid(shape: shapely.Geometry) -> shapely.Geometry:
     """The area that a self-crossing polygon covers; its line where it covers none."""
     try:

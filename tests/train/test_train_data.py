@@ -114,13 +114,19 @@ def replace_in(file: str, old: str, new: str) -> Callable[[Path], None]:
         (drop_column("majority_atypical", "AMI-BR.csv"), "lacks the columns majority_atypical"),
         (drop_column("dataset_uid", "amibr_train_split.csv"), r"split\.csv: .*lacks the columns dataset_uid"),
         (replace_in("AMI-BR.csv", "b.tiff", "a.tiff"), "slides in both training and test: a.tiff"),
-        (replace_in("AMI-BR.csv", "True", "TRUE"), "majority_atypical is 'TRUE' for uid 2, not True or False"),
+        (
+            replace_in("AMI-BR.csv", "True", "TRUE"),
+            "majority_atypical is 'TRUE' for uid 2, not True or False",
+        ),
         (replace_in("amibr_train_split.csv", "TUPAC_9", "TUPAC_8"), r"1 training rows .*: TUPAC_8\.png"),
         (lambda root: (root / "AMI-BR.csv").unlink(), r"AMI-BR\.csv: cannot be read: No such file"),
         (lambda root: (root / "AMI-BR.csv").write_bytes(b"\xff\xfe\x00"), r"AMI-BR\.csv: cannot be read: "),
         (lambda root: (root / "AMI-BR.csv").write_text(""), "no rows"),
         (lambda root: patch_path(root, 3).unlink(), r"TUPAC_7\.png: cannot be read as an image"),
-        (lambda root: patch_path(root, 3).write_bytes(b"GIF89a"), r"TUPAC_7\.png: cannot be read as an image"),
+        (
+            lambda root: patch_path(root, 3).write_bytes(b"GIF89a"),
+            r"TUPAC_7\.png: cannot be read as an image",
+        ),
         (
             lambda root: patch_path(root, 3).write_bytes(patch_path(root, 3).read_bytes()[:90]),
             r"TUPAC_7\.png: cannot be read as an image",

@@ -95,7 +95,7 @@ def test_a_rare_class_is_shown_as_often_as_the_other() -> None:
     Every card says so: its training prior is 0.5.
     """
     recipe = replace(RECIPE, epochs=3, learning_rate=2e-2, label_smoothing=0.0)
-    figures = toy(128, share=1 / 16, signal=False)
+    figures = toy(64, share=1 / 16, signal=False)
     assert abs(float(np.mean(logits(train_network(figures, recipe, seed=1), figures)))) < 0.8
 
 
@@ -196,7 +196,7 @@ def test_the_command_writes_a_model_that_loads_and_says_how_it_was_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "ami-br"
-    write_ami_br(root, toy(72), test_slides=2)
+    write_ami_br(root, toy(60), test_slides=2)
     recipe = write_recipe(tmp_path / "toy.toml", RECIPE)
     assert load_recipe(str(recipe)) == RECIPE
     out = tmp_path / "models" / "toy"
@@ -207,7 +207,10 @@ def test_the_command_writes_a_model_that_loads_and_says_how_it_was_tested(
     v = card.validation
     assert 0 < v.tp + v.fn < v.tp + v.fn + v.tn + v.fp
     assert "fold 1 of 5" in v.protocol
-    assert [(s.data, s.figures, s.views) for s in card.scores] == [("AMi-Br test", 12, 1), ("AMi-Br test", 12, 8)]
+    assert [(s.data, s.figures, s.views) for s in card.scores] == [
+        ("AMi-Br test", 10, 1),
+        ("AMi-Br test", 10, 8),
+    ]
     assert (card.input.crop, card.input.resize) == (RECIPE.crop, RECIPE.resize)
     model = load_model(out)
     assert sum(p.numel() for p in model.parameters()) == card.network.parameters

@@ -53,7 +53,9 @@ def test_an_unknown_recipe_lists_those_known() -> None:
 
 def test_a_misspelt_key_is_named_with_the_nearest_known_one(tmp_path: Path) -> None:
     path = edited(tmp_path, "weight_decay =", "weight_decy =")
-    with pytest.raises(InvalidOption, match=rf"{re.escape(path)}: unknown key 'weight_decy'.* 'weight_decay'\?"):
+    with pytest.raises(
+        InvalidOption, match=rf"{re.escape(path)}: unknown key 'weight_decy'.* 'weight_decay'\?"
+    ):
         load_recipe(path)
 
 
