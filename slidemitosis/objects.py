@@ -101,7 +101,7 @@ def _clean(geometry: Mapping[str, Any]) -> dict[str, Any]:
     return clean
 
 
-def _finite(value: object) -> object:
+def _finite(value: Any) -> Any:
     """`value` without the NaN and infinities of Python's JSON, which no strict reader takes."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items() if not _is_not_finite(v)}

@@ -255,8 +255,8 @@ def test_a_written_coordinate_is_the_value_to_two_decimals(value: float) -> None
 
 
 @given(
-    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20),
-    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
 )
 @example("a\rb", "c\r")
 @example("a\r\nb", '"')

@@ -10,7 +10,12 @@ from pathlib import Path
 from slidemitosis.errors import InvalidOption
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
-_TYPES = {"str": str, "int": int, "float": (int, float), "list[float]": list}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "list[float]": list,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

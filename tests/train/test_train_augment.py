@@ -106,7 +106,14 @@ def test_the_patches_are_not_written_into() -> None:
 
 def test_each_figure_of_a_batch_gets_a_draw_of_its_own() -> None:
     same = noise(1).expand(6, 128, 128, 3)
-    for changes in ({}, {"stain_gain": 0.5}, {"contrast": 0.5}, {"shift": 8.0}, {"scale": 0.3}):
+    every: list[dict[str, Any]] = [
+        {},
+        {"stain_gain": 0.5},
+        {"contrast": 0.5},
+        {"shift": 8.0},
+        {"scale": 0.3},
+    ]
+    for changes in every:
         out = with_recipe(same, **changes)
         assert len({image.numpy().tobytes() for image in out}) == 6
 

@@ -76,7 +76,7 @@ def test_figures_labels_slides_and_pixels_stay_together(root: Path) -> None:
             figures.names, figures.pixels, figures.atypical, figures.slides, strict=True
         ):
             i = NAMES.index(name)
-            assert np.array_equal(pixels, np.broadcast_to(np.uint8([i, 10, 200]), (128, 128, 3)))
+            assert np.array_equal(pixels, np.broadcast_to(np.array([i, 10, 200]), (128, 128, 3)))
             assert (bool(atypical), slide) == (ROWS[i][2], ROWS[i][3])
 
 

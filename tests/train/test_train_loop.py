@@ -81,7 +81,7 @@ def test_a_trained_network_is_ready_to_be_used(trained: torch.nn.Module) -> None
 
 def test_one_seed_gives_one_network_and_another_seed_another() -> None:
     recipe = replace(RECIPE, epochs=1, blur=1.0)
-    runs = []
+    runs: list[dict[str, torch.Tensor]] = []
     for seed in (3, 3, 4):
         torch.manual_seed(len(runs))  # what went on before must not matter
         runs.append(train_network(toy(40), recipe, seed=seed).state_dict())

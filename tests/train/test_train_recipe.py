@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import timm
@@ -12,6 +12,9 @@ import timm
 from slidemitosis.cards import InputPart
 from slidemitosis.errors import InvalidOption
 from slidemitosis.train.recipe import RECIPES, Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEXT = (RECIPES / "lite0.toml").read_text(encoding="utf-8")
 NAMES = sorted(p.stem for p in RECIPES.glob("*.toml"))
