@@ -349,11 +349,12 @@ def list_models() -> tuple[ModelCard, ...]:
 def find_model(name_or_folder: str | Path) -> ModelCard:
     """The card of a shipped model by its name, or of any model by its folder.
 
-    A name wins over a folder of the same name; write ./name for the folder. Raises UnknownModel.
+    A text that is a name wins over a folder of that name: write ./name for the folder. A Path is a folder.
+    Raises UnknownModel.
     """
     text = str(name_or_folder)
     shipped = shipped_models() / text
-    if Path(text).name == text and (shipped / CARD_NAME).is_file():
+    if isinstance(name_or_folder, str) and Path(text).name == text and (shipped / CARD_NAME).is_file():
         return read_card(shipped)
     folder = Path(text)
     if folder.is_dir():

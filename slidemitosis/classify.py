@@ -84,12 +84,15 @@ class SizedForward:
             except RuntimeError as e:
                 # MPS has no error class of its own for this.
                 full = isinstance(e, torch.OutOfMemoryError) or "out of memory" in str(e)
-                if not full or self.piece == 1:
+                if not full or stop - start == 1:
                     raise
-                self.piece = max(1, self.piece // 2)
+                self.piece = (stop - start) // 2
                 torch.cuda.empty_cache()
                 continue
             start = stop
+        if not np.isfinite(logits).all():
+            remedy = "use --precision fp32" if self.precision != "fp32" else "are its weights damaged?"
+            raise InvalidOption(f"the network gives values that are no numbers at {self.precision}: {remedy}")
         return logits
 
     @torch.inference_mode()

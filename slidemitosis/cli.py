@@ -6,8 +6,10 @@ Exit codes: 0 done; 2 bad input or options, one line says what; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from slidemitosis import __version__
 from slidemitosis.cards import DEFAULT_MODEL
 from slidemitosis.errors import InvalidOption, SlideMitosisError
+from slidemitosis.geometry import PixelSize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +36,7 @@ class _Report:
 
     def __init__(self, style: str) -> None:
         self.style = style
+        self.outcome = "nothing was written"
         self._bar: tqdm[NoReturn] | None = None
 
     def message(self, level: str, text: str) -> None:
@@ -64,6 +68,8 @@ class _Report:
             self._bar = None
 
     def done(self, result: SlideResult) -> None:
+        self.close()
+        self.outcome = "the results are written"
         if self.style == "json":
             self._json(event="done", objects=str(result.objects_path), summary=str(result.summary_path))
 
@@ -93,6 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     args = _parser().parse_args(argv)
     report = _Report(getattr(args, "progress", "none"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show
     log = logging.getLogger("slidemitosis")
     handler = _LogToReport(report)
     log.addHandler(handler)
@@ -105,10 +114,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         report.close()
         report.message("error", " ".join(str(e).split()))
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         report.close()
-        report.message("error", "interrupted; nothing was written")
+        report.message("error", f"interrupted; {e if e.args else report.outcome}")
         return 130
+    except BrokenPipeError:
+        # Whoever reads our output, `head` say, has gone; what was asked for is done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         signal.signal(signal.SIGTERM, before)
         log.removeHandler(handler)
@@ -247,7 +259,6 @@ def _classify(args: argparse.Namespace, report: _Report) -> None:
         workers=args.workers,
         progress=report.progress,
     )
-    report.close()
     report.done(result)
     _print_result(result)
 
@@ -255,10 +266,11 @@ def _classify(args: argparse.Namespace, report: _Report) -> None:
 def _print_result(result: SlideResult) -> None:
     rate, s = result.rate, result.summary
     slide, interval = s["slide"], rate.fraction_interval
+    mpp = PixelSize(slide["mpp_x"], slide["mpp_y"])
     rows = [
         (
             "slide",
-            f"{slide['name']}: {_size(slide['width_px'], slide['height_px'])}, {slide['mpp_x']:g} um/px",
+            f"{slide['name']}: {_size(slide['width_px'], slide['height_px'])}, {mpp} um/px",
         ),
         (
             "model",
@@ -270,7 +282,7 @@ def _print_result(result: SlideResult) -> None:
         ),
     ]
     if s["reading"]["upsampled"]:
-        rows.append(("warning", f"patches were upsampled from {slide['mpp_x']:g} um/px"))
+        rows.append(("warning", f"patches were upsampled from {mpp} um/px"))
     if interval is None:
         rows.append(("atypical", "no rate: nothing was classified"))
     else:
@@ -288,7 +300,12 @@ def _print_result(result: SlideResult) -> None:
 
 
 def _not_classified(rate: SlideRate) -> str:
-    counts = {"unreadable": rate.unreadable, "outside": rate.outside, "duplicate": rate.duplicates}
+    counts = {
+        "unreadable": rate.unreadable,
+        "outside": rate.outside,
+        "blank": rate.blank,
+        "duplicate": rate.duplicates,
+    }
     return "".join(f", {n} {name}" for name, n in counts.items() if n)
 
 
@@ -303,7 +320,6 @@ def _size(width: int, height: int) -> str:
 
 def _inspect(args: argparse.Namespace, _report: _Report) -> None:
     from slidemitosis.cards import find_model  # noqa: PLC0415
-    from slidemitosis.geometry import PixelSize  # noqa: PLC0415
     from slidemitosis.pipeline import counts_text  # noqa: PLC0415
     from slidemitosis.prepare import ReadOptions, prepare  # noqa: PLC0415
     from slidemitosis.sheet import write_sheet  # noqa: PLC0415
@@ -335,6 +351,7 @@ def _inspect(args: argparse.Namespace, _report: _Report) -> None:
             ("candidates", f"{counts_text(prepared.selection.taken)}, in {prepared.candidates.unit}"),
             ("to classify", f"{n['classified']}; outside {n['outside']}, duplicate {n['duplicate']}"),
             ("origin", f"level 0 = file + ({prepared.offset[0]}, {prepared.offset[1]}) px"),
+            ("um/px used", str(prepared.mpp)),
             (
                 "patches",
                 f"{plan.patch} px at {card.input.mpp:g} um/px from level {plan.level}: {resampled}",
@@ -355,7 +372,7 @@ def _slide_rows(info: SlideInfo) -> list[tuple[str, str]]:
         ("slide", str(info.path)),
         ("reader", f"{info.reader} {info.reader_version}, vendor {info.vendor or 'unknown'}"),
         ("levels", levels),
-        ("um/px", f"{info.mpp.x:g} x {info.mpp.y:g}" if info.mpp else "not in the metadata: pass --mpp"),
+        ("um/px", f"{info.mpp} in the metadata" if info.mpp else "not in the metadata: pass --mpp"),
         ("bounds", f"{_size(b.width, b.height)} at x {b.x}, y {b.y}: pass --origin" if b else "none"),
     ]
 
@@ -383,7 +400,7 @@ def _demo(args: argparse.Namespace, report: _Report) -> None:
     print("The tissue of this demo is drawn by a program: its rate says nothing about any patient.")
     slide, points = write_demo(args.out)
     result = classify_slide(slide, points, progress=report.progress)
-    report.close()
+    report.done(result)
     _print_result(result)
     print(f"\nOpen {slide} in QuPath and drop {result.objects_path} onto it, or run")
     print(f"  slidemitosis classify {slide} --points {points}")

@@ -48,6 +48,9 @@ class PixelSize:
     x: float
     y: float
 
+    def __str__(self) -> str:
+        return f"{self.x:g}" if self.x == self.y else f"{self.x:g} x {self.y:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
@@ -138,11 +141,13 @@ def _span(centre: float, patch: int, scale: float) -> tuple[int, int, float, flo
     return first, last - first, start - first, start - first + patch * scale
 
 
-def padding_share(window: Window, level: Level) -> float:
-    """Share of the patch, 0..1, that lies beyond the level's edges."""
+def padding_share(window: Window, area: Bounds, downsample: float) -> float:
+    """Share of the patch, 0..1, that lies beyond `area`, which is where the slide has pixels."""
     left, top, right, bottom = window.box or (0, 0, window.width, window.height)
-    inside_x = max(0.0, min(window.x + right, level.width) - max(window.x + left, 0))
-    inside_y = max(0.0, min(window.y + bottom, level.height) - max(window.y + top, 0))
+    x0, y0 = area.x / downsample, area.y / downsample
+    x1, y1 = (area.x + area.width) / downsample, (area.y + area.height) / downsample
+    inside_x = max(0.0, min(window.x + right, x1) - max(window.x + left, x0))
+    inside_y = max(0.0, min(window.y + bottom, y1) - max(window.y + top, y0))
     return 1 - inside_x * inside_y / ((right - left) * (bottom - top))
 
 

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing as mp
-import signal
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from multiprocessing.shared_memory import SharedMemory
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from slidemitosis.errors import ReadingFailed
-from slidemitosis.worker import ReopeningSlide, slot_views, work
+from slidemitosis.errors import ReadingFailed, UnreadableSlide
+from slidemitosis.interrupts import interrupts_wait
+from slidemitosis.slots import SlotLayout, Slots
+from slidemitosis.worker import ReopeningSlide, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 _DEPTH = 2
 # Deaths after which reading is given up: the machine is out of memory, or the library is broken.
 _MOST_DEATHS = 20
+_NO_ROW = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,6 @@ class _Job:
 
     number: int
     slot: int
-    start: int = 0
-    """The first row that is still to be read; after a death, rows before it are there already."""
     failures: dict[int, str] = field(default_factory=dict)
     """Row of the batch -> reason."""
     deaths_at: dict[int, int] = field(default_factory=dict)
@@ -102,13 +100,13 @@ class PatchLoader:
     ) -> None:
         self._open_slide = open_slide
         self._windows = windows
-        self._patch = patch
         self.batch_size = batch_size
         self._count = -(-len(windows) // batch_size)
         self._worker_count = min(workers, self._count)
         self._workers: list[_Worker] = []
         self._deaths = 0
-        self._memory: SharedMemory | None = None
+        self._layout = SlotLayout(self._worker_count * (_DEPTH + 1), batch_size, patch)
+        self._slots: Slots | None = None
         self._waiting: deque[_Job] = deque()
         self._unborn = iter(range(self._count))
         self._free_slots: list[int] = []
@@ -120,11 +118,10 @@ class PatchLoader:
 
     def __enter__(self) -> Self:
         if self._worker_count:
-            slots = self._worker_count * (_DEPTH + 1)
-            self._memory = SharedMemory(create=True, size=slots * self._slot_bytes)
-            self._free_slots = list(range(slots))
+            self._slots = Slots(self._layout)
+            self._free_slots = list(range(self._layout.count))
             try:
-                with _interrupts_wait():
+                with interrupts_wait():
                     for _ in range(self._worker_count):
                         self._workers.append(self._start_worker())
                 self._hand_out()
@@ -154,38 +151,28 @@ class PatchLoader:
             self._hand_out()
             yield batch
 
-    # A slot holds the row that is being read (one int64), then the pixels of one batch.
-    @property
-    def _slot_bytes(self) -> int:
-        return 8 + self.batch_size * self._patch * self._patch * 3
-
     def _rows(self, number: int) -> range:
         first = number * self.batch_size
         return range(first, min(first + self.batch_size, len(self._windows)))
 
-    def _views(self, job: _Job) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        assert self._memory is not None
-        rows = len(self._rows(job.number))
-        return slot_views(self._memory, job.slot, self._slot_bytes, rows, self._patch)
-
     def _batch(self, job: _Job) -> Batch:
+        assert self._slots is not None
         rows = self._rows(job.number)
-        _, pixels = self._views(job)
         good = [i for i in range(len(rows)) if i not in job.failures]
         return Batch(
             indices=np.array([rows[i] for i in good], dtype=np.int64),
-            pixels=pixels[good],  # a copy: the slot is written again
+            pixels=self._slots.take(job.slot, len(rows))[good],
             unreadable=tuple((rows[i], reason) for i, reason in sorted(job.failures.items())),
             read_seconds=job.seconds,
         )
 
     def _start_worker(self) -> _Worker:
-        assert self._memory is not None
+        assert self._slots is not None
         context = mp.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
             target=work,
-            args=(theirs, self._open_slide, self._memory.name, self._slot_bytes, self._patch),
+            args=(theirs, self._open_slide, self._layout, self._slots.name),
             name="slidemitosis reader",
             daemon=True,
         )
@@ -195,6 +182,7 @@ class PatchLoader:
 
     def _hand_out(self) -> None:
         """Give every worker work up to its depth, the least busy first, the earliest job first."""
+        assert self._slots is not None
         while True:
             worker = min(self._workers, key=lambda w: len(w.jobs))
             if len(worker.jobs) >= _DEPTH:
@@ -206,14 +194,13 @@ class PatchLoader:
             else:
                 return
             worker.jobs.append(job)
-            windows = [self._windows[i] for i in self._rows(job.number)]
-            # The slot still holds the last job's row; a worker that dies before it begins must not seem
-            # to have come so far.
-            progress, _ = self._views(job)
-            progress[0] = job.start
+            rows = enumerate(self._rows(job.number))
+            windows = [(row, self._windows[i]) for row, i in rows if row not in job.failures]
+            # The slot still holds the last job's row; a worker that dies before it begins died of none.
+            self._slots.set_row(job.slot, _NO_ROW)
             # A worker that has just died takes nothing; _listen finds that out and redoes its jobs.
             with contextlib.suppress(OSError):
-                worker.connection.send((job.slot, job.start, len(windows), windows[job.start :]))
+                worker.connection.send((job.slot, windows))
 
     def _listen(self) -> list[_Job]:
         """Wait until something happens; the jobs that are finished by it."""
@@ -239,9 +226,9 @@ class PatchLoader:
         return finished
 
     def _bury(self, worker: _Worker) -> list[_Job]:
-        """Replace a dead worker and let its jobs be done again, the one it died of from where it died.
+        """Replace a dead worker and let its jobs be done again.
 
-        A candidate that two workers died of is unreadable. Returns the job if that was its last row.
+        A candidate that two workers died of is unreadable. Returns the job if nothing of it is left.
         """
         worker.process.join()
         code = worker.process.exitcode
@@ -262,35 +249,39 @@ class PatchLoader:
         if jobs and self._step_over(jobs[0], code):
             finished = [jobs.pop(0)]
         self._waiting.extendleft(reversed(jobs))
-        with _interrupts_wait():
+        with interrupts_wait():
             self._workers[self._workers.index(worker)] = self._start_worker()
         return finished
 
     def _step_over(self, job: _Job, code: int | None) -> bool:
-        """Note at which row the worker died; True if nothing of the job remains to be read."""
-        rows = len(self._rows(job.number))
-        progress, _ = self._views(job)
-        row = int(progress[0])
-        job.start = row
-        job.deaths_at[row] = job.deaths_at.get(row, 0) + 1
-        if job.deaths_at[row] >= 2:
-            job.failures[row] = f"two reader processes died while reading it (exit code {code})"
-            job.start = row + 1
-        return job.start == rows
+        """Note at which row the worker died; True if nothing of the job remains to be read.
+
+        The other rows are all read again: what the dead worker could not read of them it took with it.
+        """
+        assert self._slots is not None
+        row = self._slots.row(job.slot)
+        if row != _NO_ROW:
+            job.deaths_at[row] = job.deaths_at.get(row, 0) + 1
+            if job.deaths_at[row] >= 2:
+                job.failures[row] = f"two reader processes died while reading it (exit code {code})"
+        return len(job.failures) == len(self._rows(job.number))
 
     def _read_here(self) -> Iterator[Batch]:
-        reader = ReopeningSlide(self._open_slide, self._patch)
+        reader = ReopeningSlide(self._open_slide, self._layout.patch)
         with contextlib.closing(reader):
             for number in range(self._count):
-                rows = self._rows(number)
-                pixels = np.zeros((len(rows), self._patch, self._patch, 3), np.uint8)
                 started = time.perf_counter()
-                reasons = {i: reader.read_into(pixels[i], self._windows[row]) for i, row in enumerate(rows)}
-                good = [i for i in range(len(rows)) if reasons[i] is None]
+                indices, pixels, unreadable = [], [], []
+                for row in self._rows(number):
+                    try:
+                        pixels.append(reader.read(self._windows[row]))
+                        indices.append(row)
+                    except UnreadableSlide as e:
+                        unreadable.append((row, str(e)))
                 yield Batch(
-                    indices=np.array([rows[i] for i in good], dtype=np.int64),
-                    pixels=pixels[good],
-                    unreadable=tuple((rows[i], r) for i, r in reasons.items() if r is not None),
+                    indices=np.array(indices, dtype=np.int64),
+                    pixels=np.array(pixels, np.uint8).reshape(-1, self._layout.patch, self._layout.patch, 3),
+                    unreadable=tuple(unreadable),
                     read_seconds=time.perf_counter() - started,
                 )
 
@@ -306,33 +297,7 @@ class PatchLoader:
                 worker.process.join()
             worker.process.close()
         self._workers = []
-        if self._memory is not None:
-            self._memory.close()
-            self._memory.unlink()
-            self._memory = None
-
-
-@contextlib.contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM take effect after the block, in which processes are started.
-
-    Half-started, a process would be left behind, or print a traceback of its own. Started with Ctrl-C
-    blocked, where the system has that, it cannot take the one that is meant for its parent.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    before = {kind: signal.signal(kind, lambda number, _frame: came.append(number)) for kind in kinds}
-    can_block = hasattr(signal, "pthread_sigmask")
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can_block else set()
-    try:
-        yield
-    finally:
-        if can_block:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-        for number in came:
-            signal.raise_signal(number)
+        if self._slots is not None:
+            self._slots.close()
+            self._slots.remove()
+            self._slots = None

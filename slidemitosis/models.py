@@ -98,6 +98,11 @@ def build_model(card: ModelCard, *, device: str = "cpu") -> Classifier:
         raise WeightsMismatch(
             f"{card.weights_path}: does not fit {card.network.architecture}: {reason}"
         ) from e
+    parameters = sum(p.numel() for p in network.parameters())
+    if parameters != card.network.parameters:
+        raise InvalidCard(
+            f"{card.folder}: has {parameters} parameters, the card says {card.network.parameters}"
+        )
     model = Classifier(card, network).eval().requires_grad_(requires_grad=False)
     model.network.to(memory_format=torch.channels_last)
     return model.to(device)

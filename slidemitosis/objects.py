@@ -9,11 +9,13 @@ import; a property called `type` would be read as the type of the object.
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from slidemitosis.candidates import base_class
+from slidemitosis.candidates import SOURCE_ID, base_class
+from slidemitosis.candidates.shapes import made_valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +30,7 @@ COLOURS = {"Atypical": [213, 94, 0], "Normal": [0, 114, 178]}
 PROBABILITY = "P(atypical)"
 UPSAMPLED = "Upsampled"
 _PREFIX = "slidemitosis."
+_REPAIRED = f"{_PREFIX}geometry"
 _NAMESPACE = UUID("6f1b0c0e-7d0f-5a57-9a0c-6d1f6b1f3a52")
 # Candidates of a table have no outline; they get a circle as wide as the boxes of the MIDOG data sets.
 _CIRCLE_UM = 12.5
@@ -71,20 +74,26 @@ def qupath_feature(
 
     Geometry, id, name, cell nucleus and unknown properties are those of the candidate. A classified
     candidate gets the class "<its class>: Atypical" or ": Normal" and a measurement; any other keeps
-    its class, without an earlier run's addition. `pixels_per_um` sizes the outline of candidates that
-    have none.
+    its class, or "Mitosis", without an earlier run's addition. An outline that QuPath could not import
+    is repaired. `pixels_per_um` sizes the outline of candidates that have none.
     """
     original: Mapping[str, Any] = prediction.candidate.feature or {
         "geometry": _circle(prediction, pixels_per_um),
         "properties": {"objectType": "detection"},
     }
-    feature = {"type": "Feature", "id": prediction.object_id, "geometry": _clean(original["geometry"])}
-    moved = ("type", "id", "geometry", "properties", "objectType", "object_type")
+    geometry, sound = _importable(_clean(original["geometry"]))
+    feature: dict[str, Any] = {"type": "Feature", "id": prediction.object_id}
+    feature["geometry"] = geometry or _circle(prediction, pixels_per_um)
+    moved = ("type", "id", "geometry", "nucleusGeometry", "properties", "objectType", "object_type")
     kept = {k: v for k, v in original.items() if k not in moved and v is not None}
     feature |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
-    if isinstance(nucleus := original.get("nucleusGeometry"), dict):
-        feature["nucleusGeometry"] = _clean(nucleus)
+    if isinstance(original.get("nucleusGeometry"), dict):
+        nucleus, nucleus_sound = _importable(_clean(original["nucleusGeometry"]))
+        feature |= {"nucleusGeometry": nucleus} if nucleus else {}
+        sound = sound and nucleus_sound
     feature["properties"] = _properties(prediction, original, model=model, upsampled=upsampled)
+    if not sound:
+        feature["properties"]["metadata"][_REPAIRED] = "repaired"
     return feature
 
 
@@ -99,6 +108,25 @@ def _clean(geometry: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(plane, dict):
         clean["plane"] = {k: plane[k] for k in ("c", "z", "t") if k in plane}
     return clean
+
+
+def _importable(geometry: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+    """The geometry, and whether it is as it was: one invalid outline ends QuPath's whole import.
+
+    Of an outline that crosses itself the area it covers is left, and None of one without any.
+    """
+    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+        return geometry, True
+    import shapely.geometry  # noqa: PLC0415
+
+    outline = shapely.geometry.shape(geometry)
+    if outline.is_valid:
+        return geometry, True
+    area = made_valid(outline)
+    if area.is_empty or shapely.get_dimensions(area) < 2:
+        return None, False
+    plane = {"plane": geometry["plane"]} if "plane" in geometry else {}
+    return {**shapely.geometry.mapping(area), **plane}, False
 
 
 def _finite(value: Any) -> Any:
@@ -130,9 +158,7 @@ def _properties(
     properties: dict[str, Any] = {"objectType": kind} if kind is not None else {}
     kept = {k: v for k, v in old.items() if k not in ours and v is not None}
     properties |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
-    classification = _classification(prediction, old.get("classification"))
-    if classification is not None:
-        properties["classification"] = classification
+    properties["classification"] = _classification(prediction, old.get("classification"))
     measurements = _measurements(old.get("measurements"))
     measurements.pop(PROBABILITY, None)  # an earlier run's
     measurements.pop(UPSAMPLED, None)
@@ -146,14 +172,16 @@ def _properties(
     return properties
 
 
-def _classification(prediction: Prediction, old: object) -> dict[str, Any] | None:
-    """`names` and `color`; None where there is no class."""
-    name = base_class(prediction.candidate.class_name)
+def _classification(prediction: Prediction, old: object) -> dict[str, Any]:
+    """`names` and `color`, which may be null.
+
+    A candidate without a class gets one even where it was not classified: else a second run, on this
+    run's output, would take only the others for candidates.
+    """
+    name = base_class(prediction.candidate.class_name) or NO_CLASS
     if prediction.atypical is not None:
         kind = "Atypical" if prediction.atypical else "Normal"
-        return {"names": [*_names(name or NO_CLASS), kind], "color": COLOURS[kind]}
-    if name is None:
-        return None
+        return {"names": [*_names(name), kind], "color": COLOURS[kind]}
     # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
     colour = _colour(old) if name == prediction.candidate.class_name else None
     return {"names": _names(name), "color": colour}
@@ -184,23 +212,20 @@ def _measurements(old: object) -> dict[str, float]:
     return {
         str(k): v
         for k, v in old.items()
-        if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+        if isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= sys.float_info.max
     }
 
 
 def _metadata(prediction: Prediction, old: object, model: str, *, upsampled: bool) -> dict[str, str]:
     """Text by key; QuPath 0.6 and later shows it, earlier versions drop it."""
     metadata = {k: str(v) for k, v in old.items() if v is not None} if isinstance(old, dict) else {}
-    source_id = metadata.get(f"{_PREFIX}source_id")
-    metadata = {k: v for k, v in metadata.items() if not k.startswith(_PREFIX)}
+    metadata = {k: v for k, v in metadata.items() if not k.startswith(_PREFIX) or k == _REPAIRED}
     metadata[f"{_PREFIX}model"] = model
     metadata[f"{_PREFIX}status"] = prediction.status
     if prediction.reason:
         metadata[f"{_PREFIX}reason"] = prediction.reason
     if prediction.candidate.id is not None and prediction.candidate.id != prediction.object_id:
-        source_id = prediction.candidate.id
-    if source_id is not None:
-        metadata[f"{_PREFIX}source_id"] = source_id
+        metadata[SOURCE_ID] = prediction.candidate.id
     if upsampled:
         metadata[f"{_PREFIX}upsampled"] = "true"
     return metadata

@@ -106,7 +106,7 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, model_inp
     windows = [place_window(predictions[i].x, predictions[i].y, plan) for i in rows]
     order = reading_order(windows, info.tile)
     for i, window in zip(rows, windows, strict=True):
-        share = padding_share(window, info.levels[plan.level])
+        share = padding_share(window, info.area, plan.downsample)
         predictions[i] = replace(predictions[i], padding=round(share, 4))
     return Prepared(
         slide=info,
@@ -138,12 +138,10 @@ def _warn_of_regions(predictions: Sequence[Prediction], mpp: PixelSize, unit: Un
 
 
 def _warn_of_other_mpp(info: SlideInfo, given: PixelSize | None) -> None:
-    if given and info.mpp and not 0.9 < given.x / info.mpp.x < 1.1:
+    stated = info.mpp
+    if given and stated and any(not 0.9 < r < 1.1 for r in (given.x / stated.x, given.y / stated.y)):
         log.warning(
-            "%s: the metadata say %g um/px, --mpp says %g; the given size is used",
-            info.path,
-            info.mpp.x,
-            given.x,
+            "%s: the metadata say %s um/px, --mpp says %s; the given size is used", info.path, stated, given
         )
 
 
@@ -154,16 +152,22 @@ def _locate(
     candidates = selection.candidates
     ids = object_ids(candidates.items, info.path.name)
     per_unit = (1 / mpp.x, 1 / mpp.y) if candidates.unit == "um" else (1.0, 1.0)
-    width, height = info.size
+    area = info.area
     located = []
     for c, object_id in zip(candidates, ids, strict=True):
         frame_x, frame_y = c.x * per_unit[0], c.y * per_unit[1]
         x, y = frame_x + offset[0], frame_y + offset[1]
-        inside = 0 <= x < width and 0 <= y < height
+        inside = area.x <= x < area.x + area.width and area.y <= y < area.y + area.height
         status: Status = "classified" if inside else "outside"
-        reason = None if inside else f"centre at x {x:.0f}, y {y:.0f}; the slide is {width} x {height} px"
+        reason = None if inside else f"centre at x {x:.0f}, y {y:.0f}; {_area_text(info)}"
         located.append(Prediction(c, object_id, frame_x, frame_y, x, y, status, reason))
     return located
+
+
+def _area_text(info: SlideInfo) -> str:
+    width, height = info.size
+    text, b = f"the slide is {width} x {height} px", info.bounds
+    return f"{text}, with pixels in {b.width} x {b.height} px at x {b.x}, y {b.y}" if b else text
 
 
 def _refuse_all_outside(
@@ -172,17 +176,10 @@ def _refuse_all_outside(
     if not predictions or any(p.status != "outside" for p in predictions):
         return
     xs, ys = [p.x for p in predictions], [p.y for p in predictions]
-    width, height = info.size
-    bounds = (
-        f", of which {info.bounds.width} x {info.bounds.height} px at x {info.bounds.x}, y {info.bounds.y} "
-        "hold pixels"
-        if info.bounds
-        else ""
-    )
     raise CandidatesOffSlide(
         f"{points_path}: all {len(predictions)} candidates lie off the slide: they span x {min(xs):.0f} to "
-        f"{max(xs):.0f}, y {min(ys):.0f} to {max(ys):.0f} px, and {info.path.name} is {width} x {height} px"
-        f"{bounds}; are they of another slide, in um, or counted from another origin (now --origin {origin})?"
+        f"{max(xs):.0f}, y {min(ys):.0f} to {max(ys):.0f} px; {_area_text(info)}; are they of another slide, "
+        f"in um, or counted from another origin (now --origin {origin})?"
     )
 
 
@@ -194,9 +191,19 @@ def _mark_duplicates(predictions: list[Prediction], mpp: PixelSize) -> list[Pred
     ).reshape(-1, 2)
     ids = [predictions[i].candidate.id for i in rows]
     marked = list(predictions)
-    for row, duplicate in find_duplicates(xy_um, ids, distance_um=DUPLICATE_UM).items():
+    far = 0
+    found = find_duplicates(xy_um, ids, distance_um=DUPLICATE_UM)
+    for row, duplicate in found.items():
         i, kept = rows[row], predictions[rows[duplicate.of]].candidate.source
         away = f"{duplicate.distance_um:.1f} um"
         reason = f"same id as {kept}, {away} away" if duplicate.same_id else f"{away} from {kept}"
         marked[i] = replace(marked[i], status="duplicate", reason=reason)
+        far += duplicate.distance_um > DUPLICATE_UM
+    if far:
+        log.warning(
+            "%d candidates have another one's id and lie up to %.0f um from it; each id is counted once. "
+            "If the id is not the figure's own, pass --keep-duplicates",
+            far,
+            max(d.distance_um for d in found.values()),
+        )
     return marked

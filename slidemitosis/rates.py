@@ -27,8 +27,9 @@ class SlideRate:
     """NMF."""
     unreadable: int
     outside: int
+    blank: int
     duplicates: int
-    """These three are in neither the numerator nor the denominator."""
+    """These four are in neither the numerator nor the denominator."""
 
     @property
     def classified(self) -> int:
@@ -58,19 +59,23 @@ class SlideRate:
 
 def slide_rate(predictions: Iterable[Prediction]) -> SlideRate:
     """Count the predictions of one slide."""
-    atypical = normal = unreadable = outside = duplicates = 0
+    atypical = normal = unreadable = outside = blank = duplicates = 0
     for p in predictions:
         match p.status:
             case "classified":
+                if p.atypical is None:
+                    raise ValueError(f"{p.candidate.source} is said to be classified, and has no class")
                 atypical += p.atypical is True
                 normal += p.atypical is False
             case "unreadable":
                 unreadable += 1
             case "outside":
                 outside += 1
+            case "blank":
+                blank += 1
             case "duplicate":
                 duplicates += 1
-    return SlideRate(atypical, normal, unreadable, outside, duplicates)
+    return SlideRate(atypical, normal, unreadable, outside, blank, duplicates)
 
 
 def wilson_interval(k: int, n: int, *, z: float = _Z95) -> tuple[float, float]:

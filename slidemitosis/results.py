@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import OutputError
+from slidemitosis.interrupts import interrupts_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,9 +43,37 @@ COLUMNS = (
 )
 
 
+# What is taken off a slide's name for its folder; of any other name all is kept, dots too.
+_SLIDE_SUFFIXES = {
+    *(".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".dcm", ".czi")
+}
+
+
 def default_folder(slide: Path, points: Path) -> Path:
     """Where results go unless told otherwise: `<slide name>.slidemitosis` beside the points."""
-    return points.parent / f"{slide.stem}.slidemitosis"
+    name = slide.stem if slide.suffix.lower() in _SLIDE_SUFFIXES else slide.name
+    return points.parent / f"{name}.slidemitosis"
+
+
+def check_folder(out: Path, slide: Path, points: Path) -> None:
+    """Refuse a folder in which results would replace an input, or results of another input.
+
+    Raises OutputError.
+    """
+    for name in (OBJECTS, CANDIDATES, SUMMARY):
+        for given in (slide, points):
+            if (out / name).exists() and given.exists() and (out / name).samefile(given):
+                raise OutputError(f"{out / name}: is an input, and would be replaced; choose another --out")
+    try:
+        earlier = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+        of = [Path(earlier["slide"]["path"]).name, Path(earlier["points"]["path"]).name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # none there, or not ours
+    if of != [slide.name, points.name]:
+        raise OutputError(
+            f"{out}: holds results of {of[0]} with {of[1]}, which would be replaced; "
+            "choose another --out, or remove them"
+        )
 
 
 @contextlib.contextmanager
@@ -63,10 +92,16 @@ def staged_folder(out: Path) -> Iterator[Path]:
         stage = Path(tempfile.mkdtemp(prefix=".slidemitosis-", dir=base))
     except OSError as e:
         raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
+    published = False
     try:
         yield stage
         try:
-            _publish(stage, out)
+            # Once it has begun it is done in a moment, and half of it would be neither result.
+            with interrupts_wait():
+                _publish(stage, out)
+                published = True
+        except KeyboardInterrupt as e:
+            raise KeyboardInterrupt("the results are written") if published else e from None
         except OSError as e:
             raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
     finally:
@@ -122,6 +157,6 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 def write_text(path: Path, text: str) -> None:
     """UTF-8 with newlines as they are, the same bytes on every system. Raises OutputError."""
     try:
-        path.write_text(text, encoding="utf-8", newline="")
+        path.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
     except OSError as e:
         raise OutputError(f"{path}: cannot be written: {e.strerror}; choose another --out") from e

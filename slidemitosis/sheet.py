@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 from typing import TYPE_CHECKING
 
@@ -45,7 +47,21 @@ def write_sheet(prepared: Prepared, path: Path) -> int:
     finally:
         slide.close()
     try:
-        Image.fromarray(sheet).save(path, format="PNG")
+        _write_png(path, Image.fromarray(sheet))
     except OSError as e:
         raise OutputError(f"{path}: cannot be written: {e.strerror or e}") from e
     return len(rows)
+
+
+def _write_png(path: Path, image: Image.Image) -> None:
+    """Write whole or not at all, and never over anything but a PNG: a slide, say."""
+    if path.exists() and not path.read_bytes()[:4] == b"\x89PNG":
+        raise FileExistsError(errno.EEXIST, "a file that is no PNG is there, and is not replaced")
+    data = io.BytesIO()
+    image.save(data, format="PNG")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data.getvalue())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

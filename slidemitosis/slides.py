@@ -61,6 +61,11 @@ class SlideInfo:
         """Width and height of level 0, px."""
         return self.levels[0].width, self.levels[0].height
 
+    @property
+    def area(self) -> Bounds:
+        """Where the slide has pixels: its bounds, or else its full extent."""
+        return self.bounds or Bounds(0, 0, *self.size)
+
 
 class Slide(abc.ABC):
     """An open slide. It belongs to one process and to one thread.
@@ -248,11 +253,15 @@ def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
     "openslide" and "tiffslide" take that library or fail. Raises UnreadableSlide.
     """
     path = Path(path)
+    try:
+        kind = "folder" if path.is_dir() else "file" if path.exists() else None
+    except (OSError, ValueError) as e:  # a name that is too long, or holds a null
+        raise UnreadableSlide(f"{str(path)[:80]!r}: not a usable file name: {e}") from e
     if reader not in get_args(Reader):
         raise InvalidOption(f"reader {reader!r} is not known; use {', '.join(get_args(Reader))}")
-    if not path.exists():
+    if kind is None:
         raise UnreadableSlide(f"{path}: no such file")
-    if path.is_dir():
+    if kind == "folder":
         raise UnreadableSlide(f"{path}: is a folder, not a slide")
     if reader == "tiffslide":
         return _open_tiffslide(path)

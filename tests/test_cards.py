@@ -160,6 +160,7 @@ def test_a_missing_key_is_named_with_its_table(tmp_path: Path, old: str, where: 
         ("threshold = 0.3", "threshold = true"),
         ("threshold = 0.3", "threshold = nan"),
         ("temperature = 1.5", "temperature = inf"),
+        ("temperature = 1.5", "temperature = true"),
         ('licence = "Apache-2.0"', "licence = 2.0"),
         ("mean = [0.5, 0.5, 0.5]", "mean = 0.5"),
         ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5]"),

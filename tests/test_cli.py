@@ -305,7 +305,8 @@ def test_inspect_shows_what_would_be_read(slide: Path, points: Path, tmp_path: P
     for line in (
         r"^reader      openslide [\d.]+, vendor aperio$",
         r"^levels      700 x 500 px \(1:1\)$",
-        r"^um/px       0\.25 x 0\.25$",
+        r"^um/px       0\.25 in the metadata$",
+        r"^um/px used  0\.25$",
         r"^bounds      none$",
         r"^objects     Mitosis \(3\)$",
         r"^to classify 3; outside 0, duplicate 0$",
@@ -357,3 +358,82 @@ def test_a_script_without_a_main_guard_is_told_what_to_do(slide: Path, points: P
     assert done.returncode == 1
     assert "__main__" in done.stderr.splitlines()[-1]
     assert "workers=0" in done.stderr.splitlines()[-1]
+
+
+def test_a_contact_sheet_replaces_a_picture_and_nothing_else(
+    slide: Path, points: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = slide.read_bytes()
+    assert main(["inspect", str(slide), "--points", str(points), "--sheet", str(slide)]) == 2
+    assert "is not replaced" in capsys.readouterr().err
+    assert slide.read_bytes() == before
+    sheet = tmp_path / "s.png"
+    for _ in range(2):
+        assert main(["inspect", str(slide), "--points", str(points), "--sheet", str(sheet)]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svs", "p.geojson", "s.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+def test_a_reader_of_the_output_may_leave_early(slide: Path, points: Path, tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = [*COMMAND, "classify", str(slide), "--points", str(points)]
+    done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "a.slidemitosis" / "summary.json").is_file()
+
+
+def test_a_path_that_the_terminal_cannot_show_is_no_error(slide: Path, points: Path, tmp_path: Path) -> None:
+    words = [*COMMAND, "classify", str(slide), "--points", str(points), "--out", f"{tmp_path}/h\u00e9 \u00b5"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(words, capture_output=True, check=False, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert b"h\\xe9 \\xb5" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
+def test_an_interrupt_at_any_moment_leaves_all_or_nothing(tmp_path: Path, slide: Path) -> None:
+    """From the first import to the last line; what is left is a whole result or none."""
+    points = write_points(
+        tmp_path / "many.geojson", [(10 + i % 60 * 10, 10 + i // 60 * 10) for i in range(400)]
+    )
+    before = sorted(tmp_path.iterdir())
+    words = [
+        *COMMAND,
+        "classify",
+        str(slide),
+        "--points",
+        str(points),
+        "--progress",
+        "json",
+        "--workers",
+        "2",
+    ]
+    shared = Path("/dev/shm")
+    shared_before = set(shared.iterdir())
+    for i in range(24):
+        out = tmp_path / f"out{i}"
+        process = subprocess.Popen(
+            [*map(str, words), "--out", str(out), "--batch-size", "16"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        time.sleep(0.3 + 0.25 * i)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT if i % 2 else signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+        finished = '"event": "done"' in err or "are written" in err
+        # Python ends itself by SIGINT where one came inside an exec() of an import; shells call that 130.
+        # After the last line, while Python takes itself apart, a signal is the system's to answer.
+        expected = {0, 130, -signal.SIGINT} | ({-signal.SIGTERM} if finished else set())
+        assert process.returncode in expected, err
+        assert "Traceback" not in err
+        names = sorted(p.name for p in out.iterdir()) if out.exists() else []
+        assert names == (["candidates.csv", "objects.geojson", "summary.json"] if finished else [])
+        shutil.rmtree(out, ignore_errors=True)
+    assert sorted(tmp_path.iterdir()) == before
+    assert set(shared.iterdir()) <= shared_before

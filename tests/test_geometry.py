@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidemitosis.geometry import (
+    Bounds,
     Level,
     PixelSize,
     Window,
@@ -87,7 +88,16 @@ def test_a_patch_starts_at_the_nearest_pixel_boundary(x: float, first: int) -> N
 def test_padding_is_the_share_of_the_patch_off_the_slide(x: float, y: float, share: float) -> None:
     level = Level(1000, 800, 1.0)
     plan = plan_reading([level], PixelSize(0.25, 0.25), model_mpp=0.25, patch=128)
-    assert padding_share(place_window(x, y, plan), level) == pytest.approx(share)
+    assert padding_share(place_window(x, y, plan), Bounds(0, 0, 1000, 800), 1.0) == pytest.approx(share)
+
+
+def test_padding_counts_what_lies_outside_the_bounds_on_any_level() -> None:
+    levels = (Level(4000, 3200, 1.0), Level(1000, 800, 4.0))
+    plan = plan_reading(levels, PixelSize(0.0625, 0.0625), model_mpp=0.25, patch=128)
+    area = Bounds(400, 800, 1000, 1000)
+    assert padding_share(place_window(400, 1300, plan), area, plan.downsample) == pytest.approx(0.5)
+    assert padding_share(place_window(1400, 1800, plan), area, plan.downsample) == pytest.approx(0.75)
+    assert padding_share(place_window(900, 1300, plan), area, plan.downsample) == pytest.approx(0.0)
 
 
 @given(st.lists(st.tuples(st.integers(-50, 5000), st.integers(-50, 5000)), max_size=60))

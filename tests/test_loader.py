@@ -17,6 +17,7 @@ from conftest import position_colours, write_aperio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slidemitosis import slots as slots_module
 from slidemitosis.errors import ReadingFailed, UnreadableSlide
 from slidemitosis.geometry import Level, PixelSize, Window, place_window, plan_reading
 from slidemitosis.loader import Batch, PatchLoader
@@ -156,6 +157,19 @@ def test_only_what_cannot_be_read_is_unreadable_and_its_reason_is_kept(
         np.testing.assert_array_equal(pixels, position_colours(PATCH, PATCH, x0=20 * i, y0=20 * i))
 
 
+def test_what_a_dead_worker_could_not_read_stays_unreadable(slide_path: Path, tmp_path: Path) -> None:
+    """The bad tile comes before the deadly one, in one batch, after others have filled the slots."""
+    opener = functools.partial(TrickySlide, slide_path, tmp_path)
+    at = [*[0] * 40, 300, 320, 200, 340, 400, 360, 300, 380]
+    windows = [Window(0, v, v, PATCH, PATCH, None) for v in at]
+    batches = load(opener, windows, 1)
+    assert sorted(dict(r for b in batches for r in b.unreadable)) == [40, 44, 46]
+    got = pixels_of(batches)
+    assert sorted(got) == [i for i in range(48) if i not in (40, 44, 46)]
+    for i, pixels in got.items():
+        np.testing.assert_array_equal(pixels, position_colours(PATCH, PATCH, x0=at[i], y0=at[i]))
+
+
 def test_reading_here_marks_the_same_as_unreadable(slide_path: Path, tmp_path: Path) -> None:
     opener = functools.partial(TrickySlide, slide_path, tmp_path)
     windows = [Window(0, v, v, PATCH, PATCH, None) for v in (100, 300, 320)]
@@ -198,8 +212,8 @@ def test_leaving_early_ends_the_workers_and_frees_the_memory(opener: Callable[[]
     started = time.monotonic()
     with PatchLoader(opener, places(300), patch=PATCH, batch_size=8, workers=2) as loader:
         processes = [w.process for w in loader._workers]
-        assert loader._memory is not None
-        name = loader._memory.name
+        assert loader._slots is not None
+        name = loader._slots.name
         for i, _ in enumerate(loader):
             if i == after:
                 break
@@ -243,3 +257,13 @@ class _Blank(Slide):
 
 def _blank_slide() -> Slide:
     return _Blank()
+
+
+def test_too_little_shared_memory_is_said_before_anything_is_killed(
+    opener: Callable[[], Slide], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(slots_module, "_LINUX_SHARED", tmp_path)  # a file system without shared memory's size
+    windows = places(5000)
+    with pytest.raises(ReadingFailed, match=r"MB of shared memory.*--workers"):
+        load(opener, windows, 256, 2_000_000_000)
+    assert load(opener, windows[:5], 2, 2)

@@ -43,10 +43,11 @@ INPUT = InputPart(
 def make_model(folder: Path, *, architecture: str = ARCHITECTURE, **network: Any) -> ModelCard:
     """A model folder with random weights of a small network."""
     torch.manual_seed(0)
-    state = timm.create_model(architecture, pretrained=False, num_classes=1).state_dict()
+    made = timm.create_model(architecture, pretrained=False, num_classes=1)
     weights = folder / "weights.safetensors"
-    safetensors.torch.save_file(state, weights)
-    return write_model_card(folder, architecture=architecture, **network)
+    safetensors.torch.save_file(made.state_dict(), weights)
+    parameters = sum(p.numel() for p in made.parameters())
+    return write_model_card(folder, architecture=architecture, **{"parameters": parameters} | network)
 
 
 def write_model_card(folder: Path, **network: Any) -> ModelCard:
@@ -278,3 +279,9 @@ def test_a_patch_in_a_batch_gets_the_logit_that_it_gets_alone(tmp_path: Path) ->
     alone = torch.cat([model(p[None]) for p in patches])
     assert np.allclose(model(patches), alone, atol=1e-5)
     assert isinstance(model.network, nn.Module)
+
+
+def test_a_card_of_another_number_of_parameters_is_refused(tmp_path: Path) -> None:
+    card = make_model(tmp_path, parameters=7)
+    with pytest.raises(InvalidCard, match=r"has \d+ parameters, the card says 7"):
+        build_model(card)

@@ -12,6 +12,7 @@ from uuid import UUID
 import geojson
 import pytest
 import shapely
+import shapely.geometry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,14 +167,15 @@ def test_a_classified_figure_has_its_class_and_ours_behind_it(
         # QuPath 0.3 packs opaque red as a signed integer: 0xFFC80000 - 2 ** 32.
         (classification(name="Mitosis", colorRGB=-3670016), {"names": ["Mitosis"], "color": [200, 0, 0]}),
         (classification(name="Mitosis", colorRGB=0x010203), {"names": ["Mitosis"], "color": [1, 2, 3]}),
-        ({}, None),
-        ({"classification": None}, None),
+        # Without a class of its own it gets one: a second run must see the candidates that the first saw.
+        ({}, {"names": ["Mitosis"], "color": None}),
+        ({"classification": None}, {"names": ["Mitosis"], "color": None}),
     ],
 )
 def test_a_figure_that_was_not_classified_keeps_its_class_and_colour(
-    stated: dict[str, Any], expected: dict[str, Any] | None
+    stated: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert one(feature(stated), None)["properties"].get("classification") == expected
+    assert one(feature(stated), None)["properties"]["classification"] == expected
 
 
 def test_the_colours_of_the_two_classes_differ() -> None:
@@ -426,7 +428,7 @@ def test_a_candidate_of_a_table_gets_a_circle_around_its_place_in_the_file() -> 
         assert f["properties"]["objectType"] == "detection"
     assert found[0]["properties"]["classification"]["names"] == ["Mitosis", "Atypical"]
     assert found[0]["properties"]["metadata"]["slidemitosis.source_id"] == "first"
-    assert "classification" not in found[1]["properties"]
+    assert found[1]["properties"]["classification"]["names"] == ["Mitosis"]
 
 
 def test_the_circle_lies_in_the_frame_of_the_file_and_not_of_the_slide() -> None:
@@ -505,13 +507,13 @@ def test_a_run_on_our_own_output_for_a_table_gives_the_same_bytes() -> None:
 def test_what_an_earlier_run_said_does_not_show_in_a_later_one(
     first: list[bool | None], second: list[bool | None]
 ) -> None:
-    """But for two things that are lost: the colour of the class, and that a class was lacking."""
+    """But for the colour that a class had before, which is lost."""
 
     def told(text: str) -> list[dict[str, Any]]:
         features = strict(text)
         for f, call in zip(features, second, strict=True):
             if call is None:
-                f["properties"].pop("classification", None)
+                del f["properties"]["classification"]["color"]
         return features
 
     direct = written(predict(parse(*ALL_KINDS), second), upsampled=False)
@@ -573,3 +575,46 @@ def test_what_qupath_has_written_survives(name: str, call: bool | None) -> None:
             assert ": ".join(now["classification"]["names"]) == c.class_name
     again = written(predict(parse_geojson(text, path=PATH), [call] * len(candidates)))
     assert again == text
+
+
+BOW_TIE = [[0, 0], [10, 10], [10, 0], [0, 10], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("geometry", "area"),
+    [
+        ({"type": "Polygon", "coordinates": [BOW_TIE]}, 50),
+        # A hole that lies outside, a part that covers another, and a bow-tie beside a sound part.
+        ({"type": "Polygon", "coordinates": [RING, [[900, 900], [910, 900], [910, 910], [900, 900]]]}, None),
+        (
+            {
+                "type": "MultiPolygon",
+                "coordinates": [
+                    [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]],
+                    [[[5, 0], [15, 0], [15, 10], [5, 10], [5, 0]]],
+                ],
+            },
+            150,
+        ),
+    ],
+)
+def test_an_outline_that_would_end_the_import_is_repaired_and_said_so(
+    geometry: dict[str, Any], area: float | None
+) -> None:
+    found = one(feature(geometry=geometry))
+    outline = shapely.geometry.shape(found["geometry"])
+    assert outline.is_valid
+    assert area is None or outline.area == pytest.approx(area)
+    assert found["properties"]["metadata"]["slidemitosis.geometry"] == "repaired"
+    assert one(found) == found
+
+
+def test_an_outline_without_an_area_becomes_a_circle_around_its_centre() -> None:
+    found = one(feature(geometry={"type": "Polygon", "coordinates": [[[0, 0], [10, 0], [20, 0], [0, 0]]]}))
+    outline = shapely.geometry.shape(found["geometry"])
+    assert outline.is_valid
+    assert (outline.centroid.x, outline.centroid.y) == pytest.approx((10, 0), abs=0.01)
+
+
+def test_a_sound_outline_is_not_said_to_be_repaired() -> None:
+    assert "slidemitosis.geometry" not in one(feature())["properties"]["metadata"]

@@ -15,6 +15,7 @@ from slidemitosis import classify_slide, load_model
 from slidemitosis.cards import find_model
 from slidemitosis.errors import (
     CandidatesOffSlide,
+    InvalidOption,
     MissingResolution,
     OutputError,
     ReadingFailed,
@@ -231,14 +232,16 @@ def test_bounds_shift_candidates_and_not_the_objects(tmp_path: Path, reader: str
 def test_candidates_of_a_wrong_origin_are_an_error_with_both_sizes(tmp_path: Path) -> None:
     slide = write_scn(tmp_path / "a.scn", position_colours(400, 300), at=(128, 64), collection=(1000, 800))
     points = write_points(tmp_path / "p.geojson", [(950, 700), (900, 760)])
-    with pytest.raises(CandidatesOffSlide, match=r"1000 x 800 px, of which 400 x 300 px") as e:
+    with pytest.raises(
+        CandidatesOffSlide, match=r"1000 x 800 px, with pixels in 400 x 300 px at x 128, y 64"
+    ) as e:
         classify_slide(slide, points, origin="bounds")
     assert "x 1028 to 1078" in str(e.value)
     assert not (tmp_path / "a.slidemitosis").exists()
 
 
 def test_a_coarse_slide_is_refused_or_flagged_in_every_output(tmp_path: Path) -> None:
-    slide = write_aperio(tmp_path / "a.svs", [position_colours(700, 500)], mpp=1.0)
+    slide = write_aperio(tmp_path / "a.svs", [position_colours(700, 500) * np.uint8(13)], mpp=1.0)
     points = write_points(tmp_path / "p.geojson", [(300, 200)])
     with pytest.raises(UnsuitableResolution, match="--allow-upsampling"):
         classify_slide(slide, points)
@@ -368,3 +371,102 @@ def test_a_region_among_the_candidates_is_warned_of(
     (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert warning.startswith("1 of 2 candidates are wider than 100 um")
     assert "feature 1;" in warning
+
+
+def test_bare_glass_is_no_figure_and_not_in_the_rate(tmp_path: Path) -> None:
+    pixels = position_colours(700, 500)
+    pixels[:, :300] = 243
+    pixels[:, :300] += np.random.default_rng(0).integers(
+        0, 5, (500, 300, 1), dtype=np.uint8
+    )  # a scanner's noise
+    slide = write_aperio(tmp_path / "a.svs", [pixels])
+    result = classify_slide(slide, write_points(tmp_path / "p.geojson", [(150, 250), (500, 250)]))
+    assert [r["status"] for r in rows_of(result)] == ["blank", "classified"]
+    assert rows_of(result)[0]["p_atypical"] == ""
+    assert (result.rate.classified, result.rate.blank) == (1, 1)
+    assert result.summary["counts"]["blank"] == 1
+    assert objects_of(result)[0]["properties"]["classification"]["names"] == ["Mitosis"]
+
+
+@pytest.mark.parametrize("reader", ["openslide", "tiffslide"])
+def test_what_lies_outside_the_bounds_is_off_the_slide(tmp_path: Path, reader: Any) -> None:
+    slide = write_scn(tmp_path / "a.scn", position_colours(400, 300), at=(128, 64), collection=(1000, 800))
+    points = write_points(tmp_path / "p.geojson", [(60, 30), (140, 200), (528, 100), (527, 363)])
+    result = classify_slide(slide, points, origin="level0", reader=reader)
+    rows = rows_of(result)
+    assert [r["status"] for r in rows] == ["outside", "classified", "outside", "classified"]
+    assert "with pixels in 400 x 300 px at x 128, y 64" in rows[0]["reason"]
+    assert float(rows[1]["padding"]) == pytest.approx(52 / 128, abs=1e-4)
+
+
+def test_one_id_for_many_figures_is_warned_of(
+    painted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    points = tmp_path / "p.csv"
+    points.write_text("id,x,y\n" + "".join(f"case 7,{100 + 50 * i},100\n" for i in range(8)))
+    result = classify_slide(painted, points)
+    assert result.rate.duplicates == 7
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert warning.startswith("7 candidates have another one's id and lie up to 88 um from it")
+    assert "--keep-duplicates" in warning
+
+
+def test_a_rerun_on_objects_finds_the_same_duplicates_and_unclassified_ones(tmp_path: Path) -> None:
+    pixels = position_colours(700, 500)
+    pixels[:, :200] = 240
+    slide = write_aperio(tmp_path / "a.svs", [pixels])
+    points = write_points(tmp_path / "p.geojson", [(100, 100), (300, 200), (500, 200), (501, 201)], name=None)
+    data = json.loads(points.read_text())
+    data["features"][2]["id"] = data["features"][1]["id"]
+    points.write_text(json.dumps(data))
+    first = classify_slide(slide, points)
+    assert [r["status"] for r in rows_of(first)] == ["blank", "classified", "duplicate", "classified"]
+    again = classify_slide(slide, first.objects_path, out=tmp_path / "again")
+    assert again.objects_path.read_bytes() == first.objects_path.read_bytes()
+
+
+def test_inputs_and_results_of_other_inputs_are_never_replaced(painted: Path, tmp_path: Path) -> None:
+    points = write_points(tmp_path / "objects.geojson", [(300, 200)])
+    before = points.read_bytes()
+    with pytest.raises(OutputError, match="is an input"):
+        classify_slide(painted, points, out=tmp_path)
+    assert points.read_bytes() == before
+    out = tmp_path / "out"
+    classify_slide(painted, points, out=out)
+    classify_slide(painted, points, out=out)  # the same again is fine
+    other = write_points(tmp_path / "other.geojson", [(100, 200)])
+    results = [p.read_bytes() for p in sorted(out.iterdir())]
+    with pytest.raises(OutputError, match=r"holds results of painted\.svs with objects\.geojson"):
+        classify_slide(painted, other, out=out)
+    assert [p.read_bytes() for p in sorted(out.iterdir())] == results
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mpp": "0.25"},
+        {"mpp": (0.25, 0.25, 0.25)},
+        {"workers": "2"},
+        {"workers": 300},
+        {"batch_size": 2.5},
+        {"candidate_classes": "Mitosis"},
+        {"views": 2},
+        {"reader": "bioformats"},
+        {"origin": "top"},
+        {"device": "tpu"},
+    ],
+)
+def test_options_that_cannot_be_meant_are_named(
+    painted: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    points = write_points(tmp_path / "p.geojson", [(300, 200)])
+    with pytest.raises(InvalidOption):
+        classify_slide(painted, points, **options)
+    assert not (tmp_path / "painted.slidemitosis").exists()
+
+
+def test_both_axes_of_the_pixel_size_are_compared_with_the_metadata(
+    painted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    classify_slide(painted, write_points(tmp_path / "p.geojson", [(300, 200)]), mpp=(0.25, 0.2))
+    assert "the metadata say 0.25 um/px, --mpp says 0.25 x 0.2" in caplog.text

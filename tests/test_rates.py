@@ -26,7 +26,7 @@ def prediction(status: Status, atypical: bool | None = None) -> Prediction:
 
 
 def rate(atypical: int, normal: int) -> SlideRate:
-    return SlideRate(atypical=atypical, normal=normal, unreadable=0, outside=0, duplicates=0)
+    return SlideRate(atypical=atypical, normal=normal, unreadable=0, outside=0, blank=0, duplicates=0)
 
 
 # Four are published; the others follow from the quadratic equation that the score interval solves.
@@ -104,9 +104,10 @@ def test_every_status_is_counted_once_and_only_in_its_place() -> None:
         *[prediction("unreadable")] * 5,
         *[prediction("outside")] * 7,
         *[prediction("duplicate")] * 11,
+        *[prediction("blank")] * 13,
     ]
     found = slide_rate(predictions)
-    assert found == SlideRate(atypical=2, normal=3, unreadable=5, outside=7, duplicates=11)
+    assert found == SlideRate(atypical=2, normal=3, unreadable=5, outside=7, blank=13, duplicates=11)
     assert found.classified == 5
     assert found.fraction == 0.4
     assert found.ratio == pytest.approx(2 / 3)

@@ -9,9 +9,11 @@ from slidemitosis.candidates.classes import (
 )
 from slidemitosis.candidates.duplicates import Duplicate, find_duplicates
 from slidemitosis.candidates.files import read_candidates
+from slidemitosis.candidates.geojson import SOURCE_ID
 from slidemitosis.candidates.model import Candidate, Candidates, Unit
 
 __all__ = [
+    "SOURCE_ID",
     "Candidate",
     "Candidates",
     "Duplicate",

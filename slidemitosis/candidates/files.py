@@ -123,7 +123,7 @@ def _decode(data: bytes, path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8"
+        message = f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8 (in Excel: CSV UTF-8)"
         raise UnreadableCandidates(message) from error
 
 

@@ -34,6 +34,8 @@ _Feature = Mapping[str, Any]
 _GEOMETRY_TYPES = POINT_TYPES | SHAPE_TYPES | {"GeometryCollection"}
 # The whole image and the cores of a tissue microarray hold figures; they are none.
 _CONTAINERS = {"root", "rootobject", "pathrootobject", "tmacore", "tmacoreobject"}
+SOURCE_ID = "slidemitosis.source_id"
+"""Metadata of our own objects: the id in the file that they were made from."""
 # QuPath before 0.3, and tools that copy it, wrote an object's type as its id, so that all share one:
 # taken for an id it would make every object but the first a duplicate.
 _TYPE_AS_ID = re.compile(r"Path[A-Za-z]*Object|TMACoreObject")
@@ -121,7 +123,7 @@ def _drafts(feature: _Feature, source: str, path: Path) -> list[_Draft]:
     geometry = feature.get("geometry")
     kind = geometry_type(geometry, where)
     assert isinstance(geometry, Mapping)
-    draft = _Draft(_id(feature), _class_name(feature, properties, where), source, feature)
+    draft = _Draft(_id(feature, properties), _class_name(feature, properties, where), source, feature)
     if kind == "MultiPoint":
         return _point_drafts(draft, geometry, where)
     if kind == "Point":
@@ -178,7 +180,11 @@ def _is_container(feature: _Feature, properties: _Feature) -> bool:
     return isinstance(kind, str) and re.sub(r"[\s_-]", "", kind).casefold() in _CONTAINERS
 
 
-def _id(feature: _Feature) -> str | None:
+def _id(feature: _Feature, properties: _Feature) -> str | None:
+    metadata = properties.get("metadata")
+    # Where our output had to give an object another id, it says which one it had.
+    if isinstance(metadata, Mapping) and isinstance(source := metadata.get(SOURCE_ID), str):
+        return source
     stated = feature.get("id")
     if stated is None or stated == "":
         return None

@@ -69,7 +69,7 @@ def centres(shapes: Sequence[shapely.Geometry]) -> NDArray[np.float64]:
     found[:] = list(shapes)
     with np.errstate(all="ignore"):
         for index in np.flatnonzero(~shapely.is_valid(found) & (shapely.get_dimensions(found) == 2)):
-            found[index] = _made_valid(found[index])
+            found[index] = made_valid(found[index])
         points = shapely.centroid(found)
         outside = (shapely.get_dimensions(found) == 2) & ~shapely.intersects(found, points)
         points[outside] = shapely.point_on_surface(found[outside])
@@ -84,10 +84,11 @@ def extents(shapes: Sequence[shapely.Geometry]) -> NDArray[np.float64]:
     return larger
 
 
-def _made_valid(shape: shapely.Geometry) -> shapely.Geometry:
+def made_valid(shape: shapely.Geometry) -> shapely.Geometry:
     """The area that a self-crossing polygon covers; its line where it covers none."""
     try:
-        parts = shapely.get_parts(shapely.make_valid(shape))
+        # Each part by itself: where two overlap, the area is theirs together, and not but for both.
+        parts = shapely.get_parts(shapely.make_valid(shapely.get_parts(shape)))
         areas = [p for p in shapely.get_parts(parts) if shapely.get_dimensions(p) == 2]
         return shapely.union_all(areas) if areas else shapely.union_all(parts)
     except shapely.errors.GEOSException:

@@ -29,6 +29,9 @@ _UNITS: dict[str, Unit] = {
 _COORDINATE = re.compile(r"(?P<axis>[xy])(?:[ _]+(?P<bare>\w+)|[ _]*[(\[]\s*(?P<bracketed>\w+)\s*[)\]])?")
 _ID_NAMES = {"id"}
 _CLASS_NAMES = {"class", "classification", "class_name", "class name"}
+_LESSER_CLASS_NAMES = {"label"}
+# Beside these, x and y may be a corner as well as a centre.
+_BOX_NAMES = {"width", "height", "w", "h", "xmax", "ymax", "x2", "y2"}
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 _Row = tuple[int, list[str]]
@@ -104,11 +107,21 @@ def _columns(names: list[str], path: Path) -> _Columns:
         _fail(
             f"{path}", f"the columns {names[x]!r} and {names[y]!r} state different units; give both the same"
         )
+    boxes = [name for name in names if name in _BOX_NAMES]
+    if boxes:
+        _fail(
+            f"{path}",
+            f"beside the column {boxes[0]!r}, x and y may be a corner of a box or its centre; give the "
+            "centres, and no columns of a box",
+        )
+    class_name = _one(names, [name in _CLASS_NAMES for name in names], path)
+    if class_name is None:
+        class_name = _one(names, [name in _LESSER_CLASS_NAMES for name in names], path)
     return _Columns(
         x=x,
         y=y,
         id=_one(names, [name in _ID_NAMES for name in names], path),
-        class_name=_one(names, [name in _CLASS_NAMES for name in names], path),
+        class_name=class_name,
         width=len(names),
         unit=units[0],
     )

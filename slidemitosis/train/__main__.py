@@ -13,6 +13,7 @@ import safetensors.torch
 from sklearn.model_selection import StratifiedGroupKFold
 
 from slidemitosis.cards import (
+    CARD_NAME,
     TASK,
     DecisionPart,
     InputPart,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 log = logging.getLogger(__name__)
+
+ATNORM_MD_FIGURES = 2107
 
 
 def fold_rows(figures: Figures, recipe: Recipe, fold: int) -> tuple[list[int], list[int]]:
@@ -105,6 +108,8 @@ def calibrate(card: ModelCard, validation: Figures, protocol: str) -> ModelCard:
 def run(args: argparse.Namespace) -> None:
     """Train, calibrate, score, write."""
     recipe = load_recipe(args.recipe)
+    if (args.out / CARD_NAME).exists():
+        raise OutputError(f"{args.out}: holds a model already, which is not replaced; choose another --out")
     try:  # now, rather than after the training
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -124,7 +129,9 @@ def run(args: argparse.Namespace) -> None:
     model = build_model(card)
     sets = {"AMi-Br test": test}
     if args.atnorm_md:
-        sets["AtNorM-MD, first 1,053"] = read_folders(args.atnorm_md)
+        figures = read_folders(args.atnorm_md)
+        part = "" if len(figures) == ATNORM_MD_FIGURES else f", first {len(figures):,}"
+        sets[f"AtNorM-MD{part}"] = figures
     scores = [score(name, model, figures, views=v) for name, figures in sets.items() for v in (1, 8)]
     card = dataclasses.replace(card, scores=tuple(scores))
     write_card(card)

@@ -9,6 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_s
 
 from slidemitosis.cards import DecisionPart, Score, ValidationPart
 from slidemitosis.classify import SizedForward
+from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,17 +51,22 @@ def fit_decision(
         training_prior=training_prior,
         target_prior=target_prior,
         temperature=round(temperature, 4),
-        threshold=round(threshold, 4),
+        threshold=min(max(round(threshold, 4), 0.0001), 0.9999),
     )
 
 
 def best_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int64]) -> float:
-    """The threshold with the best balanced accuracy; of equally good ones the middle of the widest run."""
-    p = np.unique(probabilities)
+    """The threshold with the best balanced accuracy; of equally good ones the middle of the widest run.
+
+    Raises InvalidOption if every figure has the same probability, as after a collapsed training.
+    """
+    p, place = np.unique(probabilities, return_inverse=True)
+    if len(p) < 2:
+        raise InvalidOption("every figure gets the same probability: the training has collapsed")
     cuts = (p[1:] + p[:-1]) / 2
-    truth = atypical == 1
-    called = probabilities[None, :] >= cuts[:, None]
-    accuracy = (called[:, truth].mean(1) + (~called[:, ~truth]).mean(1)) / 2
+    # Of each class, the share below each cut.
+    below = [np.cumsum(np.bincount(place[atypical == c], minlength=len(p)))[:-1] for c in (0, 1)]
+    accuracy = (below[0] / (atypical == 0).sum() + 1 - below[1] / (atypical == 1).sum()) / 2
     best = np.flatnonzero(accuracy >= accuracy.max() - 1e-12)
     widest = best[np.argmax(p[best + 1] - p[best])]
     return float(cuts[widest])

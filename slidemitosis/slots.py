@@ -1,0 +1,104 @@
+"""Places for batches of patches in shared memory, with a note of how far each one has come.
+
+Everything is copied in and out: a numpy view of the memory that outlives an error, in its traceback
+say, would keep the memory from being closed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from dataclasses import dataclass
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slidemitosis.errors import ReadingFailed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ROW = struct.Struct("q")
+# Where Linux keeps shared memory; 64 MB in a container unless more is asked for.
+_LINUX_SHARED = Path("/dev/shm")  # noqa: S108
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLayout:
+    """The same in the process that reads as in the one that classifies."""
+
+    count: int
+    batch_size: int
+    """Patches in a slot."""
+    patch: int
+    """Side of a patch, px."""
+
+    @property
+    def patch_bytes(self) -> int:
+        """Of one patch, uint8 (patch, patch, 3)."""
+        return self.patch * self.patch * 3
+
+    @property
+    def slot_bytes(self) -> int:
+        """Of a slot: the row that is being read, then its patches."""
+        return _ROW.size + self.batch_size * self.patch_bytes
+
+
+class Slots:
+    """Shared memory in this layout. Made by one process (`name` None), and opened by others by its name."""
+
+    def __init__(self, layout: SlotLayout, name: str | None = None) -> None:
+        self.layout = layout
+        size = layout.count * layout.slot_bytes
+        self._memory = _create(size) if name is None else SharedMemory(name)
+
+    @property
+    def name(self) -> str:
+        """For other processes."""
+        return self._memory.name
+
+    @property
+    def _buffer(self) -> memoryview:
+        assert self._memory.buf is not None
+        return self._memory.buf
+
+    def set_row(self, slot: int, row: int) -> None:
+        """Note that this row is being read."""
+        _ROW.pack_into(self._buffer, slot * self.layout.slot_bytes, row)
+
+    def row(self, slot: int) -> int:
+        """The row that is, or was last, being read."""
+        (row,) = _ROW.unpack_from(self._buffer, slot * self.layout.slot_bytes)
+        return int(row)
+
+    def put(self, slot: int, row: int, pixels: NDArray[np.uint8]) -> None:
+        """Write one patch, uint8 (patch, patch, 3)."""
+        start = slot * self.layout.slot_bytes + _ROW.size + row * self.layout.patch_bytes
+        self._buffer[start : start + self.layout.patch_bytes] = pixels.tobytes()
+
+    def take(self, slot: int, rows: int) -> NDArray[np.uint8]:
+        """A copy of the first rows, uint8 (rows, patch, patch, 3)."""
+        start = slot * self.layout.slot_bytes + _ROW.size
+        data = bytearray(self._buffer[start : start + rows * self.layout.patch_bytes])
+        return np.frombuffer(data, np.uint8).reshape(rows, self.layout.patch, self.layout.patch, 3)
+
+    def close(self) -> None:
+        """Give back this process's hold on the memory."""
+        self._memory.close()
+
+    def remove(self) -> None:
+        """Give the memory back to the system: once, by the process that made it, after closing."""
+        self._memory.unlink()
+
+
+def _create(size: int) -> SharedMemory:
+    """Shared memory that is really there: Linux grants any size, and kills who touches what is lacking."""
+    if _LINUX_SHARED.is_dir() and (free := shutil.disk_usage(_LINUX_SHARED).free) < size:
+        raise ReadingFailed(
+            f"the reader processes need {size / 1e6:.0f} MB of shared memory, and {_LINUX_SHARED} has "
+            f"{free / 1e6:.0f} MB free: use fewer --workers, a smaller --batch-size, or --workers 0 "
+            "(in Docker: a larger --shm-size)"
+        )
+    return SharedMemory(create=True, size=size)
