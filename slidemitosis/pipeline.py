@@ -195,8 +195,8 @@ def _say_what_was_selected(prepared: Prepared) -> None:
         log.info("candidates: %s; left out: %s", counts_text(selection.taken), counts_text(selection.left))
     if prepared.upsampled:
         log.warning(
-            "%s has %s um/px, coarser than the model's pixels: patches are upsampled, and the model is less "
-            "accurate on them than its scores say",
+            "%s has %s um/px, coarser than the model's pixels: patches are upsampled; the model was neither "
+            "trained nor scored on such",
             prepared.slide.path.name,
             prepared.mpp,
         )

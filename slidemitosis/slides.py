@@ -195,13 +195,19 @@ class _TiffSlideSlide(Slide):
             tile=_tile(properties, "tiffslide"),
         )
 
-    def missing_bytes(self) -> int:
-        """How far the file ends before its last tile; tiffslide would read what is missing as black."""
+    def lacking(self) -> str | None:
+        """What of the pixels is not in the file, in words; tiffslide would read it as black."""
         tif = self._handle.ts_tifffile
         series = tif.series[self._handle.properties["tiffslide.series-index"] or 0]
         pages = (page for level in series.levels for page in level.pages if page is not None)
-        ends = (o + n for page in pages for o, n in zip(page.dataoffsets, page.databytecounts, strict=True))
-        return max(0, max(ends, default=0) - self.info.path.stat().st_size)
+        tiles = [t for page in pages for t in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        empty = sum(count == 0 for _, count in tiles)
+        if empty:
+            return (
+                f"{empty} of {len(tiles)} tiles are empty; only OpenSlide can read that (--reader openslide)"
+            )
+        beyond = max((offset + count for offset, count in tiles), default=0) - self.info.path.stat().st_size
+        return f"the file ends {beyond} bytes before its last tile" if beyond > 0 else None
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         # tiffslide divides the place by the downsample and cuts the fraction off, so that a place a
@@ -309,10 +315,9 @@ def _open_tiffslide(path: Path) -> Slide:
     finally:
         logger.removeHandler(complaints)
         logger.propagate = propagate
-    missing = slide.missing_bytes()
-    if complaints.texts or missing:
+    reason = complaints.texts[0] if complaints.texts else slide.lacking()
+    if reason is not None:
         slide.close()
-        reason = f"{missing} bytes of its pixels are missing" if missing else complaints.texts[0]
         raise UnreadableSlide(f"{path}: damaged or cut off: {reason}")
     return slide
 

@@ -214,6 +214,27 @@ def test_a_cut_off_slide_is_refused_or_its_missing_tiles_are_errors(
             slide.read(0, 0, y, 512, 32)
 
 
+def test_an_empty_tile_is_background_or_refused_and_never_black(tmp_path: Path) -> None:
+    """Sparse slides leave out tiles without tissue: offset and length are 0."""
+    import struct
+
+    import tifffile
+
+    path = write_aperio(tmp_path / "sparse.svs", [position_colours(512, 384)])
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tif:
+        for name in ("TileOffsets", "TileByteCounts"):
+            tag = tif.pages[0].tags[name]  # type: ignore[union-attr]
+            size = {3: "H", 4: "I", 16: "Q"}[int(tag.dtype)]
+            struct.pack_into("<" + size, data, tag.valueoffset + 9 * struct.calcsize(size), 0)
+    path.write_bytes(data)
+    with open_slide(path, reader="openslide") as slide:
+        assert (slide.read(0, 64, 64, 64, 64) == 255).all()
+        np.testing.assert_array_equal(slide.read(0, 0, 0, 64, 64), position_colours(64, 64))
+    with pytest.raises(UnreadableSlide, match=r"tiles are empty.*openslide"):
+        open_slide(path, reader="tiffslide")
+
+
 def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
     with pytest.raises(UnreadableSlide, match="no such file"):
         open_slide(tmp_path / "none.svs")

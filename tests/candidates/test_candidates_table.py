@@ -198,3 +198,14 @@ def test_any_text_below_a_header_is_read_or_refused(text: str) -> None:
 @given(st.text(max_size=40))
 def test_any_text_at_all_is_read_or_refused(text: str) -> None:
     assert re.fullmatch(rf"{PATH}: .+|", outcome(text))
+
+
+@pytest.mark.parametrize("column", ["width", "h", "xmax"])
+def test_columns_of_a_box_are_refused_since_x_may_be_its_corner(column: str) -> None:
+    with pytest.raises(UnreadableCandidates, match=f"beside the column '{column}'"):
+        parse(f"x,y,{column}\n1,2,50\n")
+
+
+def test_a_label_is_the_class_where_no_column_says_class() -> None:
+    assert [c.class_name for c in parse("x,y,label\n1,2,non-mitotic\n")] == ["non-mitotic"]
+    assert [c.class_name for c in parse("x,y,label,class\n1,2,7,Mitosis\n")] == ["Mitosis"]

@@ -1,0 +1,88 @@
+"""How much a model loses on figures that are seen badly: AMi-Br's test rows, degraded as slides are.
+
+python benchmarks/degraded_figures.py AMI_BR [MODEL]
+
+Prints a Markdown table: balanced accuracy and share called atypical at the model's threshold, and AUROC.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageFilter
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from slidemitosis import load_model
+from slidemitosis.cards import DEFAULT_MODEL
+from slidemitosis.train.data import read_ami_br
+from slidemitosis.train.evaluation import logits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Change = Callable[[Image.Image], Image.Image]
+
+
+def coarser(mpp: float) -> Change:
+    """As from a slide of this um/px, enlarged again as the reader does."""
+    side = round(128 * 0.25 / mpp)
+    box, bicubic = Image.Resampling.BOX, Image.Resampling.BICUBIC
+    return lambda image: image.resize((side, side), box).resize((128, 128), bicubic)
+
+
+def blurred(sigma: float) -> Change:
+    return lambda image: image.filter(ImageFilter.GaussianBlur(sigma))
+
+
+def jpeg(quality: int) -> Change:
+    def change(image: Image.Image) -> Image.Image:
+        data = io.BytesIO()
+        image.save(data, format="JPEG", quality=quality)
+        return Image.open(data).convert("RGB")
+
+    return change
+
+
+def off_centre(px: int) -> Change:
+    """The centre of the candidate lies beside the figure; what enters the patch is white."""
+    return lambda image: image.transform(
+        image.size, Image.Transform.AFFINE, (1, 0, px, 0, 1, 0), fillcolor=(255, 255, 255)
+    )
+
+
+CHANGES: dict[str, Change] = {
+    "as published": lambda image: image,
+    "from 0.35 um/px": coarser(0.35),
+    "from 0.5 um/px (20x)": coarser(0.5),
+    "from 1 um/px (10x)": coarser(1.0),
+    "blur, SD 0.25 um (1 px)": blurred(1),
+    "blur, SD 0.5 um (2 px)": blurred(2),
+    "JPEG quality 30": jpeg(30),
+    "2 um off centre": off_centre(8),
+    "4 um off centre": off_centre(16),
+    "8 um off centre": off_centre(32),
+}
+
+
+def main() -> None:
+    _, test = read_ami_br(Path(sys.argv[1]))
+    model = load_model(sys.argv[2] if len(sys.argv) > 2 else DEFAULT_MODEL)
+    decision = model.card.decision
+    print("| Figures | BA | AUROC | called atypical |\n|---|---|---|---|")
+    originals = test.pixels.copy()
+    for name, change in CHANGES.items():
+        for row, pixels in zip(test.pixels, originals, strict=True):
+            row[...] = np.asarray(change(Image.fromarray(pixels)))
+        logits = logits_of(model, test, views=1)
+        called = decision.probability(logits) >= decision.threshold
+        accuracy = balanced_accuracy_score(test.atypical, called)
+        auroc = roc_auc_score(test.atypical, logits)
+        print(f"| {name} | {accuracy:.3f} | {auroc:.3f} | {100 * called.mean():.0f} % |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
