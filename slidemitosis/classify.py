@@ -87,9 +87,14 @@ class SizedForward:
                 if not full or stop - start == 1:
                     raise
                 self.piece = (stop - start) // 2
-                torch.cuda.empty_cache()
+            else:
+                start = stop
                 continue
-            start = stop
+            # Only here has the error let go of what it was about to compute with.
+            if self.device.type == "mps":
+                torch.mps.empty_cache()
+            else:
+                torch.cuda.empty_cache()
         if not np.isfinite(logits).all():
             remedy = "use --precision fp32" if self.precision != "fp32" else "are its weights damaged?"
             raise InvalidOption(f"the network gives values that are no numbers at {self.precision}: {remedy}")

@@ -342,14 +342,14 @@ def _inspect(args: argparse.Namespace, _report: _Report) -> None:
     if not args.points:
         return
     prepared = prepare(args.slide, args.points, options, card.input)
-    n = {s: sum(p.status == s for p in prepared.predictions) for s in ("classified", "outside", "duplicate")}
+    n = {s: sum(p.status == s for p in prepared.predictions) for s in ("pending", "outside", "duplicate")}
     plan = prepared.plan
     resampled = "as they are" if plan.exact else plan.resampling
     _print_table(
         [
             ("objects", counts_text(prepared.candidates.class_counts())),
             ("candidates", f"{counts_text(prepared.selection.taken)}, in {prepared.candidates.unit}"),
-            ("to classify", f"{n['classified']}; outside {n['outside']}, duplicate {n['duplicate']}"),
+            ("to classify", f"{n['pending']}; outside {n['outside']}, duplicate {n['duplicate']}"),
             ("origin", f"level 0 = file + ({prepared.offset[0]}, {prepared.offset[1]}) px"),
             ("um/px used", str(prepared.mpp)),
             (
@@ -390,7 +390,6 @@ def _models(_args: argparse.Namespace, _report: _Report) -> None:
                 f"  {s.data}, {views}: BA {s.balanced_accuracy:.3f}, AUROC {s.auroc:.3f} "
                 f"({s.figures} figures, {s.atypical} atypical)"
             )
-        print(f"  {card.folder}")
 
 
 def _demo(args: argparse.Namespace, report: _Report) -> None:

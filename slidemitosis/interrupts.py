@@ -33,6 +33,7 @@ def interrupts_wait() -> Iterator[None]:
         if can_block:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for kind, handler in before.items():
-            signal.signal(kind, handler)
+            # None is a handler that was not set from Python, and cannot be set again from it.
+            signal.signal(kind, signal.SIG_DFL if handler is None else handler)
         for number in came:
             signal.raise_signal(number)

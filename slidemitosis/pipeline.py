@@ -138,6 +138,7 @@ def classify_slide(
         device=device, precision=precision, batch_size=batch_size, views=views, workers=workers
     )
     _check(compute)
+    compute = dataclasses.replace(compute, workers=default_workers() if workers is None else workers)
     seconds = _Seconds()
     started = time.perf_counter()
     card = find_model(model)
@@ -191,12 +192,17 @@ def _check(compute: ComputeOptions) -> None:
 def _say_what_was_selected(prepared: Prepared) -> None:
     """Which classes are candidates and which are not, where there was something to select."""
     selection = prepared.selection
+    if selection.rule == "one class":
+        log.warning(
+            "candidates: %s, the only class, though its name does not say mitosis",
+            counts_text(selection.taken),
+        )
     if selection.left:
         log.info("candidates: %s; left out: %s", counts_text(selection.taken), counts_text(selection.left))
     if prepared.upsampled:
         log.warning(
-            "%s has %s um/px, coarser than the model's pixels: patches are upsampled; the model was neither "
-            "trained nor scored on such",
+            "%s has %s um/px, coarser than the model's pixels: patches are upsampled; the model was not "
+            "trained on such",
             prepared.slide.path.name,
             prepared.mpp,
         )
@@ -225,7 +231,7 @@ def _classify(
         prepared.windows,
         patch=card.input.patch,
         batch_size=compute.batch_size or BATCH_SIZE,
-        workers=default_workers() if compute.workers is None else compute.workers,
+        workers=compute.workers or 0,
     )
     with loader:
         loading = time.perf_counter()
@@ -246,8 +252,10 @@ def _classify(
 
 
 def default_workers() -> int:
-    """Reader processes: a quarter of the processors, since computing needs them too; 1 to 4."""
-    return max(1, min(4, (os.cpu_count() or 1) // 4))
+    """Reader processes: a quarter of the processors given to us, since computing needs them too; 1 to 4."""
+    # What a cluster's scheduler grants is less than what the machine has.
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(4, mine // 4))
 
 
 def _fill_in(
@@ -280,7 +288,9 @@ def _fill_in(
             predictions[i] = (
                 dataclasses.replace(predictions[i], status="blank", reason=BLANK)
                 if is_blank
-                else dataclasses.replace(predictions[i], probability=p, atypical=atypical)
+                else dataclasses.replace(
+                    predictions[i], status="classified", probability=p, atypical=atypical
+                )
             )
         done += len(batch.indices) + len(batch.unreadable)
         clock = time.perf_counter()
@@ -338,8 +348,9 @@ def _summary(
     slide, selection = prepared.slide, prepared.selection
     return {
         "slide": {
-            "path": str(slide.path),
+            "path": str(slide.path.resolve()),
             "name": slide.path.name,
+            "bytes": slide.path.stat().st_size,
             "reader": slide.reader,
             "reader_version": slide.reader_version,
             "vendor": slide.vendor,
@@ -358,7 +369,8 @@ def _summary(
             "offset_px": list(prepared.offset),
         },
         "points": {
-            "path": str(prepared.candidates.path),
+            "path": str(prepared.candidates.path.resolve()),
+            "bytes": prepared.candidates.path.stat().st_size,
             "format": prepared.candidates.format,
             "unit": prepared.candidates.unit,
             "objects": len(prepared.candidates),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from slidemitosis.candidates import Candidate
 
-Status = Literal["classified", "unreadable", "outside", "blank", "duplicate"]
+Status = Literal["pending", "classified", "unreadable", "outside", "blank", "duplicate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, model_inp
     if not options.keep_duplicates:
         predictions = _mark_duplicates(predictions, mpp)
     plan = plan_reading(info.levels, mpp, model_mpp=model_input.mpp, patch=model_input.patch)
-    rows = [i for i, p in enumerate(predictions) if p.status == "classified"]
+    rows = [i for i, p in enumerate(predictions) if p.status == "pending"]
     windows = [place_window(predictions[i].x, predictions[i].y, plan) for i in rows]
     order = reading_order(windows, info.tile)
     for i, window in zip(rows, windows, strict=True):
@@ -158,7 +158,7 @@ def _locate(
         frame_x, frame_y = c.x * per_unit[0], c.y * per_unit[1]
         x, y = frame_x + offset[0], frame_y + offset[1]
         inside = area.x <= x < area.x + area.width and area.y <= y < area.y + area.height
-        status: Status = "classified" if inside else "outside"
+        status: Status = "pending" if inside else "outside"
         reason = None if inside else f"centre at x {x:.0f}, y {y:.0f}; {_area_text(info)}"
         located.append(Prediction(c, object_id, frame_x, frame_y, x, y, status, reason))
     return located
@@ -185,7 +185,7 @@ def _refuse_all_outside(
 
 def _mark_duplicates(predictions: list[Prediction], mpp: PixelSize) -> list[Prediction]:
     """All but the first of candidates with one id, or with centres within 2 um; those outside are left."""
-    rows = [i for i, p in enumerate(predictions) if p.status == "classified"]
+    rows = [i for i, p in enumerate(predictions) if p.status == "pending"]
     xy_um: NDArray[np.float64] = np.array(
         [(predictions[i].x * mpp.x, predictions[i].y * mpp.y) for i in rows], dtype=np.float64
     ).reshape(-1, 2)

@@ -62,6 +62,8 @@ def slide_rate(predictions: Iterable[Prediction]) -> SlideRate:
     atypical = normal = unreadable = outside = blank = duplicates = 0
     for p in predictions:
         match p.status:
+            case "pending":
+                raise ValueError(f"{p.candidate.source} is still to be classified")
             case "classified":
                 if p.atypical is None:
                     raise ValueError(f"{p.candidate.source} is said to be classified, and has no class")

@@ -7,7 +7,6 @@ import csv
 import errno
 import io
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -56,32 +55,47 @@ def default_folder(slide: Path, points: Path) -> Path:
 
 
 def check_folder(out: Path, slide: Path, points: Path) -> None:
-    """Refuse a folder in which results would replace an input, or results of another input.
+    """Refuse a folder in which results would replace an input, a stranger's file, or results of other inputs.
 
     Raises OutputError.
     """
-    for name in (OBJECTS, CANDIDATES, SUMMARY):
-        for given in (slide, points):
-            if (out / name).exists() and given.exists() and (out / name).samefile(given):
-                raise OutputError(f"{out / name}: is an input, and would be replaced; choose another --out")
+    there = [out / name for name in (OBJECTS, CANDIDATES, SUMMARY) if (out / name).exists()]
+    for path in there:
+        if any(given.exists() and path.samefile(given) for given in (slide, points)):
+            raise OutputError(f"{path}: is an input, and would be replaced; choose another --out")
+    if not there:
+        return
     try:
         earlier = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
-        of = [Path(earlier["slide"]["path"]).name, Path(earlier["points"]["path"]).name]
+        ours = all(
+            _same_input(given, earlier[kind]) for kind, given in (("slide", slide), ("points", points))
+        )
+        of = f"{Path(earlier['slide']['path']).name} with {Path(earlier['points']['path']).name}"
     except (OSError, ValueError, KeyError, TypeError):
-        return  # none there, or not ours
-    if of != [slide.name, points.name]:
         raise OutputError(
-            f"{out}: holds results of {of[0]} with {of[1]}, which would be replaced; "
+            f"{there[0]}: is there already, and no {SUMMARY} says that it is a result; choose another --out"
+        ) from None
+    if not ours:
+        raise OutputError(
+            f"{out}: holds results of other inputs ({of}), which would be replaced; "
             "choose another --out, or remove them"
         )
+
+
+def _same_input(given: Path, earlier: Mapping[str, Any]) -> bool:
+    """Whether a summary speaks of this file: the same place, or moved with its name and its size."""
+    before = Path(earlier["path"])
+    if before == given.resolve():
+        return True
+    return before.name == given.name and bool(earlier["bytes"] == given.stat().st_size)
 
 
 @contextlib.contextmanager
 def staged_folder(out: Path) -> Iterator[Path]:
     """A temporary folder whose files become `out`'s when the block ends without an error.
 
-    An interrupted or failed run leaves `out` as it was. `summary.json` goes first and comes last: a
-    folder that holds it holds a whole result. Raises OutputError, before the block if possible.
+    An interrupted or failed run leaves `out` as it was. `summary.json` comes last: a folder that holds
+    it holds a whole result. Raises OutputError, before the block if possible.
     """
     base = out
     try:
@@ -109,10 +123,27 @@ def staged_folder(out: Path) -> Iterator[Path]:
 
 
 def _publish(stage: Path, out: Path) -> None:
+    """Move the staged files into `out`; where one cannot be, put back what was there."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / SUMMARY).unlink(missing_ok=True)
-    for path in sorted(stage.iterdir(), key=lambda p: (p.name == SUMMARY, p.name)):
-        os.replace(path, out / path.name)  # noqa: PTH105  # Path.replace says the same; os names the call
+    earlier = stage / "earlier"
+    earlier.mkdir()
+    moves: list[tuple[Path, Path]] = []
+    try:
+        for new in sorted(p for p in stage.iterdir() if p.is_file()):
+            if (out / new.name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{new.name} is a folder there")
+            if (out / new.name).exists():
+                _move(out / new.name, earlier / new.name, moves)
+            _move(new, out / new.name, moves)
+    except OSError:
+        for source, target in reversed(moves):
+            target.replace(source)
+        raise
+
+
+def _move(source: Path, target: Path, moves: list[tuple[Path, Path]]) -> None:
+    source.replace(target)
+    moves.append((source, target))
 
 
 def candidates_csv(predictions: Sequence[Prediction], *, upsampled: bool) -> str:

@@ -55,8 +55,10 @@ def write_sheet(prepared: Prepared, path: Path) -> int:
 
 def _write_png(path: Path, image: Image.Image) -> None:
     """Write whole or not at all, and never over anything but a PNG: a slide, say."""
-    if path.exists() and not path.read_bytes()[:4] == b"\x89PNG":
-        raise FileExistsError(errno.EEXIST, "a file that is no PNG is there, and is not replaced")
+    if path.exists():
+        with path.open("rb") as f:
+            if f.read(4) != b"\x89PNG":
+                raise FileExistsError(errno.EEXIST, "a file that is no PNG is there, and is not replaced")
     data = io.BytesIO()
     image.save(data, format="PNG")
     partial = path.with_name(f".{path.name}.partial")

@@ -28,8 +28,11 @@ PYRAMID = (Level(40000, 30000, 1.0), Level(10000, 7500, 4.0), Level(2500, 1875, 
     [
         (0.25, 0, "none"),
         (0.2505, 0, "none"),  # 0.26 px over the whole patch
-        (0.2522, 0, "upsampled"),  # 1.1 px over the whole patch
-        (0.2425, 0, "downsampled"),
+        (0.2525, 0, "resampled"),  # 1.3 px over the whole patch
+        (0.2425, 0, "resampled"),
+        (0.27, 0, "resampled"),
+        (0.28, 0, "upsampled"),
+        (0.22, 0, "downsampled"),
         (0.0625, 1, "none"),
         (0.05, 1, "downsampled"),
         (0.5, 0, "upsampled"),

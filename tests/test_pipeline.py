@@ -436,9 +436,20 @@ def test_inputs_and_results_of_other_inputs_are_never_replaced(painted: Path, tm
     classify_slide(painted, points, out=out)  # the same again is fine
     other = write_points(tmp_path / "other.geojson", [(100, 200)])
     results = [p.read_bytes() for p in sorted(out.iterdir())]
-    with pytest.raises(OutputError, match=r"holds results of painted\.svs with objects\.geojson"):
+    with pytest.raises(OutputError, match=r"results of other inputs \(painted\.svs with objects\.geojson\)"):
         classify_slide(painted, other, out=out)
     assert [p.read_bytes() for p in sorted(out.iterdir())] == results
+    namesake = tmp_path / "elsewhere"
+    namesake.mkdir()
+    twin = write_points(namesake / "objects.geojson", [(200, 200), (400, 300)])
+    with pytest.raises(OutputError, match="results of other inputs"):
+        classify_slide(painted, twin, out=out)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "candidates.csv").write_text("mine")
+    with pytest.raises(OutputError, match="is there already"):
+        classify_slide(painted, points, out=foreign)
+    assert (foreign / "candidates.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

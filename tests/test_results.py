@@ -82,15 +82,16 @@ def test_nothing_is_seen_in_the_folder_before_the_run_is_finished(tmp_path: Path
         assert seen == fill_before
 
 
-def test_a_summary_is_only_there_with_the_other_files(tmp_path: Path) -> None:
-    """Where publishing breaks in the middle, neither an old nor a new summary vouches for the mixture."""
+@pytest.mark.parametrize("blocked", [results.CANDIDATES, results.OBJECTS, results.SUMMARY])
+def test_where_one_file_cannot_be_replaced_all_are_as_they_were(tmp_path: Path, blocked: str) -> None:
     fill(tmp_path, "old")
-    (tmp_path / results.OBJECTS).unlink()
-    blocker = tmp_path / results.OBJECTS / "a folder in the way"
-    blocker.mkdir(parents=True)
+    (tmp_path / blocked).unlink()
+    (tmp_path / blocked / "a folder in the way").mkdir(parents=True)
+    before = contents(tmp_path)
     with pytest.raises(OutputError, match="choose another --out"), results.staged_folder(tmp_path) as stage:
         fill(stage)
-    assert not (tmp_path / results.SUMMARY).exists()
+    assert contents(tmp_path) == before
+    assert (tmp_path / blocked / "a folder in the way").is_dir()
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".slidemitosis-")]
 
 

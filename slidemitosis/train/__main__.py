@@ -25,7 +25,7 @@ from slidemitosis.cards import (
 )
 from slidemitosis.errors import InvalidOption, OutputError, SlideMitosisError
 from slidemitosis.models import build_model
-from slidemitosis.train.data import AMI_BR, AMI_BR_CITATION, Figures, read_ami_br, read_folders
+from slidemitosis.train.data import AMI_BR_CITATION, Figures, read_ami_br, read_folders
 from slidemitosis.train.evaluation import count_validation, fit_decision, logits_of, score
 from slidemitosis.train.loop import train_network
 from slidemitosis.train.recipe import Recipe, load_recipe
@@ -48,12 +48,12 @@ def fold_rows(figures: Figures, recipe: Recipe, fold: int) -> tuple[list[int], l
     return train.tolist(), validation.tolist()
 
 
-def write_model(network: nn.Module, recipe: Recipe, folder: Path, *, target_prior: float) -> ModelCard:
-    """Write weights and an uncalibrated card; the card is completed after validation."""
+def write_weights(network: nn.Module, recipe: Recipe, folder: Path, *, data: str) -> ModelCard:
+    """Write the weights; the card that belongs to them, which is not written before it is calibrated."""
     weights = folder / "weights.safetensors"
     state = {k: v.contiguous() for k, v in network.state_dict().items()}
     safetensors.torch.save_file(state, weights)
-    card = ModelCard(
+    return ModelCard(
         format=1,
         name=folder.name,
         version="1",
@@ -63,7 +63,7 @@ def write_model(network: nn.Module, recipe: Recipe, folder: Path, *, target_prio
             "Research use only, not for diagnosis. For candidate mitotic figures on H&E slides scanned at "
             "about 0.25 um/px."
         ),
-        data=(AMI_BR,),
+        data=(data,),
         licence="Apache-2.0",
         citation=AMI_BR_CITATION,
         network=NetworkPart(
@@ -84,22 +84,20 @@ def write_model(network: nn.Module, recipe: Recipe, folder: Path, *, target_prio
             std=(recipe.std[0], recipe.std[1], recipe.std[2]),
         ),
         # The sampler shows both classes equally often.
-        decision=DecisionPart(training_prior=0.5, target_prior=target_prior, temperature=1.0, threshold=0.5),
-        validation=ValidationPart(protocol="not yet validated", tp=0, fn=0, tn=0, fp=0),
+        decision=DecisionPart(training_prior=0.5, target_prior=0.5, temperature=1.0, threshold=0.5),
+        validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
         folder=folder,
     )
-    write_card(card)
-    return card
 
 
-def calibrate(card: ModelCard, validation: Figures, protocol: str) -> ModelCard:
+def calibrate(card: ModelCard, validation: Figures, *, target_prior: float, protocol: str) -> ModelCard:
     """The card with temperature, threshold and counts from validation figures."""
     logits = logits_of(build_model(card), validation, views=1)
     decision = fit_decision(
         logits,
         validation.atypical,
         training_prior=card.decision.training_prior,
-        target_prior=card.decision.target_prior,
+        target_prior=target_prior,
     )
     counts = count_validation(decision.probability(logits), validation.atypical, decision.threshold, protocol)
     return dataclasses.replace(card, decision=decision, validation=counts)
@@ -116,22 +114,25 @@ def run(args: argparse.Namespace) -> None:
         raise OutputError(f"{args.out}: cannot be written: {e.strerror}; choose another --out") from e
     train, test = read_ami_br(args.ami_br)
     training_rows, validation_rows = fold_rows(train, recipe, args.fold)
-    validation = train.take(validation_rows)
-    network = train_network(train.take(training_rows), recipe, seed=args.seed)
-    target_prior = round(float(train.atypical.mean()), 4)
-    card = write_model(network, recipe, args.out, target_prior=target_prior)
+    seen, validation = train.take(training_rows), train.take(validation_rows)
+    network = train_network(seen, recipe, seed=args.seed)
+    data = (
+        f"AMi-Br, human breast cancer: the training rows of its benchmark without fold {args.fold}, "
+        f"{len(seen):,} figures of {len(set(seen.slides))} slides"
+    )
+    card = write_weights(network, recipe, args.out, data=data)
     protocol = (
         f"fold {args.fold} of {recipe.folds} by slide of AMi-Br's training rows, kept out of training: "
         f"{len(validation)} figures of {len(set(validation.slides))} slides; temperature and threshold "
         "were fitted on the same figures; one view"
     )
-    card = calibrate(card, validation, protocol)
+    target_prior = round(float(train.atypical.mean()), 4)
+    card = calibrate(card, validation, target_prior=target_prior, protocol=protocol)
     model = build_model(card)
     sets = {"AMi-Br test": test}
     if args.atnorm_md:
         figures = read_folders(args.atnorm_md)
-        part = "" if len(figures) == ATNORM_MD_FIGURES else f", first {len(figures):,}"
-        sets[f"AtNorM-MD{part}"] = figures
+        sets[f"AtNorM-MD, {len(figures):,} of {ATNORM_MD_FIGURES:,}"] = figures
     scores = [score(name, model, figures, views=v) for name, figures in sets.items() for v in (1, 8)]
     card = dataclasses.replace(card, scores=tuple(scores))
     write_card(card)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-AMI_BR = "AMi-Br, the training rows of its benchmark: human breast cancer, 2,894 figures of 146 slides"
 AMI_BR_CITATION = (
     (
         "Bertram et al. Histologic dataset of normal and atypical mitotic figures on human breast cancer "
