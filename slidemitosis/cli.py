@@ -319,8 +319,8 @@ def _size(width: int, height: int) -> str:
 
 
 def _inspect(args: argparse.Namespace, _report: _Report) -> None:
+    from slidemitosis.candidates import counts_text  # noqa: PLC0415
     from slidemitosis.cards import find_model  # noqa: PLC0415
-    from slidemitosis.pipeline import counts_text  # noqa: PLC0415
     from slidemitosis.prepare import ReadOptions, prepare  # noqa: PLC0415
     from slidemitosis.sheet import write_sheet  # noqa: PLC0415
     from slidemitosis.slides import open_slide  # noqa: PLC0415

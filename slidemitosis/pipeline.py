@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import slidemitosis
 from slidemitosis import results
+from slidemitosis.candidates import counts_text
 from slidemitosis.cards import DEFAULT_MODEL, find_model
 from slidemitosis.errors import InvalidOption, ReadingFailed
 from slidemitosis.geometry import PixelSize
@@ -22,9 +21,10 @@ from slidemitosis.loader import PatchLoader
 from slidemitosis.objects import feature_collection_text, qupath_feature
 from slidemitosis.prepare import Prepared, ReadOptions, prepare
 from slidemitosis.rates import slide_rate
+from slidemitosis.summary import slide_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -139,14 +139,26 @@ def classify_slide(
     )
     _check(compute)
     compute = dataclasses.replace(compute, workers=default_workers() if workers is None else workers)
+    slide, points = Path(slide), Path(points)
+    folder = Path(out) if out is not None else results.default_folder(slide, points)
+    return _run(slide, points, folder, card=find_model(model), read=read, compute=compute, progress=progress)
+
+
+def _run(
+    slide: Path,
+    points: Path,
+    folder: Path,
+    *,
+    card: ModelCard,
+    read: ReadOptions,
+    compute: ComputeOptions,
+    progress: Callable[[int, int], None] | None,
+) -> SlideResult:
     seconds = _Seconds()
     started = time.perf_counter()
-    card = find_model(model)
-    slide, points = Path(slide), Path(points)
     prepared = prepare(slide, points, read, card.input)
     _say_what_was_selected(prepared)
     seconds.preparing = time.perf_counter() - started
-    folder = Path(out) if out is not None else results.default_folder(slide, points)
     results.check_folder(folder, slide, points)
     with results.staged_folder(folder) as stage:
         predictions, how = _classify(prepared, card, compute, seconds, progress)
@@ -154,7 +166,7 @@ def classify_slide(
         written = time.perf_counter()
         _write_tables(stage, prepared, predictions, card)
         seconds.writing = time.perf_counter() - written
-        summary = _summary(prepared, read=read, card=card, how=how, rate=rate, predictions=predictions)
+        summary = slide_summary(prepared, read=read, card=card, how=how, rate=rate, predictions=predictions)
         summary["seconds"] = {k: round(v, 3) for k, v in dataclasses.asdict(seconds).items()}
         summary["seconds"]["total"] = round(time.perf_counter() - started, 3)
         results.write_text(stage / results.SUMMARY, results.summary_text(summary))
@@ -206,11 +218,6 @@ def _say_what_was_selected(prepared: Prepared) -> None:
             prepared.slide.path.name,
             prepared.mpp,
         )
-
-
-def counts_text(counts: Mapping[str | None, int]) -> str:
-    """ "Mitosis (12), Unclassified (3)"."""
-    return ", ".join(f"{name or 'Unclassified'} ({n})" for name, n in counts.items()) or "none"
 
 
 def _classify(
@@ -334,86 +341,3 @@ def _write_tables(
     results.write_text(stage / results.OBJECTS, feature_collection_text(features))
     table = results.candidates_csv(predictions, upsampled=upsampled)
     results.write_text(stage / results.CANDIDATES, table)
-
-
-def _summary(
-    prepared: Prepared,
-    *,
-    read: ReadOptions,
-    card: ModelCard,
-    how: dict[str, Any],
-    rate: SlideRate,
-    predictions: Sequence[Prediction],
-) -> dict[str, Any]:
-    slide, selection = prepared.slide, prepared.selection
-    return {
-        "slide": {
-            "path": str(slide.path.resolve()),
-            "name": slide.path.name,
-            "bytes": slide.path.stat().st_size,
-            "reader": slide.reader,
-            "reader_version": slide.reader_version,
-            "vendor": slide.vendor,
-            "width_px": slide.size[0],
-            "height_px": slide.size[1],
-            "bounds_px": dataclasses.asdict(slide.bounds) if slide.bounds else None,
-            "mpp_x": prepared.mpp.x,
-            "mpp_y": prepared.mpp.y,
-            "mpp_source": "given" if read.mpp else "metadata",
-        },
-        "reading": {
-            "model_mpp": card.input.mpp,
-            "level": prepared.plan.level,
-            "resampling": prepared.plan.resampling,
-            "upsampled": prepared.upsampled,
-            "offset_px": list(prepared.offset),
-        },
-        "points": {
-            "path": str(prepared.candidates.path.resolve()),
-            "bytes": prepared.candidates.path.stat().st_size,
-            "format": prepared.candidates.format,
-            "unit": prepared.candidates.unit,
-            "objects": len(prepared.candidates),
-            "selected_by": selection.rule,
-            "selected": _class_list(selection.taken),
-            "left_out": _class_list(selection.left),
-        },
-        "model": {
-            "name": card.name,
-            "version": card.version,
-            "sha256": card.network.sha256,
-            "threshold": card.decision.threshold,
-        },
-        "counts": {
-            "candidates": len(predictions),
-            "classified": rate.classified,
-            "atypical": rate.atypical,
-            "normal": rate.normal,
-            "unreadable": rate.unreadable,
-            "outside": rate.outside,
-            "blank": rate.blank,
-            "duplicates": rate.duplicates,
-        },
-        "fraction_amf_of_all": rate.fraction,
-        "fraction_amf_of_all_wilson_95": rate.fraction_interval,
-        "ratio_amf_to_nmf": rate.ratio,
-        "few_figures": rate.few_figures,
-        "not_classified": [
-            {"id": p.candidate.id, "source": p.candidate.source, "status": p.status, "reason": p.reason}
-            for p in predictions
-            if p.status != "classified"
-        ],
-        "options": {**dataclasses.asdict(read), **how},
-        "versions": _versions(),
-    }
-
-
-def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:
-    return [{"class": name, "count": n} for name, n in counts.items()]
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version  # noqa: PLC0415
-
-    ours = {"slidemitosis": slidemitosis.__version__, "python": platform.python_version()}
-    return ours | {name: version(name) for name in ("numpy", "pillow", "timm", "torch")}

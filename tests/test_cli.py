@@ -77,7 +77,7 @@ def test_help_imports_nothing_heavy_and_is_quick() -> None:
         started = time.monotonic()
         assert "classify" in run("--help").stdout
         times.append(time.monotonic() - started)
-    assert min(times) < 1.0  # a third of a second on a quiet machine; tests may share theirs
+    assert min(times) < 0.5  # a third of a second or so; the machine may be busy
 
 
 def test_inspecting_does_not_import_torch(slide: Path, points: Path) -> None:

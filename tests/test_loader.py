@@ -90,6 +90,10 @@ def test_no_windows_give_no_batches_and_start_no_process(opener: Callable[[], Sl
         assert list(loader) == []
 
 
+posix = pytest.mark.skipif(os.name == "nt", reason="asks for processes by POSIX signals")
+
+
+@posix
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(opener: Callable[[], Slide]) -> None:
     windows = places(200)
     want = direct(opener, windows)
@@ -207,6 +211,7 @@ def test_a_slide_that_a_worker_cannot_open_is_the_slides_own_error(tmp_path: Pat
         load(functools.partial(open_slide, tmp_path / "gone.svs"), windows, 1)
 
 
+@posix
 @pytest.mark.parametrize("after", [0, 2])
 def test_leaving_early_ends_the_workers_and_frees_the_memory(opener: Callable[[], Slide], after: int) -> None:
     started = time.monotonic()

@@ -36,6 +36,7 @@ ALLOWED = {
     "loader": {"errors", "interrupts", "geometry", "slides", "slots", "worker"},
     "prepare": {"errors", "geometry", "slides", "candidates", "cards", "objects", "predictions"},
     "sheet": {"errors", "worker", "prepare"},
+    "summary": set(),
     "models": {"errors", "cards"},
     "classify": {"errors", "models"},
     "phantom": {"errors"},

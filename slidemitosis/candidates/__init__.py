@@ -3,6 +3,7 @@
 from slidemitosis.candidates.classes import (
     Selection,
     base_class,
+    counts_text,
     normal_name,
     reads_as_mitosis,
     select_candidates,
@@ -20,6 +21,7 @@ __all__ = [
     "Selection",
     "Unit",
     "base_class",
+    "counts_text",
     "find_duplicates",
     "normal_name",
     "read_candidates",

@@ -103,8 +103,8 @@ def select_candidates(candidates: Candidates, classes: Sequence[str] = ()) -> Se
     if len(one) == 1 and not any(_denies(_words(name)) for name in counts):
         return _selection(candidates, set(counts), "one class")
     message = (
-        f"{candidates.path}: cannot tell which objects are candidates; the classes are {_listed(counts)}; "
-        "pass --candidate-class NAME"
+        f"{candidates.path}: cannot tell which objects are candidates; the classes are "
+        f"{counts_text(counts)}; pass --candidate-class NAME"
     )
     raise UnsettledClasses(message)
 
@@ -118,8 +118,8 @@ def _asked(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
         found = {name for name in counts if key in {_key(name), _key(base_class(name))}}
         if not found:
             message = (
-                f"{candidates.path}: no object has the class {asked!r}; the classes are {_listed(counts)}; "
-                "pass one of these to --candidate-class"
+                f"{candidates.path}: no object has the class {asked!r}; the classes are "
+                f"{counts_text(counts)}; pass one of these to --candidate-class"
             )
             raise UnsettledClasses(message)
         chosen |= found
@@ -143,8 +143,10 @@ def _key(name: str | None) -> str:
     return (normal_name(name) or UNCLASSIFIED).casefold()
 
 
-def _listed(counts: Mapping[str | None, int]) -> str:
-    return ", ".join(f"{normal_name(name) or UNCLASSIFIED} ({count})" for name, count in counts.items())
+def counts_text(counts: Mapping[str | None, int]) -> str:
+    """Class counts for people: "Mitosis (12), Unclassified (3)"; "none" of none."""
+    listed = ", ".join(f"{normal_name(name) or UNCLASSIFIED} ({count})" for name, count in counts.items())
+    return listed or "none"
 
 
 def _words(name: str | None) -> list[list[str]]:
