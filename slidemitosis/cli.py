@@ -173,7 +173,12 @@ def _add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> N
         help='class of the objects that are candidates; repeat for several; "Unclassified" for none '
         "(default: those that read as mitosis)",
     )
-    parser.add_argument("--reader", choices=("auto", "openslide", "tiffslide"), default="auto")
+    parser.add_argument(
+        "--reader",
+        choices=("auto", "openslide", "tiffslide"),
+        default="auto",
+        help="library that reads the slide (default: OpenSlide, or tiffslide for what it does not know)",
+    )
     parser.add_argument(
         "--mpp",
         type=_mpp,
@@ -216,8 +221,19 @@ def _add_classify(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    parser.add_argument("--precision", choices=("auto", "fp32", "fp16", "bf16"), default="auto")
-    parser.add_argument("--batch-size", type=_batch_size, default="auto", metavar="N")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "fp16", "bf16"),
+        default="auto",
+        help="arithmetic (default: fp16 on CUDA, else fp32)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_batch_size,
+        default="auto",
+        metavar="N",
+        help="patches a batch, halved where the device's memory is too small (default: auto, which is 64)",
+    )
     parser.add_argument(
         "--views", type=int, choices=(1, 8), default=1, help="8: mean of rotations and mirrors"
     )
