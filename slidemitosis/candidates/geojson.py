@@ -68,7 +68,7 @@ def parse_geojson(text: str, *, path: Path) -> Candidates:
     shapes = [draft.shape for draft in shaped]
     found = zip(shaped, centres(shapes).tolist(), extents(shapes).tolist(), strict=True)
     for draft, (x, y), extent in found:
-        if not (math.isfinite(x) and math.isfinite(y)):
+        if not all(map(math.isfinite, (x, y, extent))):
             _fail(f"{path}: {draft.source}", "its centre cannot be computed; are its coordinates in pixels?")
         draft.centre, draft.extent = (x, y), extent
     items = tuple(Candidate(d.id, *d.centre, d.class_name, d.source, d.extent, d.feature) for d in drafts)
