@@ -111,11 +111,6 @@ class PatchLoader:
         self._unborn = iter(range(self._count))
         self._free_slots: list[int] = []
 
-    @property
-    def process_ids(self) -> tuple[int, ...]:
-        """Process ids of the workers that are alive."""
-        return tuple(w.process.pid for w in self._workers if w.process.pid is not None)
-
     def __enter__(self) -> Self:
         if self._worker_count:
             self._slots = Slots(self._layout)
@@ -159,9 +154,10 @@ class PatchLoader:
         assert self._slots is not None
         rows = self._rows(job.number)
         good = [i for i in range(len(rows)) if i not in job.failures]
+        pixels = self._slots.take(job.slot, len(rows))
         return Batch(
             indices=np.array([rows[i] for i in good], dtype=np.int64),
-            pixels=self._slots.take(job.slot, len(rows))[good],
+            pixels=pixels[good] if job.failures else pixels,
             unreadable=tuple((rows[i], reason) for i, reason in sorted(job.failures.items())),
             read_seconds=job.seconds,
         )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.phantom import draw_phantom
+from slidemitosis.results import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +39,6 @@ def write_demo(folder: Path) -> tuple[Path, Path]:
     write_candidates(phantom, points)
     write_truth(phantom, folder / "demo.truth.csv")
     return slide, points
-
-
-def _save(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
@@ -94,7 +88,7 @@ def write_slide(phantom: Phantom, path: Path, *, quality: int = 85) -> None:
             data = _tiles(pixels, quality) if tiled else iter([_jpeg(pixels, quality)])
             layout = {"tile": (_TILE, _TILE)} if tiled else {"rowsperstrip": rows}
             tif.write(data, shape=pixels.shape, description=text, **layout, **form)
-    _save(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
 def _ids(phantom: Phantom) -> list[str]:
@@ -118,7 +112,7 @@ def write_candidates(phantom: Phantom, path: Path) -> None:
         ring = [[round(figure.x + dx, 2), round(figure.y + dy, 2)] for dx, dy in offsets]
         geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
         features.append({"type": "Feature", "id": name, "geometry": geometry, "properties": properties})
-    _save(path, json.dumps({"type": "FeatureCollection", "features": features}).encode())
+    write_whole(path, json.dumps({"type": "FeatureCollection", "features": features}).encode())
 
 
 def write_truth(phantom: Phantom, path: Path) -> None:
@@ -131,4 +125,4 @@ def write_truth(phantom: Phantom, path: Path) -> None:
     table.writerow(["id", "x", "y", "kind", "atypical"])
     for name, figure in zip(_ids(phantom), phantom.figures, strict=True):
         table.writerow([name, f"{figure.x:.2f}", f"{figure.y:.2f}", figure.kind, int(figure.atypical)])
-    _save(path, text.getvalue().encode())
+    write_whole(path, text.getvalue().encode())

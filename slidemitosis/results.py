@@ -43,9 +43,9 @@ COLUMNS = (
 
 
 # What is taken off a slide's name for its folder; of any other name all is kept, dots too.
-_SLIDE_SUFFIXES = {
-    *(".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".dcm", ".czi")
-}
+_SLIDE_SUFFIXES = frozenset(
+    (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".dcm", ".czi")
+)
 
 
 def default_folder(slide: Path, points: Path) -> Path:
@@ -94,8 +94,9 @@ def _same_input(given: Path, earlier: Mapping[str, Any]) -> bool:
 def staged_folder(out: Path) -> Iterator[Path]:
     """A temporary folder whose files become `out`'s when the block ends without an error.
 
-    An interrupted or failed run leaves `out` as it was. `summary.json` comes last: a folder that holds
-    it holds a whole result. Raises OutputError, before the block if possible.
+    An interrupted or failed run leaves `out` as it was. `summary.json` goes first and comes last: a
+    folder that holds it holds a whole result, even after a kill. Raises OutputError, before the block
+    if possible.
     """
     base = out
     try:
@@ -128,12 +129,14 @@ def _publish(stage: Path, out: Path) -> None:
     earlier = stage / "earlier"
     earlier.mkdir()
     moves: list[tuple[Path, Path]] = []
+    ours = sorted((p for p in stage.iterdir() if p.is_file()), key=lambda p: (p.name == SUMMARY, p.name))
     try:
-        for new in sorted(p for p in stage.iterdir() if p.is_file()):
-            if (out / new.name).is_dir():
-                raise IsADirectoryError(errno.EISDIR, f"{new.name} is a folder there")
-            if (out / new.name).exists():
-                _move(out / new.name, earlier / new.name, moves)
+        for old in (out / new.name for new in reversed(ours)):
+            if old.is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{old.name} is a folder there")
+            if old.exists():
+                _move(old, earlier / old.name, moves)
+        for new in ours:
             _move(new, out / new.name, moves)
     except OSError:
         for source, target in reversed(moves):
@@ -191,3 +194,16 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
     except OSError as e:
         raise OutputError(f"{path}: cannot be written: {e.strerror}; choose another --out") from e
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write one file whole or not at all. Raises OutputError."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as e:
+        raise OutputError(f"{path}: cannot be written: {e.strerror or e}") from e

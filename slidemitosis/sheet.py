@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import math
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from slidemitosis.errors import OutputError, UnreadableSlide
+from slidemitosis.results import write_whole
 from slidemitosis.worker import read_patch
 
 if TYPE_CHECKING:
@@ -46,24 +46,21 @@ def write_sheet(prepared: Prepared, path: Path) -> int:
                 slide = prepared.open_slide()
     finally:
         slide.close()
-    try:
-        _write_png(path, Image.fromarray(sheet))
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written: {e.strerror or e}") from e
+    _refuse_other_files(path)
+    data = io.BytesIO()
+    Image.fromarray(sheet).save(data, format="PNG")
+    write_whole(path, data.getvalue())
     return len(rows)
 
 
-def _write_png(path: Path, image: Image.Image) -> None:
-    """Write whole or not at all, and never over anything but a PNG: a slide, say."""
-    if path.exists():
-        with path.open("rb") as f:
-            if f.read(4) != b"\x89PNG":
-                raise FileExistsError(errno.EEXIST, "a file that is no PNG is there, and is not replaced")
-    data = io.BytesIO()
-    image.save(data, format="PNG")
-    partial = path.with_name(f".{path.name}.partial")
+def _refuse_other_files(path: Path) -> None:
+    """A sheet may replace a PNG and nothing else: not a slide, say."""
     try:
-        partial.write_bytes(data.getvalue())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        with path.open("rb") as f:
+            is_png = f.read(4) == b"\x89PNG"
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise OutputError(f"{path}: cannot be written: {e.strerror or e}") from e
+    if not is_png:
+        raise OutputError(f"{path}: cannot be written: a file that is no PNG is there, and is not replaced")

@@ -199,14 +199,18 @@ class _TiffSlideSlide(Slide):
         """What of the pixels is not in the file, in words; tiffslide would read it as black."""
         tif = self._handle.ts_tifffile
         series = tif.series[self._handle.properties["tiffslide.series-index"] or 0]
-        pages = (page for level in series.levels for page in level.pages if page is not None)
-        tiles = [t for page in pages for t in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        empty = sum(count == 0 for _, count in tiles)
+        pages = [page for level in series.levels for page in level.pages if page is not None]
+        # A slide has a million tiles, and every reader process opens it.
+        offsets, counts = (
+            np.concatenate([np.asarray(getattr(page, name), np.int64) for page in pages])
+            for name in ("dataoffsets", "databytecounts")
+        )
+        empty = int((counts == 0).sum())
         if empty:
             return (
-                f"{empty} of {len(tiles)} tiles are empty; only OpenSlide can read that (--reader openslide)"
+                f"{empty} of {len(counts)} tiles are empty; only OpenSlide can read that (--reader openslide)"
             )
-        beyond = max((offset + count for offset, count in tiles), default=0) - self.info.path.stat().st_size
+        beyond = int((offsets + counts).max()) - self.info.path.stat().st_size
         return f"the file ends {beyond} bytes before its last tile" if beyond > 0 else None
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:

@@ -95,6 +95,27 @@ def test_where_one_file_cannot_be_replaced_all_are_as_they_were(tmp_path: Path, 
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".slidemitosis-")]
 
 
+def test_no_summary_stands_beside_a_mixture_while_files_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a kill leaves behind, a summary vouches for the files beside it."""
+    fill(tmp_path, "old")
+    whole = [{name: f"{kind} {name}" for name in FILES} for kind in ("old", "new")]
+    seen = []
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        moved = replace(self, target)
+        seen.append({p.name: p.read_text() for p in tmp_path.iterdir() if p.is_file()})
+        return moved
+
+    monkeypatch.setattr(Path, "replace", watched)
+    with results.staged_folder(tmp_path) as stage:
+        fill(stage, "new")
+    assert len(seen) == 6
+    assert all(files in whole for files in seen if results.SUMMARY in files)
+
+
 def in_a_file(folder: Path) -> Path:
     (folder / "file").write_text("")
     return folder / "file" / "out"

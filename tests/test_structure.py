@@ -35,12 +35,12 @@ ALLOWED = {
     "worker": {"errors", "geometry", "slides", "slots"},
     "loader": {"errors", "interrupts", "geometry", "slides", "slots", "worker"},
     "prepare": {"errors", "geometry", "slides", "candidates", "cards", "objects", "predictions"},
-    "sheet": {"errors", "worker", "prepare"},
+    "sheet": {"errors", "results", "worker", "prepare"},
     "summary": set(),
     "models": {"errors", "cards"},
     "classify": {"errors", "models"},
     "phantom": {"errors"},
-    "phantom_files": {"errors", "phantom"},
+    "phantom_files": {"errors", "phantom", "results"},
     "train": {"errors", "cards", "models", "classify", "train"},
 }
 
