@@ -202,7 +202,7 @@ class _TiffSlideSlide(Slide):
         pages = [page for level in series.levels for page in level.pages if page is not None]
         # A slide has a million tiles, and every reader process opens it.
         offsets, counts = (
-            np.concatenate([np.asarray(getattr(page, name), np.int64) for page in pages])
+            np.array([n for page in pages for n in getattr(page, name)], np.int64)
             for name in ("dataoffsets", "databytecounts")
         )
         empty = int((counts == 0).sum())
@@ -210,7 +210,7 @@ class _TiffSlideSlide(Slide):
             return (
                 f"{empty} of {len(counts)} tiles are empty; only OpenSlide can read that (--reader openslide)"
             )
-        beyond = int((offsets + counts).max()) - self.info.path.stat().st_size
+        beyond = int((offsets + counts).max(initial=0)) - self.info.path.stat().st_size
         return f"the file ends {beyond} bytes before its last tile" if beyond > 0 else None
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
