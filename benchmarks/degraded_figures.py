@@ -18,8 +18,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from slidemitosis import load_model
 from slidemitosis.cards import DEFAULT_MODEL
-from slidemitosis.train.data import read_ami_br
-from slidemitosis.train.evaluation import logits_of
+from slidemitosis.classify import SizedForward
+from slidemitosis.train.data import read_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,15 +69,17 @@ CHANGES: dict[str, Change] = {
 
 
 def main() -> None:
-    _, test = read_ami_br(Path(sys.argv[1]))
+    test = read_data("ami-br", Path(sys.argv[1])).test
+    assert test is not None
     model = load_model(sys.argv[2] if len(sys.argv) > 2 else DEFAULT_MODEL)
     decision = model.card.decision
+    forward = SizedForward(model, piece=32, views=1, precision="fp32")
     print("| Figures | BA | AUROC | called atypical |\n|---|---|---|---|")
     originals = test.pixels.copy()
     for name, change in CHANGES.items():
         for row, pixels in zip(test.pixels, originals, strict=True):
             row[...] = np.asarray(change(Image.fromarray(pixels)))
-        logits = logits_of(model, test, views=1)
+        logits = forward(test.pixels).logit
         called = decision.probability(logits) >= decision.threshold
         accuracy = balanced_accuracy_score(test.atypical, called)
         auroc = roc_auc_score(test.atypical, logits)

@@ -1,6 +1,6 @@
 """ModelCard: what `model.toml` says of a model, checked, without importing torch.
 
-A model is a folder with three files and no code: `model.toml` (this card), the weights as
+A model is a folder without code: `model.toml` (this card), the weights of one or more networks as
 safetensors, and a README. The weights are compared with the SHA-256 in the card before anything
 parses them.
 """
@@ -8,90 +8,160 @@ parses them.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from slidemitosis.errors import InvalidCard, UnknownModel, WeightsMismatch
+from slidemitosis.tables import InvalidTable, build, dump
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 CARD_NAME = "model.toml"
 DEFAULT_MODEL = "lite0"
 Interpolation = Literal["bilinear", "bicubic"]
+Pooling = Literal["network", "class-and-mean"]
+Colour = Literal["rgb", "hed"]
 POSITIVE, NEGATIVE = "AMF", "NMF"
+HARDNESS = ("easy", "hard")
+# Names of AMi-Br, whose "assymetric" is spelled right here.
+NMF_SUBTYPES = ("NMF prometaphase", "NMF metaphase", "NMF anaphase-telophase", "NMF ring shape")
+AMF_SUBTYPES = ("AMF other", "AMF segregation", "AMF multipolar", "AMF bipolar asymmetric")
+SUBTYPES = NMF_SUBTYPES + AMF_SUBTYPES
 
-_Part = TypeVar("_Part")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchPart:
+    """What is read from the slide around each candidate."""
+
+    mpp: float
+    """um/px."""
+    side: int
+    """Of the square patch, px at `mpp`."""
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.mpp <= 4:
+            raise InvalidCard(f"patch.mpp must lie in 0.05..4 um/px, not {self.mpp}")
+        if not 8 <= self.side <= 4096:
+            raise InvalidCard(f"patch.side must lie in 8..4096 px, not {self.side}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadPart:
+    """One question that a network answers, with one or more of its outputs.
+
+    The first word of a class is its type, NMF or AMF; a hardness head has the classes easy and hard
+    (the experts disagree).
+    """
+
+    name: str
+    kind: Literal["sigmoid", "softmax"]
+    """"sigmoid": one logit, which speaks for the second of two classes; "softmax": one for each class."""
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind == "sigmoid" and len(self.classes) != 2:
+            raise InvalidCard(f"head {self.name!r} of kind sigmoid must have two classes")
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise InvalidCard(f"head {self.name!r} must have two or more different classes")
+        if not self.tells_hardness_alone and not set(self.types) <= {NEGATIVE, POSITIVE}:
+            raise InvalidCard(
+                f"head {self.name!r}: the first word of each class must be NMF or AMF, or the classes must "
+                f"be easy and hard, not {', '.join(self.classes)}"
+            )
+
+    @property
+    def width(self) -> int:
+        """Number of outputs."""
+        return 1 if self.kind == "sigmoid" else len(self.classes)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """First word of each class."""
+        return tuple(c.partition(" ")[0] for c in self.classes)
+
+    @property
+    def tells_hardness_alone(self) -> bool:
+        """The classes are easy and hard."""
+        return set(self.classes) == set(HARDNESS)
+
+    @property
+    def tells_type(self) -> bool:
+        """AMF or NMF can be told from it."""
+        return set(self.types) == {NEGATIVE, POSITIVE}
+
+    @property
+    def tells_hardness(self) -> bool:
+        """Easy or hard can be told from it."""
+        return {c.rpartition(" ")[2] for c in self.classes} == set(HARDNESS)
+
+    @property
+    def tells_subtype(self) -> bool:
+        """Its classes are subtypes."""
+        return set(self.classes) <= set(SUBTYPES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPart:
-    """The network, the order of its classes, and the weights that belong to it."""
+    """A network, what it sees of the patch, what its outputs mean, and its weights."""
 
     architecture: str
     """Name in timm."""
-    classes: tuple[str, ...]
-    """Class names; with one output, the order is (class of a negative logit, class of a positive one)."""
-    logit_of: str
-    """The class whose evidence the single logit is: a positive logit speaks for it."""
     weights: str
     """File name of the weights, inside the model's folder."""
     sha256: str
     """SHA-256 of the weights file, hexadecimal."""
     parameters: int
-
-    def __post_init__(self) -> None:
-        if sorted(self.classes) != sorted((NEGATIVE, POSITIVE)):
-            raise InvalidCard(f"network.classes must be NMF and AMF in some order, not {list(self.classes)}")
-        if self.logit_of != self.classes[1]:
-            raise InvalidCard(
-                f"network.logit_of is {self.logit_of!r} but the second of network.classes is "
-                f"{self.classes[1]!r}; a positive logit must mean the second class"
-            )
-        if Path(self.weights).name != self.weights or not self.weights.endswith(".safetensors"):
-            raise InvalidCard(
-                f"network.weights must name a .safetensors file in the folder, not {self.weights!r}"
-            )
-        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
-            raise InvalidCard("network.sha256 must be 64 hexadecimal digits in lower case")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputPart:
-    """From a patch of the slide to the network's input."""
-
-    mpp: float
-    """um/px of the patch."""
-    patch: int
-    """Side of the patch that is read from the slide, px at `mpp`."""
-    crop: int
-    """Side of the centre crop of the patch, px."""
+    crops: tuple[int, ...]
+    """Sides of the centre crops of the patch, px; each is resized, their channels lie behind one another."""
     resize: int
-    """Side of the network's input, px; the crop is resized to it."""
+    """Side of the network's input, px."""
     interpolation: Interpolation
     mean: tuple[float, float, float]
     """Of RGB in 0..1."""
     std: tuple[float, float, float]
     """Of RGB in 0..1."""
+    colours: tuple[Colour, ...] = ("rgb",)
+    """Three channels each for every crop: RGB, or haematoxylin, eosin and DAB."""
+    pooling: Pooling = "network"
+    """Of the backbone's features; "class-and-mean": class token beside the mean of the patch tokens."""
+    hidden: int = 0
+    """Width of the layer between backbone and heads; 0: none."""
+    arguments: dict[str, str | bool | int | float] = field(default_factory=dict)
+    """Further arguments of timm.create_model; layers by their names."""
+    heads: tuple[HeadPart, ...]
+    """In the order of the outputs."""
 
     def __post_init__(self) -> None:
-        if not 0.05 <= self.mpp <= 4:
-            raise InvalidCard(f"input.mpp must lie in 0.05..4 um/px, not {self.mpp}")
-        if not (8 <= self.crop <= self.patch <= 4096 and 8 <= self.resize <= 4096):
-            raise InvalidCard("input: 8 <= crop <= patch <= 4096 and 8 <= resize <= 4096 must hold")
-        if self.interpolation not in get_args(Interpolation):
-            raise InvalidCard(f"input.interpolation must be one of {get_args(Interpolation)}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise InvalidCard("input.mean and input.std must be three numbers each, the std above 0")
+        if not self.heads:
+            raise InvalidCard("a network must have one or more [[networks.heads]]")
+        if Path(self.weights).name != self.weights or not self.weights.endswith(".safetensors"):
+            raise InvalidCard(
+                f"networks.weights must name a .safetensors file in the folder, not {self.weights!r}"
+            )
+        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+            raise InvalidCard("networks.sha256 must be 64 hexadecimal digits in lower case")
+        if not self.crops or min(self.crops) < 8 or not 8 <= self.resize <= 4096:
+            raise InvalidCard("networks: crops and resize must be 8 px or more, and resize at most 4096")
+        if min(self.std) <= 0:
+            raise InvalidCard("networks.std must be above 0")
+        if not self.colours:
+            raise InvalidCard('networks.colours must not be empty; use ["rgb"]')
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of all heads."""
+        return sum(h.width for h in self.heads)
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input."""
+        return 3 * len(self.colours) * len(self.crops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +238,7 @@ class ModelCard:
     """Everything that is known of one model."""
 
     format: int
-    """Version of this card's format; 1."""
+    """Version of this card's format; 2."""
     name: str
     version: str
     task: str
@@ -178,26 +248,49 @@ class ModelCard:
     data: tuple[str, ...]
     licence: str
     citation: tuple[str, ...]
-    network: NetworkPart
-    input: InputPart
+    patch: PatchPart
     decision: DecisionPart
     validation: ValidationPart
+    networks: tuple[NetworkPart, ...]
+    """Members of one model: the mean of their probabilities counts; subtypes may come from networks of
+    their own."""
     scores: tuple[Score, ...] = ()
     folder: Path = field(compare=False)
     """Where the card was read from; not a key of the file."""
 
     def __post_init__(self) -> None:
-        if self.format != 1:
-            raise InvalidCard(f"format {self.format} is not known to this version, which reads format 1")
+        if self.format != FORMAT:
+            raise InvalidCard(
+                f"format {self.format} is not known to this version, which reads format {FORMAT}"
+            )
         if self.task != TASK:
             raise InvalidCard(f"task is {self.task!r}; this program classifies {TASK!r}")
+        if not any(h.tells_type for n in self.networks for h in n.heads):
+            raise InvalidCard("no head of any network tells AMF from NMF")
+        for network in self.networks:
+            if max(network.crops) > self.patch.side:
+                raise InvalidCard(f"networks.crops must not exceed the patch of {self.patch.side} px")
 
     @property
-    def weights_path(self) -> Path:
-        """The weights file."""
-        return self.folder / self.network.weights
+    def parameters(self) -> int:
+        """Of all networks together."""
+        return sum(n.parameters for n in self.networks)
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights; of several files, the SHA-256 of their digests in order."""
+        digests = [n.sha256 for n in self.networks]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    @property
+    def extra_outputs(self) -> tuple[str, ...]:
+        """What the model gives besides the type, in the order of its outputs: "hard", and the subtypes."""
+        heads = [h for n in self.networks for h in n.heads]
+        told = {c for h in heads if h.tells_subtype for c in h.classes}
+        return ("hard",) * any(h.tells_hardness for h in heads) + tuple(c for c in SUBTYPES if c in told)
 
 
+FORMAT = 2
 TASK = "atypical mitotic figures"
 
 
@@ -214,96 +307,17 @@ def read_card(folder: Path) -> ModelCard:
         raise UnknownModel(f"{folder}: no {CARD_NAME} in this folder, so it is not a model") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise InvalidCard(f"{path}: cannot be read as TOML: {e}") from e
-    parts = {
-        "network": NetworkPart,
-        "input": InputPart,
-        "decision": DecisionPart,
-        "validation": ValidationPart,
-    }
     try:
-        values: dict[str, Any] = dict(raw)
-        for name, kind in parts.items():
-            if name in values:
-                values[name] = _build(kind, values[name], where=f"[{name}]")
-        if not isinstance(values.get("scores", []), list):
-            raise InvalidCard("scores must be tables, each below its own [[scores]]")
-        values["scores"] = tuple(
-            _build(Score, s, where=f"[[scores]] {i}") for i, s in enumerate(values.get("scores", ()), 1)
-        )
-        return _build(ModelCard, values, where="the top level", folder=folder)
-    except InvalidCard as e:
+        return build(ModelCard, raw, where="the top level", folder=folder)
+    except (InvalidCard, InvalidTable) as e:
         raise InvalidCard(f"{path}: {e}") from None
 
 
-def _build(kind: type[_Part], values: Mapping[str, Any], *, where: str, **extra: Any) -> _Part:
-    """`kind(**values)`, with every missing, unknown and mistyped key named."""
-    if not isinstance(values, dict):
-        raise InvalidCard(f"{where} must be a table")
-    known = {f.name: f for f in fields(kind) if f.name not in extra}  # type: ignore[arg-type]
-    for key in values:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InvalidCard(f"unknown key {key!r} in {where}{hint}")
-    missing = [k for k, f in known.items() if k not in values and f.default is MISSING]
-    if missing:
-        raise InvalidCard(f"{where} lacks {', '.join(missing)}")
-    return kind(**{k: _typed(v, str(known[k].type), f"{k!r} in {where}") for k, v in values.items()}, **extra)
-
-
-def _typed(value: Any, annotation: str, where: str) -> Any:
-    """`value` as the annotation wants it; the annotations here are few, so they are compared as text."""
-    numbers = (int, float)
-    match annotation:
-        case "float":
-            good = isinstance(value, numbers) and not isinstance(value, bool) and math.isfinite(value)
-            value = float(value) if good else value
-        case "int":
-            good = isinstance(value, int) and not isinstance(value, bool)
-        case "str" | "Interpolation":
-            good = isinstance(value, str)
-        case "tuple[str, ...]":
-            good = isinstance(value, list) and all(isinstance(v, str) for v in value)
-            value = tuple(value) if good else value
-        case "tuple[float, float, float]":
-            good = isinstance(value, list) and all(
-                isinstance(v, numbers) and not isinstance(v, bool) and math.isfinite(v) for v in value
-            )
-            value = tuple(map(float, value)) if good else value
-        case _:
-            return value
-    if not good:
-        raise InvalidCard(f"{where} must be of type {annotation}, not {value!r}")
-    return value
-
-
 def write_card(card: ModelCard) -> None:
-    """Write `card` as `model.toml` into its folder; `read_card` gives it back."""
-    lines = [_line(card, f.name) for f in fields(card) if f.name not in _TABLES]
-    for name in ("network", "input", "decision", "validation"):
-        part = getattr(card, name)
-        lines += ["", f"[{name}]", *(_line(part, f.name) for f in fields(part))]
-    for score in card.scores:
-        lines += ["", "[[scores]]", *(_line(score, f.name) for f in fields(score))]
-    (card.folder / CARD_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-
-
-_TABLES = {"network", "input", "decision", "validation", "scores", "folder"}
-
-
-def _line(part: object, key: str) -> str:
-    return f"{key} = {_toml(getattr(part, key))}"
-
-
-def _toml(value: str | float | tuple[Any, ...]) -> str:
-    if isinstance(value, tuple):
-        if any(isinstance(v, str) for v in value):
-            return "[\n" + "".join(f"  {_toml(v)},\n" for v in value) + "]"
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, str):
-        # The escapes of JSON are escapes of TOML; DEL alone is one in TOML only.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    """Write `card` as `model.toml` into its folder, whole or not at all; `read_card` gives it back."""
+    beside = card.folder / f".{CARD_NAME}.part"
+    beside.write_text(dump(card, skip=("folder",)), encoding="utf-8", newline="\n")
+    beside.replace(card.folder / CARD_NAME)
 
 
 def file_sha256(path: Path) -> str:
@@ -312,19 +326,20 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def check_weights(card: ModelCard) -> bytes:
+def check_weights(folder: Path, network: NetworkPart) -> bytes:
     """The weights file's bytes, after comparing their SHA-256 with the card's.
 
     Bytes rather than a path, so that what was checked is what is parsed. Raises WeightsMismatch.
     """
+    path = folder / network.weights
     try:
-        data = card.weights_path.read_bytes()
+        data = path.read_bytes()
     except OSError as e:
-        raise WeightsMismatch(f"{card.weights_path}: cannot be read: {e.strerror}") from e
+        raise WeightsMismatch(f"{path}: cannot be read: {e.strerror}") from e
     found = hashlib.sha256(data).hexdigest()
-    if found != card.network.sha256:
+    if found != network.sha256:
         raise WeightsMismatch(
-            f"{card.weights_path}: SHA-256 is {found[:16]}..., the card says {card.network.sha256[:16]}...; "
+            f"{path}: SHA-256 is {found[:16]}..., the card says {network.sha256[:16]}...; "
             "the file is damaged or not the model's own: get it again"
         )
     return data

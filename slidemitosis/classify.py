@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "fp16", "bf16"]
 VIEWS = (1, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a model says of patches."""
+
+    logit: NDArray[np.float32]
+    """Evidence for AMF before any prior correction, (B,)."""
+    extra: NDArray[np.float32]
+    """Probabilities named by `card.extra_outputs`, (B, E)."""
 
 
 def choose_device(name: str) -> str:
@@ -60,7 +71,7 @@ def dihedral_views(patches: torch.Tensor, views: int) -> Iterator[torch.Tensor]:
 
 
 class SizedForward:
-    """Logits of patches of any number, in pieces that fit the device's memory.
+    """Outputs for patches of any number, in pieces that fit the device's memory.
 
     Where the device runs out of memory the piece is halved, for this and for all later batches; a
     piece of one that does not fit raises torch's own error.
@@ -73,14 +84,14 @@ class SizedForward:
         self.views = views
         self.precision = precision
 
-    def __call__(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of AMF, float32 (B,), of uint8 RGB (B, patch, patch, 3); the mean over the views."""
-        logits = np.empty(len(patches), np.float32)
+    def __call__(self, patches: NDArray[np.uint8]) -> Outputs:
+        """Outputs for uint8 RGB (B, side, side, 3); logits and probabilities are means over the views."""
+        outputs = np.empty((len(patches), 1 + len(self.model.card.extra_outputs)), np.float32)
         start = 0
         while start < len(patches):
             stop = min(start + self.piece, len(patches))
             try:
-                logits[start:stop] = self._forward(patches[start:stop])
+                outputs[start:stop] = self._forward(patches[start:stop])
             except RuntimeError as e:
                 # MPS has no error class of its own for this.
                 full = isinstance(e, torch.OutOfMemoryError) or "out of memory" in str(e)
@@ -95,15 +106,16 @@ class SizedForward:
                 torch.mps.empty_cache()
             else:
                 torch.cuda.empty_cache()
-        if not np.isfinite(logits).all():
+        if not np.isfinite(outputs).all():
             remedy = "use --precision fp32" if self.precision != "fp32" else "are its weights damaged?"
             raise InvalidOption(f"the network gives values that are no numbers at {self.precision}: {remedy}")
-        return logits
+        return Outputs(outputs[:, 0], outputs[:, 1:])
 
     @torch.inference_mode()
     def _forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         on_device = torch.from_numpy(patches).to(self.device)
-        total = torch.zeros(len(patches), device=self.device)
+        columns = 1 + len(self.model.card.extra_outputs)
+        total = torch.zeros((len(patches), columns), device=self.device)
         with self._autocast():
             for view in dihedral_views(on_device, self.views):
                 total += self.model(view)

@@ -156,7 +156,7 @@ def _run(
 ) -> SlideResult:
     seconds = _Seconds()
     started = time.perf_counter()
-    prepared = prepare(slide, points, read, card.input)
+    prepared = prepare(slide, points, read, card.patch)
     _say_what_was_selected(prepared)
     seconds.preparing = time.perf_counter() - started
     results.check_folder(folder, slide, points)
@@ -236,7 +236,7 @@ def _classify(
     loader = PatchLoader(
         prepared.open_slide,
         prepared.windows,
-        patch=card.input.patch,
+        patch=card.patch.side,
         batch_size=compute.batch_size or BATCH_SIZE,
         workers=compute.workers or 0,
     )
@@ -287,8 +287,8 @@ def _fill_in(
         for row, reason in batch.unreadable:
             i = prepared.to_read[row]
             predictions[i] = dataclasses.replace(predictions[i], status="unreadable", reason=reason)
-        probabilities = card.decision.probability(forward(batch.pixels))
-        blank = blank_patches(batch.pixels, crop=card.input.crop)
+        probabilities = card.decision.probability(forward(batch.pixels).logit)
+        blank = blank_patches(batch.pixels, crop=min(c for n in card.networks for c in n.crops))
         for row, probability, is_blank in zip(batch.indices, probabilities, blank, strict=True):
             i, p = prepared.to_read[row], round(float(probability), 6)
             atypical = p >= card.decision.threshold

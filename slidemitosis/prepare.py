@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slidemitosis.candidates import Candidates, Selection, Unit
-    from slidemitosis.cards import InputPart
+    from slidemitosis.cards import PatchPart
     from slidemitosis.geometry import Origin, PixelSize, ReadPlan, Window
     from slidemitosis.predictions import Status
     from slidemitosis.slides import Reader, Slide, SlideInfo
@@ -81,7 +81,7 @@ class Prepared:
         return self.plan.resampling == "upsampled"
 
 
-def prepare(slide_path: Path, points_path: Path, options: ReadOptions, model_input: InputPart) -> Prepared:
+def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: PatchPart) -> Prepared:
     """Read the candidates, settle resolution, origin, classes and duplicates, and place the windows.
 
     Raises SlideError, CandidateError or InvalidOption; CandidatesOffSlide if there are candidates and
@@ -89,9 +89,7 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, model_inp
     """
     with open_slide(slide_path, reader=options.reader) as slide:
         info = slide.info
-    mpp = settle_mpp(
-        info, given=options.mpp, allow_coarse=options.allow_upsampling, model_mpp=model_input.mpp
-    )
+    mpp = settle_mpp(info, given=options.mpp, allow_coarse=options.allow_upsampling, model_mpp=patch.mpp)
     _warn_of_other_mpp(info, options.mpp)
     candidates = read_candidates(points_path, unit=options.unit)
     selection = select_candidates(candidates, options.candidate_classes)
@@ -101,7 +99,7 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, model_inp
     _refuse_all_outside(predictions, info, points_path, options.origin)
     if not options.keep_duplicates:
         predictions = _mark_duplicates(predictions, mpp)
-    plan = plan_reading(info.levels, mpp, model_mpp=model_input.mpp, patch=model_input.patch)
+    plan = plan_reading(info.levels, mpp, model_mpp=patch.mpp, patch=patch.side)
     rows = [i for i, p in enumerate(predictions) if p.status == "pending"]
     windows = [place_window(predictions[i].x, predictions[i].y, plan) for i in rows]
     order = reading_order(windows, info.tile)

@@ -47,7 +47,7 @@ def slide_summary(
             "mpp_source": "given" if read.mpp else "metadata",
         },
         "reading": {
-            "model_mpp": card.input.mpp,
+            "model_mpp": card.patch.mpp,
             "level": prepared.plan.level,
             "resampling": prepared.plan.resampling,
             "upsampled": prepared.upsampled,
@@ -66,7 +66,7 @@ def slide_summary(
         "model": {
             "name": card.name,
             "version": card.version,
-            "sha256": card.network.sha256,
+            "sha256": card.weights_sha256,
             "threshold": card.decision.threshold,
         },
         "counts": {

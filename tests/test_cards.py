@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from slidemitosis import cards
 from slidemitosis.cards import (
     DecisionPart,
-    InputPart,
+    HeadPart,
     ModelCard,
     NetworkPart,
+    PatchPart,
     Score,
     ValidationPart,
     check_weights,
@@ -32,10 +33,25 @@ from slidemitosis.errors import InvalidCard, UnknownModel, WeightsMismatch
 WEIGHTS = b"not parsed here"
 
 
+TYPE = HeadPart(name="type", kind="sigmoid", classes=("NMF", "AMF"))
+NETWORK = NetworkPart(
+    architecture="test_efficientnet",
+    weights="weights.safetensors",
+    sha256=hashlib.sha256(WEIGHTS).hexdigest(),
+    parameters=99453,
+    crops=(64,),
+    resize=64,
+    interpolation="bilinear",
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    heads=(TYPE,),
+)
+
+
 def make_card(folder: Path, **parts: Any) -> ModelCard:
     """A valid card, with parts replaced."""
     values: dict[str, Any] = {
-        "format": 1,
+        "format": 2,
         "name": "tiny",
         "version": "1",
         "task": cards.TASK,
@@ -44,23 +60,8 @@ def make_card(folder: Path, **parts: Any) -> ModelCard:
         "data": ("drawn",),
         "licence": "Apache-2.0",
         "citation": (),
-        "network": NetworkPart(
-            architecture="test_efficientnet",
-            classes=("NMF", "AMF"),
-            logit_of="AMF",
-            weights="weights.safetensors",
-            sha256=hashlib.sha256(WEIGHTS).hexdigest(),
-            parameters=99453,
-        ),
-        "input": InputPart(
-            mpp=0.25,
-            patch=128,
-            crop=64,
-            resize=64,
-            interpolation="bilinear",
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-        ),
+        "patch": PatchPart(mpp=0.25, side=128),
+        "networks": (NETWORK,),
         "decision": DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.5, threshold=0.3),
         "validation": ValidationPart(protocol="none", tp=1, fn=2, tn=3, fp=4),
         "folder": folder,
@@ -116,7 +117,7 @@ def test_a_written_card_is_read_back_equal(
     folder = tmp_path_factory.getbasetemp() / "round-trip"
     folder.mkdir(exist_ok=True)
     card = make_card(folder, description=text, data=texts, citation=texts, decision=decision, scores=scores)
-    card = replace(card, input=replace(card.input, mpp=mpp))
+    card = replace(card, patch=replace(card.patch, mpp=mpp))
     write_card(card)
     assert read_card(folder) == card
 
@@ -132,7 +133,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path: Path) -> N
 
 
 def test_an_unknown_key_like_no_other_is_named_alone(tmp_path: Path) -> None:
-    folder = edited(tmp_path, "format = 1", "format = 1\nzzz = 3")
+    folder = edited(tmp_path, "format = 2", "format = 2\nzzz = 3")
     with pytest.raises(InvalidCard, match=r"unknown key 'zzz' in the top level$"):
         read_card(folder)
 
@@ -141,7 +142,7 @@ def test_an_unknown_key_like_no_other_is_named_alone(tmp_path: Path) -> None:
     ("old", "where"),
     [
         ("threshold = 0.3\n", r"\[decision\] lacks threshold"),
-        ('logit_of = "AMF"\n', r"\[network\] lacks logit_of"),
+        ("resize = 64\n", r"\[\[networks\]\] 1 lacks resize"),
         ('licence = "Apache-2.0"\n', "the top level lacks licence"),
         ('[validation]\nprotocol = "none"\ntp = 1\nfn = 2\ntn = 3\nfp = 4\n', "top level lacks validation"),
     ],
@@ -165,9 +166,17 @@ def test_a_missing_key_is_named_with_its_table(tmp_path: Path, old: str, where: 
         ("mean = [0.5, 0.5, 0.5]", "mean = 0.5"),
         ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5]"),
         ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5, nan]"),
+        ("mean = [0.5, 0.5, 0.5]", 'mean = [0.5, 0.5, "0.5"]'),
         ("std = [0.5, 0.5, 0.5]", "std = [0.5, 0.5, 0.0]"),
         ('interpolation = "bilinear"', 'interpolation = "nearest"'),
-        ("crop = 64", "crop = 129"),
+        ("crops = [64]", "crops = [129]"),
+        ("crops = [64]", "crops = []"),
+        ("crops = [64]", "crops = [4]"),
+        ('colours = ["rgb"]', 'colours = ["lab"]'),
+        ('colours = ["rgb"]', "colours = []"),
+        ('pooling = "network"', 'pooling = "max"'),
+        ('kind = "sigmoid"', 'kind = "tanh"'),
+        ("side = 128", "side = 4"),
         ("mpp = 0.25", "mpp = 0.25e3"),
         ("threshold = 0.3", "threshold = 1"),
         ("temperature = 1.5", "temperature = 0"),
@@ -178,9 +187,9 @@ def test_a_missing_key_is_named_with_its_table(tmp_path: Path, old: str, where: 
         ("citation = []", 'citation = []\nscores = "none"'),
         ("citation = []", "citation = []\nscores = [1]"),
         ('protocol = "none"', "protocol = 1979-05-27"),
-        ("format = 1", "format = 2"),
+        ("format = 2", "format = 1"),
         ('task = "atypical mitotic figures"', 'task = "mitoses"'),
-        ("format = 1", "format = 1\nfolder = '/etc'"),
+        ("format = 2", "format = 2\nfolder = '/etc'"),
         ("[validation]", "[validation"),
     ],
 )
@@ -192,30 +201,57 @@ def test_a_value_of_the_wrong_kind_is_refused_with_the_path_of_the_card(
     assert "\n" not in str(caught.value)
 
 
-def test_a_part_that_is_no_table_is_refused(tmp_path: Path) -> None:
-    folder = edited(tmp_path, "format = 1", "format = 1\nnetwork = 3")
-    text = (folder / "model.toml").read_text()
-    head, _, tail = text.partition("[network]")
-    (folder / "model.toml").write_text(head + "[input]" + tail.partition("[input]")[2])
-    with pytest.raises(InvalidCard, match=r"\[network\] must be a table"):
+@pytest.mark.parametrize(("part", "message"), [("patch", r"\[patch\]"), ("decision", r"\[decision\]")])
+def test_a_part_that_is_no_table_is_refused(tmp_path: Path, part: str, message: str) -> None:
+    folder = edited(tmp_path, "format = 2", f"format = 2\n{part} = 3")
+    path = folder / "model.toml"
+    before, _, after = path.read_text().partition(f"[{part}]")
+    path.write_text(before + "[" + after.partition("\n[")[2])
+    with pytest.raises(InvalidCard, match=rf"{message} must be a table"):
         read_card(folder)
 
 
-def test_a_logit_of_the_other_class_than_the_order_says_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCard, match=r"logit_of is 'NMF' but the second of network\.classes is 'AMF'"):
-        read_card(edited(tmp_path, 'logit_of = "AMF"', 'logit_of = "NMF"'))
+def test_a_logit_of_normal_figures_is_told_by_the_order_of_the_classes(tmp_path: Path) -> None:
+    turned = replace(NETWORK, heads=(replace(TYPE, classes=("AMF", "NMF")),))
+    write_card(make_card(tmp_path, networks=(turned,)))
+    assert read_card(tmp_path).networks[0].heads[0].classes == ("AMF", "NMF")
 
 
-def test_a_logit_of_normal_figures_is_accepted_where_the_order_agrees(tmp_path: Path) -> None:
-    network = replace(make_card(tmp_path).network, classes=("AMF", "NMF"), logit_of="NMF")
-    write_card(make_card(tmp_path, network=network))
-    assert read_card(tmp_path).network.logit_of == "NMF"
+@pytest.mark.parametrize(
+    ("kind", "classes"),
+    [
+        ("sigmoid", ("NMF",)),
+        ("sigmoid", ("NMF", "AMF", "AMF other")),
+        ("softmax", ("AMF", "AMF")),
+        ("softmax", ("nmf", "amf")),
+        ("softmax", ("NMF", "other")),
+        ("softmax", ("AMF",)),
+    ],
+)
+def test_other_classes_than_these_types_are_refused(kind: Any, classes: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidCard, match="head 'type'"):
+        HeadPart(name="type", kind=kind, classes=classes)
 
 
-@pytest.mark.parametrize("classes", [("NMF",), ("NMF", "AMF", "other"), ("AMF", "AMF"), ("nmf", "amf")])
-def test_other_classes_than_these_two_are_refused(tmp_path: Path, classes: tuple[str, ...]) -> None:
-    with pytest.raises(InvalidCard, match="NMF and AMF"):
-        replace(make_card(tmp_path).network, classes=classes)
+def test_a_model_that_cannot_tell_the_type_is_refused(tmp_path: Path) -> None:
+    subtypes = HeadPart(name="subtype", kind="softmax", classes=cards.AMF_SUBTYPES)
+    with pytest.raises(InvalidCard, match="no head of any network tells AMF from NMF"):
+        make_card(tmp_path, networks=(replace(NETWORK, heads=(subtypes,)),))
+    with pytest.raises(InvalidCard, match="no head"):
+        make_card(tmp_path, networks=())
+
+
+def test_extra_outputs_are_what_any_network_tells_besides_the_type(tmp_path: Path) -> None:
+    hardness = HeadPart(name="hardness", kind="sigmoid", classes=cards.HARDNESS)
+    amf = HeadPart(name="subtype", kind="softmax", classes=cards.AMF_SUBTYPES)
+    first, second = replace(NETWORK, heads=(TYPE, hardness)), replace(NETWORK, heads=(amf,))
+    card = make_card(tmp_path, networks=(first, second))
+    assert card.extra_outputs == ("hard", *cards.AMF_SUBTYPES)
+    assert make_card(tmp_path).extra_outputs == ()
+    write_card(card)
+    assert read_card(tmp_path) == card
+    assert card.parameters == 2 * NETWORK.parameters
+    assert card.weights_sha256 != make_card(tmp_path).weights_sha256 == NETWORK.sha256
 
 
 @pytest.mark.parametrize(
@@ -238,24 +274,24 @@ def test_weights_outside_the_folder_or_of_another_format_are_refused(tmp_path: P
 @pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "g" * 64, "A" * 64])
 def test_a_hash_that_is_no_sha256_is_refused(tmp_path: Path, digest: str) -> None:
     with pytest.raises(InvalidCard, match="64 hexadecimal"):
-        replace(make_card(tmp_path).network, sha256=digest)
+        replace(NETWORK, sha256=digest)
 
 
 def test_weights_of_the_right_hash_come_back_as_bytes(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(WEIGHTS)
-    assert check_weights(make_card(tmp_path)) == WEIGHTS
-    assert cards.file_sha256(tmp_path / "weights.safetensors") == make_card(tmp_path).network.sha256
+    assert check_weights(tmp_path, NETWORK) == WEIGHTS
+    assert cards.file_sha256(tmp_path / "weights.safetensors") == NETWORK.sha256
 
 
 def test_one_changed_bit_of_the_weights_is_seen(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(bytes([WEIGHTS[0] ^ 1]) + WEIGHTS[1:])
     with pytest.raises(WeightsMismatch, match="damaged or not the model's own"):
-        check_weights(make_card(tmp_path))
+        check_weights(tmp_path, NETWORK)
 
 
 def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatch, match=r"weights\.safetensors: cannot be read: No such file"):
-        check_weights(make_card(tmp_path))
+        check_weights(tmp_path, NETWORK)
 
 
 class Payload:
@@ -271,7 +307,7 @@ class Payload:
 def test_a_pickle_with_another_hash_is_refused_unparsed(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(pickle.dumps(Payload(tmp_path / "ran")))
     with pytest.raises(WeightsMismatch, match="SHA-256"):
-        check_weights(make_card(tmp_path))
+        check_weights(tmp_path, NETWORK)
     assert not (tmp_path / "ran").exists()
 
 
@@ -369,7 +405,8 @@ def test_the_default_model_is_shipped() -> None:
 def test_a_shipped_model_is_whole(name: str) -> None:
     card = read_card(cards.shipped_models() / name)
     assert card.name == name
-    check_weights(card)
+    for network in card.networks:
+        check_weights(card.folder, network)
     assert card.validation.protocol != "not yet validated"
     assert card.scores
     readme = (card.folder / "README.md").read_text(encoding="utf-8")

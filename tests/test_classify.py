@@ -13,9 +13,10 @@ from torch import nn
 from slidemitosis.cards import (
     TASK,
     DecisionPart,
-    InputPart,
+    HeadPart,
     ModelCard,
     NetworkPart,
+    PatchPart,
     ValidationPart,
 )
 from slidemitosis.classify import SizedForward, choose_device, choose_precision, dihedral_views
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def make_classifier(folder: Path, network: nn.Module) -> Classifier:
     """A classifier around any network; its weights are never read from a file."""
     card = ModelCard(
-        format=1,
+        format=2,
         name="tiny",
         version="1",
         task=TASK,
@@ -40,28 +41,26 @@ def make_classifier(folder: Path, network: nn.Module) -> Classifier:
         data=(),
         licence="",
         citation=(),
-        network=NetworkPart(
-            architecture="-",
-            classes=("NMF", "AMF"),
-            logit_of="AMF",
-            weights="weights.safetensors",
-            sha256="0" * 64,
-            parameters=1,
-        ),
-        input=InputPart(
-            mpp=0.25,
-            patch=128,
-            crop=64,
-            resize=32,
-            interpolation="bilinear",
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
+        patch=PatchPart(mpp=0.25, side=128),
+        networks=(
+            NetworkPart(
+                architecture="-",
+                weights="weights.safetensors",
+                sha256="0" * 64,
+                parameters=1,
+                crops=(64,),
+                resize=32,
+                interpolation="bilinear",
+                mean=(0.5, 0.5, 0.5),
+                std=(0.5, 0.5, 0.5),
+                heads=(HeadPart(name="type", kind="sigmoid", classes=("NMF", "AMF")),),
+            ),
         ),
         decision=DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.0, threshold=0.3),
         validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
         folder=folder,
     )
-    return Classifier(card, network).eval()
+    return Classifier(card, [network]).eval()  # type: ignore[list-item]
 
 
 @pytest.fixture(scope="module")
@@ -116,18 +115,18 @@ def test_another_number_of_views_is_refused(views: int) -> None:
 def test_eight_views_do_not_care_how_the_patch_was_turned(
     tiny: Classifier, patches: NDArray[np.uint8]
 ) -> None:
-    plain = forward(tiny, views=8)(patches)
+    plain = forward(tiny, views=8)(patches).logit
     for k in range(4):
         for turned in (np.rot90(patches, k, (1, 2)), np.rot90(patches, k, (1, 2))[:, :, ::-1]):
-            assert np.allclose(forward(tiny, views=8)(np.ascontiguousarray(turned)), plain, atol=1e-5)
+            assert np.allclose(forward(tiny, views=8)(np.ascontiguousarray(turned)).logit, plain, atol=1e-5)
     # The law would hold for a network that sees nothing, so this one must see a turn.
     turned = np.ascontiguousarray(np.rot90(patches, 1, (1, 2)))
-    assert not np.allclose(forward(tiny)(turned), forward(tiny)(patches), atol=1e-4)
+    assert not np.allclose(forward(tiny)(turned).logit, forward(tiny)(patches).logit, atol=1e-4)
 
 
 def test_eight_views_are_the_mean_of_the_logits_of_each(tiny: Classifier, patches: NDArray[np.uint8]) -> None:
-    each = [forward(tiny)(v.numpy()) for v in dihedral_views(torch.from_numpy(patches), 8)]
-    assert np.allclose(forward(tiny, views=8)(patches), np.mean(each, axis=0), atol=1e-5)
+    each = [forward(tiny)(v.numpy()).logit for v in dihedral_views(torch.from_numpy(patches), 8)]
+    assert np.allclose(forward(tiny, views=8)(patches).logit, np.mean(each, axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64])
@@ -142,13 +141,13 @@ def test_the_size_of_a_piece_does_not_change_a_logit(
                 for p in patches
             ]
         )
-    logits = forward(tiny, piece=piece, views=views)(patches)
+    logits = forward(tiny, piece=piece, views=views)(patches).logit
     assert logits.dtype == np.float32
     assert np.allclose(logits, one_by_one, atol=1e-5)
 
 
 def test_no_patches_give_no_logits(tiny: Classifier) -> None:
-    assert forward(tiny)(np.empty((0, 128, 128, 3), np.uint8)).shape == (0,)
+    assert forward(tiny)(np.empty((0, 128, 128, 3), np.uint8)).logit.shape == (0,)
 
 
 class Cramped(nn.Module):
@@ -174,7 +173,7 @@ def test_a_piece_that_does_not_fit_is_halved_and_stays_halved(
     sized = forward(make_classifier(tmp_path, network), piece=16)
     roomy = forward(make_classifier(tmp_path, Cramped(99)), piece=16)
     many = np.concatenate([patches, patches[::-1]])
-    assert np.allclose(sized(many), roomy(many), atol=1e-6)
+    assert np.allclose(sized(many).logit, roomy(many).logit, atol=1e-6)
     assert sized.piece == 4
     assert max(network.sizes) == 16
     network.sizes.clear()
@@ -270,9 +269,9 @@ def test_a_precision_that_cannot_be_is_refused_in_one_line(name: str, device: st
 def test_a_gpu_gives_the_logits_of_the_cpu(
     tiny: Classifier, patches: NDArray[np.uint8], precision: Any
 ) -> None:
-    plain = forward(tiny)(patches)
+    plain = forward(tiny)(patches).logit
     try:
-        found = SizedForward(tiny.to("cuda"), piece=4, views=1, precision=precision)(patches)
+        found = SizedForward(tiny.to("cuda"), piece=4, views=1, precision=precision)(patches).logit
     finally:
         tiny.to("cpu")
     assert np.allclose(found, plain, atol=1e-3 if precision == "fp32" else 0.1)

@@ -79,7 +79,7 @@ def test_probabilities_are_those_of_the_patches_around_the_centres(drawn: tuple[
         x, y = np.floor(ring.mean(axis=0) - 64 + 0.5).astype(int) + 64
         patch = np.ascontiguousarray(padded[y : y + 128, x : x + 128])
         with torch.inference_mode():
-            logit = model(torch.from_numpy(patch)[None]).numpy()
+            logit = model(torch.from_numpy(patch)[None])[:, 0].numpy()
         assert p.probability == pytest.approx(float(model.card.decision.probability(logit)[0]), abs=2e-5)
         assert p.probability is not None
         assert p.atypical == (p.probability >= model.card.decision.threshold)
@@ -204,7 +204,7 @@ def windows_read(slide: Path, points: Path, **options: Any) -> np.ndarray[Any, A
     """The patches that would be classified, read as the loader reads them."""
     from slidemitosis.worker import read_patch
 
-    prepared = prepare(slide, points, ReadOptions(**options), find_model("lite0").input)
+    prepared = prepare(slide, points, ReadOptions(**options), find_model("lite0").patch)
     with prepared.open_slide() as opened:
         return np.stack([read_patch(opened, w, 128) for w in prepared.windows])
 

@@ -52,7 +52,7 @@ def test_scores_through_a_slide_are_those_on_the_files(tissue: tuple[Path, list[
     assert len({f.name for f in files}) == 826
     patches = np.stack([np.asarray(Image.open(f).convert("RGB")) for f in files])
     forward = SizedForward(model, piece=64, views=1, precision="fp32")
-    on_files = scores(labels, decision.probability(forward(patches)), decision.threshold)
+    on_files = scores(labels, decision.probability(forward(patches).logit), decision.threshold)
 
     result = classify_slide(slide, slide.with_suffix(".geojson"))
     by_id = {p.candidate.id: p.probability for p in result.predictions}

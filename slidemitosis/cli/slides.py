@@ -1,156 +1,20 @@
-"""The command `slidemitosis`: words in, calls out. Nothing imports this module.
-
-Exit codes: 0 done; 2 bad input or options, one line says what; 130 interrupted.
-"""
+"""The commands for one slide: classify, inspect, models, demo."""
 
 from __future__ import annotations
 
 import argparse
-import io
-import json
-import logging
-import os
-import signal
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from slidemitosis import __version__
 from slidemitosis.cards import DEFAULT_MODEL
-from slidemitosis.errors import InvalidOption, SlideMitosisError
+from slidemitosis.cli.report import Report, print_table
+from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import FrameType
-
-    from tqdm import tqdm
-
     from slidemitosis.pipeline import SlideResult
     from slidemitosis.rates import SlideRate
     from slidemitosis.slides import SlideInfo
-
-
-class _Report:
-    """Standard error: messages as text or JSON, and progress."""
-
-    def __init__(self, style: str) -> None:
-        self.style = style
-        self.outcome = "nothing was written"
-        self._bar: tqdm[NoReturn] | None = None
-
-    def message(self, level: str, text: str) -> None:
-        if self.style == "json":
-            self._json(event="message", level=level, text=text)
-        else:
-            print(
-                f"slidemitosis: {text}" if level == "info" else f"slidemitosis: {level}: {text}",
-                file=sys.stderr,
-            )
-
-    def progress(self, done: int, total: int) -> None:
-        if self.style == "json":
-            self._json(event="progress", done=done, total=total)
-        elif self.style == "bar":
-            from tqdm import tqdm  # noqa: PLC0415
-
-            if self._bar is None:
-                # disable=None: none where standard error is a file or a pipe.
-                self._bar = tqdm(
-                    total=total, unit="figure", desc="classifying", file=sys.stderr, disable=None
-                )
-            self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """End the bar's line, so that what follows stands on one of its own."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def done(self, result: SlideResult) -> None:
-        self.close()
-        self.outcome = "the results are written"
-        if self.style == "json":
-            self._json(event="done", objects=str(result.objects_path), summary=str(result.summary_path))
-
-    @staticmethod
-    def _json(**record: object) -> None:
-        print(json.dumps(record), file=sys.stderr, flush=True)
-
-
-class _LogToReport(logging.Handler):
-    def __init__(self, report: _Report) -> None:
-        super().__init__(logging.INFO)
-        self.report = report
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.report.message(record.levelname.lower(), record.getMessage())
-
-
-class _Parser(argparse.ArgumentParser):
-    """One line for a wrong option, rather than the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"slidemitosis: error: {message} (see {self.prog} --help)", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
-    args = _parser().parse_args(argv)
-    report = _Report(getattr(args, "progress", "none"))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show
-    log = logging.getLogger("slidemitosis")
-    handler = _LogToReport(report)
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    # A program that starts this one ends it by SIGTERM; temporary files and workers must go then too.
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        args.run(args, report)
-    except SlideMitosisError as e:
-        report.close()
-        report.message("error", " ".join(str(e).split()))
-        return 2
-    except KeyboardInterrupt as e:
-        report.close()
-        report.message("error", f"interrupted; {e if e.args else report.outcome}")
-        return 130
-    except BrokenPipeError:
-        # Whoever reads our output, `head` say, has gone; what was asked for is done.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        log.removeHandler(handler)
-    return 0
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="slidemitosis", description=_DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"slidemitosis {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
-    _add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
-    models = commands.add_parser("models", help="list the models that come with this package")
-    models.set_defaults(run=_models)
-    demo = commands.add_parser("demo", help="draw a small slide and classify it")
-    demo.add_argument(
-        "--out", type=Path, default=Path("slidemitosis-demo"), help="folder (default: %(default)s)"
-    )
-    demo.set_defaults(run=_demo, progress="bar")
-    return parser
-
-
-_DESCRIPTION = (
-    "Classify candidate mitoses on whole-slide images as normal or atypical mitotic figures. "
-    "For research use only."
-)
 
 
 def _add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> None:
@@ -215,7 +79,8 @@ def _batch_size(text: str) -> int | None:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
 
 
-def _add_classify(parser: argparse.ArgumentParser) -> None:
+def add_classify(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis classify`."""
     _add_reading(parser, points_required=True)
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
@@ -247,13 +112,14 @@ def _add_classify(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_classify)
 
 
-def _add_inspect(parser: argparse.ArgumentParser) -> None:
+def add_inspect(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis inspect`."""
     _add_reading(parser, points_required=False)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of some patches")
     parser.set_defaults(run=_inspect)
 
 
-def _classify(args: argparse.Namespace, report: _Report) -> None:
+def _classify(args: argparse.Namespace, report: Report) -> None:
     from slidemitosis.pipeline import classify_slide  # noqa: PLC0415
 
     result = classify_slide(
@@ -275,7 +141,7 @@ def _classify(args: argparse.Namespace, report: _Report) -> None:
         workers=args.workers,
         progress=report.progress,
     )
-    report.done(result)
+    report.done(objects=str(result.objects_path), summary=str(result.summary_path))
     _print_result(result)
 
 
@@ -312,7 +178,7 @@ def _print_result(result: SlideResult) -> None:
         )
         rows.append(("AMF / NMF", "no normal figure" if rate.ratio is None else f"{rate.ratio:.3f}"))
     rows += [("written", str(p)) for p in (result.objects_path, result.candidates_path, result.summary_path)]
-    _print_table(rows)
+    print_table(rows)
 
 
 def _not_classified(rate: SlideRate) -> str:
@@ -325,16 +191,11 @@ def _not_classified(rate: SlideRate) -> str:
     return "".join(f", {n} {name}" for name, n in counts.items() if n)
 
 
-def _print_table(rows: Sequence[tuple[str, str]]) -> None:
-    for name, text in rows:
-        print(f"{name:<11} {text}")
-
-
 def _size(width: int, height: int) -> str:
     return f"{width} x {height} px"
 
 
-def _inspect(args: argparse.Namespace, _report: _Report) -> None:
+def _inspect(args: argparse.Namespace, _report: Report) -> None:
     from slidemitosis.candidates import counts_text  # noqa: PLC0415
     from slidemitosis.cards import find_model  # noqa: PLC0415
     from slidemitosis.prepare import ReadOptions, prepare  # noqa: PLC0415
@@ -354,14 +215,14 @@ def _inspect(args: argparse.Namespace, _report: _Report) -> None:
     )
     card = find_model(args.model)
     with open_slide(args.slide, reader=args.reader) as slide:
-        _print_table(_slide_rows(slide.info))
+        print_table(_slide_rows(slide.info))
     if not args.points:
         return
-    prepared = prepare(args.slide, args.points, options, card.input)
+    prepared = prepare(args.slide, args.points, options, card.patch)
     n = {s: sum(p.status == s for p in prepared.predictions) for s in ("pending", "outside", "duplicate")}
     plan = prepared.plan
     resampled = "as they are" if plan.exact else plan.resampling
-    _print_table(
+    print_table(
         [
             ("objects", counts_text(prepared.candidates.class_counts())),
             ("candidates", f"{counts_text(prepared.selection.taken)}, in {prepared.candidates.unit}"),
@@ -370,7 +231,7 @@ def _inspect(args: argparse.Namespace, _report: _Report) -> None:
             ("um/px used", str(prepared.mpp)),
             (
                 "patches",
-                f"{plan.patch} px at {card.input.mpp:g} um/px from level {plan.level}: {resampled}",
+                f"{plan.patch} px at {card.patch.mpp:g} um/px from level {plan.level}: {resampled}",
             ),
         ]
     )
@@ -393,13 +254,14 @@ def _slide_rows(info: SlideInfo) -> list[tuple[str, str]]:
     ]
 
 
-def _models(_args: argparse.Namespace, _report: _Report) -> None:
+def models(_args: argparse.Namespace, _report: Report) -> None:
+    """`slidemitosis models`."""
     from slidemitosis.cards import list_models  # noqa: PLC0415
 
     for card in list_models():
         default = " (default)" if card.name == DEFAULT_MODEL else ""
         print(f"{card.name} {card.version}{default}: {card.description}")
-        print(f"  {card.network.parameters / 1e6:.1f} M parameters, {card.licence}. {card.intended_use}")
+        print(f"  {card.parameters / 1e6:.1f} M parameters, {card.licence}. {card.intended_use}")
         for s in card.scores:
             views = "1 view" if s.views == 1 else f"{s.views} views"
             print(
@@ -408,14 +270,23 @@ def _models(_args: argparse.Namespace, _report: _Report) -> None:
             )
 
 
-def _demo(args: argparse.Namespace, report: _Report) -> None:
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis demo`."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("slidemitosis-demo"), help="folder (default: %(default)s)"
+    )
+    parser.set_defaults(run=demo, progress="bar")
+
+
+def demo(args: argparse.Namespace, report: Report) -> None:
+    """`slidemitosis demo`."""
     from slidemitosis.phantom_files import write_demo  # noqa: PLC0415
     from slidemitosis.pipeline import classify_slide  # noqa: PLC0415
 
     print("The tissue of this demo is drawn by a program: its rate says nothing about any patient.")
     slide, points = write_demo(args.out)
     result = classify_slide(slide, points, progress=report.progress)
-    report.done(result)
+    report.done(objects=str(result.objects_path), summary=str(result.summary_path))
     _print_result(result)
     print(f"\nOpen {slide} in QuPath and drop {result.objects_path} onto it, or run")
     print(f"  slidemitosis classify {slide} --points {points}")

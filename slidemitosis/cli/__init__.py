@@ -1,0 +1,91 @@
+"""The command `slidemitosis`: words in, calls out. Nothing imports this module.
+
+Exit codes: 0 done; 2 bad input or options, one line says what; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from slidemitosis import __version__
+from slidemitosis.cli.report import LogToReport, Report
+from slidemitosis.cli.slides import add_classify, add_demo, add_inspect, models
+from slidemitosis.cli.training import add_compare, add_data, add_evaluate, add_train, add_tune
+from slidemitosis.errors import SlideMitosisError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a wrong option, rather than the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"slidemitosis: error: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    args = _parser().parse_args(argv)
+    report = Report(getattr(args, "progress", "none"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show
+    log = logging.getLogger("slidemitosis")
+    handler = LogToReport(report)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    # A program that starts this one ends it by SIGTERM; temporary files and workers must go then too.
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        args.run(args, report)
+    except SlideMitosisError as e:
+        report.close()
+        report.message("error", " ".join(str(e).split()))
+        return 2
+    except KeyboardInterrupt as e:
+        report.close()
+        report.message("error", f"interrupted; {e if e.args else report.outcome}")
+        return 130
+    except BrokenPipeError:
+        # Whoever reads our output, `head` say, has gone; what was asked for is done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        log.removeHandler(handler)
+    return 0
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="slidemitosis", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"slidemitosis {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
+    add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
+    shown = commands.add_parser("models", help="list the models that come with this package")
+    shown.set_defaults(run=models)
+    add_demo(commands.add_parser("demo", help="draw a small slide and classify it"))
+    add_train(commands.add_parser("train", help="train a recipe's models on labelled figures"))
+    add_evaluate(commands.add_parser("evaluate", help="score models on labelled figures"))
+    add_compare(commands.add_parser("compare", help="compare runs by their scores on the same figures"))
+    add_tune(commands.add_parser("tune", help="look for a recipe's best numbers on its folds"))
+    add_data(commands.add_parser("data", help="look at labelled figures before training"))
+    return parser
+
+
+_DESCRIPTION = (
+    "Classify candidate mitoses on whole-slide images as normal or atypical mitotic figures. "
+    "For research use only."
+)

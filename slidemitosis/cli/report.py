@@ -1,0 +1,83 @@
+"""Standard error of a command: messages and progress; and the tables of its standard output."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tqdm import tqdm
+
+
+class Report:
+    """Standard error: messages as text or JSON, and progress."""
+
+    def __init__(self, style: str) -> None:
+        self.style = style
+        self.outcome = "nothing was written"
+        self._bar: tqdm[NoReturn] | None = None
+        self._what = ""
+
+    def message(self, level: str, text: str) -> None:
+        """One line, or one object of JSON."""
+        if self.style == "json":
+            self._json(event="message", level=level, text=text)
+            return
+        line = f"slidemitosis: {text}" if level == "info" else f"slidemitosis: {level}: {text}"
+        if self._bar is None:
+            print(line, file=sys.stderr)
+        else:  # above the bar, which is drawn again below it
+            self._bar.write(line, file=sys.stderr)
+
+    def progress(self, done: int, total: int, *, what: str = "classifying") -> None:
+        """So many figures are done; another `what` begins a bar of its own."""
+        if self.style == "json":
+            self._json(event="progress", done=done, total=total, what=what)
+        elif self.style == "bar":
+            from tqdm import tqdm  # noqa: PLC0415
+
+            if self._bar is None or what != self._what:
+                self.close()
+                self._what = what
+                # disable=None: none where standard error is a file or a pipe.
+                self._bar = tqdm(total=total, unit="figure", desc=what, file=sys.stderr, disable=None)
+            self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """End the bar's line, so that what follows stands on one of its own."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def done(self, **written: str) -> None:
+        """The results are there; `written` says where, for programs."""
+        self.close()
+        self.outcome = "the results are written"
+        if self.style == "json":
+            self._json(event="done", **written)
+
+    @staticmethod
+    def _json(**record: object) -> None:
+        print(json.dumps(record), file=sys.stderr, flush=True)
+
+
+class LogToReport(logging.Handler):
+    """Hands what the library logs to a report."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(logging.INFO)
+        self.report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record as one message."""
+        self.report.message(record.levelname.lower(), record.getMessage())
+
+
+def print_table(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and texts below one another, on standard output."""
+    for name, text in rows:
+        print(f"{name:<11} {text}")

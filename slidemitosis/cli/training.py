@@ -1,0 +1,271 @@
+"""The commands for model builders: train, evaluate, compare, tune, data check."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slidemitosis.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slidemitosis.cli.report import Report
+    from slidemitosis.train.figures import LabelledData
+
+_DATA_HELP = (
+    "labelled figures: NAME is ami-br, atnorm-br, atnorm-md, midog25, folder, csv or slides; "
+    "repeat for several"
+)
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=PATH, such as ami-br=AMi-Br")
+    return name, Path(path)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 0 or more")
+    return int(text)
+
+
+def _add_data(parser: argparse.ArgumentParser, flag: str, *, required: bool, text: str) -> None:
+    parser.add_argument(
+        flag, type=_named, action="append", default=[], required=required, metavar="NAME=PATH", help=text
+    )
+
+
+def _add_computing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="on standard error; json: one object a line, for programs",
+    )
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="name of a recipe of this package, or a TOML file")
+    _add_data(parser, "--data", required=True, text=_DATA_HELP)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the recipe, such as schedule.epochs=5 or backbone=resnet34d",
+    )
+    parser.add_argument("--seed", type=_count, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--out", type=Path, required=True, help="folder; the same command goes on in it")
+    parser.add_argument(
+        "--workers", type=_count, default=0, metavar="N", help="processes that augment (default: 0, none)"
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="every step on a few dozen figures, from random weights"
+    )
+    leaks = parser.add_mutually_exclusive_group()
+    leaks.add_argument(
+        "--drop-leaks",
+        dest="leaks",
+        action="store_const",
+        const="drop",
+        help="do not train on slides that are in a test set",
+    )
+    leaks.add_argument(
+        "--allow-leaks",
+        dest="leaks",
+        action="store_const",
+        const="allow",
+        help="train on them all the same: the scores will flatter",
+    )
+    parser.set_defaults(leaks="refuse")
+    _add_computing(parser)
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis train`."""
+    _add_recipe(parser)
+    _add_data(parser, "--test", required=False, text="figures for scores alone, as NAME=PATH")
+    parser.add_argument(
+        "--fold",
+        type=int,
+        action="append",
+        default=[],
+        metavar="K",
+        help="train this fold alone; repeat for several (default: all, and the ensemble)",
+    )
+    parser.set_defaults(run=_train)
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis evaluate`."""
+    parser.add_argument(
+        "models", nargs="+", metavar="MODEL", help="name or folder of a model, or a folder of `train`"
+    )
+    _add_data(parser, "--data", required=True, text=_DATA_HELP + "; official test rows where there are some")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument(
+        "--views", type=int, choices=(1, 8), default=1, help="8: mean of rotations and mirrors"
+    )
+    parser.add_argument(
+        "--allow-leaks",
+        action="store_true",
+        help="score a model on slides that it was trained on all the same: the scores will flatter",
+    )
+    _add_computing(parser)
+    parser.set_defaults(run=_evaluate)
+
+
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis compare`."""
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="folder of `train` or of `evaluate`"
+    )
+    parser.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        metavar="NAME=RUN,RUN",
+        help="runs to be compared as one group (default: by the families of their recipes)",
+    )
+    parser.add_argument("--out", type=Path, help="folder for comparison.md and comparison.json")
+    parser.set_defaults(run=_compare)
+
+
+def add_tune(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis tune`."""
+    _add_recipe(parser)
+    parser.add_argument("--trials", type=_count, default=20, help="trainings in all (default: %(default)s)")
+    parser.add_argument("--fold", type=int, default=0, metavar="K", help="to validate on (default: 0)")
+    parser.set_defaults(run=_tune)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis data`."""
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="count figures by class, domain and split, and look for leaks")
+    check.add_argument("data", nargs="+", type=_named, metavar="NAME=PATH", help=_DATA_HELP)
+    check.add_argument("--recipe", default="benchmark", help="whose folds are shown (default: %(default)s)")
+    check.set_defaults(run=_check)
+
+
+_EXTRA = ("sklearn", "scipy", "matplotlib", "torchvision", "peft")
+
+
+def _require_train(*more: str) -> None:
+    """One line rather than the failure of an import, where the package is installed for classifying alone."""
+    absent = [name for name in (*_EXTRA, *more) if importlib.util.find_spec(name) is None]
+    if absent:
+        raise InvalidOption(
+            f'{", ".join(absent)} not installed, which this command needs: pip install "slidemitosis[train]"'
+        )
+
+
+def _read(named: Sequence[tuple[str, Path]]) -> list[LabelledData]:
+    from slidemitosis.train.data import read_data  # noqa: PLC0415
+
+    return [read_data(name, path) for name, path in named]
+
+
+def _train(args: argparse.Namespace, report: Report) -> None:
+    _require_train()
+    from slidemitosis.train.command import prepare_run  # noqa: PLC0415
+    from slidemitosis.train.evaluate import evaluate_run  # noqa: PLC0415
+    from slidemitosis.train.run import train_folds  # noqa: PLC0415
+
+    run = prepare_run(
+        args.recipe,
+        overrides=args.set,
+        data=_read(args.data),
+        held_out=_read(args.test),
+        out=args.out,
+        seed=args.seed,
+        device=args.device,
+        workers=args.workers,
+        smoke=args.smoke,
+        leaks=args.leaks,
+    )
+    report.outcome = "the same command goes on after the last whole epoch"
+    cards = train_folds(
+        run,
+        only=args.fold,
+        progress=lambda what, seen, total: report.progress(seen, total, what=f"training {what}"),
+    )
+    result = evaluate_run(run.out, run.recipe, run.tests, device=run.device)
+    report.done(models=", ".join(str(c.folder) for c in cards))
+    print(result.to_markdown() if result else "No test figures: nothing was scored.")
+    for card in cards:
+        print(f"{'model':<11} {card.folder}")
+
+
+def _evaluate(args: argparse.Namespace, report: Report) -> None:
+    _require_train()
+    from slidemitosis.classify import choose_device  # noqa: PLC0415
+    from slidemitosis.train.evaluate import evaluate_models, find_models  # noqa: PLC0415
+
+    sets = {}
+    for data in _read(args.data):
+        name = data.name if data.test is None else f"{data.name} test"
+        if name in sets:
+            raise InvalidOption(f"--data names {name} twice")
+        sets[name] = data.test or data.training
+    members, device = find_models(args.models), choose_device(args.device)
+    report.outcome = "the report is not whole; the same command writes it anew"
+    result = evaluate_models(
+        members, sets, out=args.out, views=args.views, device=device, allow_leaks=args.allow_leaks
+    )
+    report.done(report=str(args.out))
+    print(result.to_markdown())
+
+
+def _compare(args: argparse.Namespace, _report: Report) -> None:
+    _require_train()
+    from slidemitosis.train.compare import compare_runs, write_comparison  # noqa: PLC0415
+
+    groups = {}
+    for text in args.group:
+        name, equals, runs = text.partition("=")
+        if not (name and equals and runs):
+            raise InvalidOption(f"--group {text!r} must be NAME=RUN,RUN")
+        groups[name] = runs.split(",")
+    result = compare_runs(args.runs, groups=groups or None)
+    if args.out:
+        write_comparison(result, args.out)
+    print(result.to_markdown())
+
+
+def _tune(args: argparse.Namespace, report: Report) -> None:
+    _require_train("optuna")
+    from slidemitosis.train.tune import tune_recipe  # noqa: PLC0415
+
+    data = _read(args.data)
+    report.outcome = "the same command goes on after the last whole epoch"
+    best = tune_recipe(
+        args.recipe,
+        overrides=args.set,
+        data=data,
+        out=args.out,
+        seed=args.seed,
+        device=args.device,
+        workers=args.workers,
+        smoke=args.smoke,
+        leaks=args.leaks,
+        trials=args.trials,
+        fold=args.fold,
+        progress=lambda what, seen, total: report.progress(seen, total, what=what),
+    )
+    report.done(best=" ".join(f"{k}={v!r}" for k, v in best.values.items()))
+    print(best.to_text())
+
+
+def _check(args: argparse.Namespace, _report: Report) -> None:
+    _require_train()
+    from slidemitosis.train.describe import describe  # noqa: PLC0415
+    from slidemitosis.train.recipe import load_recipe  # noqa: PLC0415
+
+    print(describe(_read(args.data), load_recipe(args.recipe).split))

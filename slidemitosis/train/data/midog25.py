@@ -1,0 +1,84 @@
+"""MIDOG25's training set of atypical figures: a CSV, and patches beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slidemitosis.errors import InvalidOption
+from slidemitosis.train.data.patches import pixels_sha256, read_patches, warn_of_contradictions
+from slidemitosis.train.data.table import read_table
+from slidemitosis.train.figures import Figures, LabelledData
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slidemitosis.train.data.table import Table
+
+_EXPERTS = ("expert1", "expert2", "expert3")
+_NEEDED = ("image_id", "filename", "coordinateX", "coordinateY", "Tumor", *_EXPERTS, "majority")
+_CITATION = ("The MIDOG 2025 challenge, track 2: its training set of atypical and normal mitotic figures.",)
+
+
+def read_midog25(path: Path) -> LabelledData:
+    """MIDOG25: the CSV, or the folder that holds it and no other such one.
+
+    Each patch `image_id` lies beside the CSV or in a folder beside it. The slide is `filename`, the
+    domain the tumour type. The third expert was asked where the first two disagree. Raises InvalidOption.
+    """
+    table = read_table(_table_in(path) if path.is_dir() else path, _NEEDED)
+    names = [table.needed(i, "image_id") for i in range(len(table))]
+    table.refuse_repeated(names, "image_id")
+    rows = range(len(table))
+    slides = tuple(table.needed(i, "filename") for i in rows)
+    figures = Figures(
+        names=tuple(names),
+        pixels=read_patches(
+            _images(table, names), where=[f"row {n} of {table.path.name}" for n in table.lines]
+        ),
+        atypical=np.array([table.label(i, "majority") for i in rows], np.int64),
+        votes=np.array([[table.vote(i, c) for c in _EXPERTS] for i in rows], np.float32),
+        subtypes=((),) * len(table),
+        slides=slides,
+        patients=slides,
+        domains=tuple(table.text(i, "Tumor") for i in rows),
+        centres=np.array([(table.number(i, "coordinateX"), table.number(i, "coordinateY")) for i in rows]),
+        data=("MIDOG25",) * len(table),
+    )
+    warn_of_contradictions(figures, table.path)
+    hashes = {table.path.name: table.sha256, "pixels": pixels_sha256([figures])}
+    return LabelledData("MIDOG25", figures, None, hashes, _CITATION)
+
+
+def _table_in(folder: Path) -> Path:
+    """The one CSV of a folder whose header is MIDOG25's."""
+    found = []
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            with path.open("rb") as f:
+                header = f.readline(10_000).decode("utf-8-sig", "replace")
+        except OSError as e:
+            raise InvalidOption(f"{path}: cannot be read: {e.strerror}; give the CSV itself") from e
+        if {"image_id", "majority"} <= {c.strip().strip('"') for c in header.split(",")}:
+            found.append(path)
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found) or "no CSV with the columns image_id and majority"
+        raise InvalidOption(f"{folder}: holds {names}; give the CSV itself as --data midog25=FILE.csv")
+    return found[0]
+
+
+def _images(table: Table, names: list[str]) -> list[Path]:
+    """Where each patch lies; one that lies nowhere is given the place where it should."""
+    root = table.path.parent
+    folders = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
+    # One listing of a folder in place of a question for each of 12,000 patches.
+    held = [(folder, {p.name for p in folder.iterdir()}) for folder in folders]
+    paths = []
+    for i, name in enumerate(names):
+        at = [folder for folder, files in held if name in files] or [root]
+        if len(at) > 1:
+            both = " and ".join(str(p) for p in at[:2])
+            raise table.bad(i, "image_id", f"{name} lies in {both}; keep one of them")
+        paths.append(at[0] / name)
+    return paths

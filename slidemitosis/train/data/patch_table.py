@@ -1,0 +1,39 @@
+"""Patches of one's own: a CSV with a row for each image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slidemitosis.train.data.patches import read_patches
+from slidemitosis.train.data.rows import data_of_rows
+from slidemitosis.train.data.table import read_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slidemitosis.train.figures import LabelledData
+
+
+def read_patch_table(path: Path) -> LabelledData:
+    """A CSV with the columns image and label; the data set's name is the file's.
+
+    image: path of a square patch, relative to the CSV's folder; all have one size. label: AMF or NMF,
+    atypical or normal, 1 or 0. Optional: slide, patient, domain, x and y (centre, level-0 px),
+    subtype, expert1 to expertN (as label; empty where not asked), split (train or test). Raises
+    InvalidOption.
+    """
+    table = read_table(path, ("image", "label"))
+    rows = range(len(table))
+    images = [table.needed(i, "image") for i in rows]
+    places = [path.parent / image for image in images]
+    table.refuse_repeated([p.resolve() for p in places], "image")
+    labels = [table.label(i, "label") for i in rows]
+    pixels = read_patches(places, side=None, where=[f"{path.name}, row {n}" for n in table.lines])
+    return data_of_rows(
+        table,
+        names=images,
+        pixels=pixels,
+        slides=[table.text(i, "slide") for i in rows],
+        labels=labels,
+        known=("image",),
+    )

@@ -1,0 +1,242 @@
+"""Evaluation folders, read back: the scores of report.json and the predictions beside it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import numpy as np
+
+from slidemitosis.errors import InvalidOption
+from slidemitosis.train.paths import EVALUATION, RUN_FILE, predictions_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+METRICS = {"balanced_accuracy_at_half": "BA at 0.5", "auroc": "AUROC"}
+"""What is compared, by its name in report.json: the two scores of the protocol of Banerjee et al."""
+
+FORMAT = 1
+_COLUMNS = ("figure", "slide", "atypical", "logit")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One network, or the ensemble of a run, on one data set."""
+
+    model: str
+    role: Literal["single", "fold", "ensemble"]
+    fold: int | None
+    data: str
+    metrics: Mapping[str, float | None]
+    """Every number in the report's metrics, by its name there; None where the report has null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An evaluation folder. It holds one model: the folds of it, their ensemble, or a network alone."""
+
+    name: str
+    """Its folder's name, with as many of the folders above it as tell it from the other runs."""
+    path: Path
+    family: str | None
+    backbone: str | None
+    entries: tuple[Entry, ...]
+
+    def data(self) -> tuple[str, ...]:
+        """Names of the data sets it was evaluated on."""
+        return tuple(dict.fromkeys(e.data for e in self.entries))
+
+    def folds(self, data: str) -> dict[int, Entry]:
+        """The networks of the folds on `data`, by rising fold."""
+        found = {
+            e.fold: e for e in self.entries if e.data == data and e.role == "fold" and e.fold is not None
+        }
+        return dict(sorted(found.items()))
+
+    def whole(self, data: str) -> Entry | None:
+        """The ensemble on `data`, without one the single network; None where there are folds alone."""
+        found = {e.role: e for e in self.entries if e.data == data}
+        return found.get("ensemble", found.get("single"))
+
+    def predicted(self, entry: Entry) -> Predicted:
+        """The predictions of `entry`; raises InvalidOption if their file is missing or not as documented."""
+        return _read_predictions(predictions_path(self.path, model=entry.model, data=entry.data))
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The figures of one data set in the order of their file, and one network's logits."""
+
+    path: Path
+    names: tuple[str, ...]
+    slides: tuple[str, ...]
+    """"" where the data set does not tell."""
+    atypical: NDArray[np.int64]
+    """(N,) 1 for AMF."""
+    logit: NDArray[np.float64]
+    """(N,) evidence for AMF."""
+
+    def ordered_as(self, other: Predicted) -> Predicted:
+        """The same predictions in the order of `other`; InvalidOption unless figures and labels are the same.
+
+        Some published sets give a name twice, once in each class; such figures must stand in the same order.
+        """
+        mine = self
+        if self.names != other.names:
+            gone, new = Counter(other.names) - Counter(self.names), Counter(self.names) - Counter(other.names)
+            if gone or new:
+                example = min(gone or new)
+                raise InvalidOption(
+                    f"{self.path}: other figures than in {other.path}: {new.total()} are here only and "
+                    f"{gone.total()} there only, such as {example}; evaluate both runs on the same figures"
+                )
+            if len(set(self.names)) < len(self.names):
+                raise InvalidOption(
+                    f"{self.path}: names of figures repeat, in another order than in {other.path}; "
+                    "evaluate both runs with one version of the data set"
+                )
+            place = {name: i for i, name in enumerate(self.names)}
+            mine = self._take([place[name] for name in other.names])
+        differing = np.flatnonzero(mine.atypical != other.atypical)
+        if len(differing):
+            raise InvalidOption(
+                f"{self.path}: {len(differing)} labels differ from {other.path}, first that of "
+                f"{mine.names[differing[0]]}; evaluate both runs with one version of the labels"
+            )
+        return mine
+
+    def _take(self, rows: Sequence[int]) -> Predicted:
+        names, slides = (tuple(values[i] for i in rows) for values in (self.names, self.slides))
+        return Predicted(self.path, names, slides, self.atypical[rows], self.logit[rows])
+
+
+def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
+    """The evaluation folders, in their order.
+
+    Raises InvalidOption, in one line, for one folder alone or one given twice, for a folder without
+    `report.json`, and for a report that is not JSON, of another format, without a needed key, or with
+    several models on one data set.
+    """
+    if len(folders) < 2:
+        raise InvalidOption(f"{len(folders)} run given, and a comparison needs two or more")
+    resolved = [folder.resolve() for folder in folders]
+    twice = [str(folder) for folder, n in Counter(resolved).items() if n > 1]
+    if twice:
+        raise InvalidOption(f"{twice[0]}: given twice; give each run once")
+    return tuple(
+        _read_run(folder, name) for folder, name in zip(folders, _shortest_names(resolved), strict=True)
+    )
+
+
+def _shortest_names(folders: Sequence[Path]) -> list[str]:
+    """The last part of each path, or as many more of them as tell all apart."""
+    names: list[str] = []
+    for depth in range(1, max(len(f.parts) for f in folders) + 1):
+        names = ["/".join(f.parts[-depth:]) for f in folders]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _read_run(folder: Path, name: str) -> Run:
+    # A run of `slidemitosis train` has its evaluation inside.
+    folder = folder / EVALUATION if (folder / RUN_FILE).is_file() else folder
+    path = folder / "report.json"
+    if not path.is_file():
+        raise InvalidOption(
+            f"{folder}: no report.json here; give a folder that `slidemitosis evaluate` wrote"
+        )
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as e:
+        raise InvalidOption(f"{path}: cannot be read as JSON ({e}); evaluate again") from e
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        found = report.get("format") if isinstance(report, dict) else None
+        raise InvalidOption(f"{path}: format {found!r}, and this version reads {FORMAT}; evaluate again")
+    rows = report.get("entries")
+    if not isinstance(rows, list) or not rows:
+        _wrong(path, "entries must be a list of at least one")
+    run = Run(
+        name=name,
+        path=folder,
+        family=_text(report, "family", path, optional=True),
+        backbone=_text(report, "backbone", path, optional=True),
+        entries=tuple(_entry(row, path) for row in rows),
+    )
+    _check_one_model(run, path)
+    return run
+
+
+def _entry(row: Any, path: Path) -> Entry:
+    if not isinstance(row, dict):
+        _wrong(path, "an entry is no table")
+    role, fold, metrics = row.get("role"), row.get("fold"), row.get("metrics")
+    if role not in {"single", "fold", "ensemble"}:
+        _wrong(path, f"role must be single, fold or ensemble, not {role!r}")
+    if role == "fold" and (not isinstance(fold, int) or isinstance(fold, bool)):
+        _wrong(path, f"an entry of role fold needs the fold's number, not {fold!r}")
+    if not isinstance(metrics, dict):
+        _wrong(path, "an entry has no metrics")
+    numbers = {k: v for k, v in metrics.items() if v is None or _is_number(v)}
+    model, data = _text(row, "model", path), _text(row, "data", path)
+    return Entry(model or "", role, fold if role == "fold" else None, data or "", numbers)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _text(table: Mapping[str, Any], key: str, path: Path, *, optional: bool = False) -> str | None:
+    value = table.get(key)
+    if not (isinstance(value, str) and value) and not (optional and value is None):
+        _wrong(path, f"{key} must be text, not {value!r}")
+    return value
+
+
+def _check_one_model(run: Run, path: Path) -> None:
+    """A run that holds several models could be compared only by picking one of them unasked."""
+    for data in run.data():
+        entries = [e for e in run.entries if e.data == data]
+        for role in ("ensemble", "single", "fold"):
+            keys = Counter(e.fold for e in entries if e.role == role)
+            if max(keys.values(), default=0) > 1:
+                models = ", ".join(e.model for e in entries if e.role == role)
+                kind = "models of one fold" if role == "fold" else f"{role} models"
+                _wrong(path, f"several {kind} on {data} ({models})", "evaluate each into a folder of its own")
+
+
+def _wrong(path: Path, what: str, remedy: str = "evaluate again") -> NoReturn:
+    raise InvalidOption(f"{path}: {what}; {remedy}")
+
+
+def _read_predictions(path: Path) -> Predicted:
+    try:
+        with path.open(newline="", encoding="utf-8") as f:
+            reader = csv.DictReader(f, strict=True)
+            rows = list(reader)
+            columns = reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as e:
+        raise InvalidOption(f"{path}: cannot be read ({e}); evaluate again") from e
+    missing = [c for c in _COLUMNS if c not in columns]
+    if missing or not rows:
+        _wrong(path, f"no column {', '.join(missing)}" if missing else "no figures")
+    try:
+        atypical = np.array([{"0": 0, "1": 1}[r["atypical"]] for r in rows], np.int64)
+        logit = np.array([float(r["logit"]) for r in rows])
+    except (KeyError, TypeError, ValueError) as e:
+        raise InvalidOption(
+            f"{path}: atypical is not 0 or 1, or logit no number ({e}); evaluate again"
+        ) from e
+    if not np.isfinite(logit).all():
+        _wrong(path, "a logit is not finite")
+    return Predicted(
+        path, tuple(r["figure"] for r in rows), tuple(r["slide"] or "" for r in rows), atypical, logit
+    )

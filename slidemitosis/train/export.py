@@ -1,0 +1,121 @@
+"""From trained networks to a model folder that `slidemitosis classify` uses."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+
+from slidemitosis.cards import (
+    FORMAT,
+    TASK,
+    DecisionPart,
+    ModelCard,
+    NetworkPart,
+    PatchPart,
+    ValidationPart,
+    file_sha256,
+)
+from slidemitosis.train.targets import heads_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from slidemitosis.networks import Network
+    from slidemitosis.train.recipe import Recipe
+
+INTENDED_USE = (
+    "Research use only, not for diagnosis. For candidate mitotic figures on H&E slides scanned at about "
+    "{mpp:g} um/px."
+)
+
+
+def network_part(recipe: Recipe, layout: str) -> NetworkPart:
+    """The shape of the recipe's network for one of its layouts; weights and their hash are still to come.
+
+    Raises InvalidOption for an unknown layout, InvalidCard for what no model could be made of.
+    """
+    backbone, spec = recipe.backbone, recipe.input
+    return NetworkPart(
+        architecture=backbone.architecture,
+        weights=f"{layout}.safetensors",
+        sha256="0" * 64,
+        parameters=0,
+        crops=spec.crops,
+        resize=spec.resize,
+        interpolation=spec.interpolation,
+        mean=backbone.mean,
+        std=backbone.std,
+        colours=spec.colours,
+        pooling=backbone.pooling,
+        hidden=recipe.network.hidden,
+        arguments=backbone.arguments,
+        heads=heads_of(layout),
+    )
+
+
+def write_network(network: Network, part: NetworkPart, folder: Path) -> NetworkPart:
+    """Write the weights into `folder`; the part with their hash and number of parameters."""
+    path = folder / part.weights
+    state = {k: v.contiguous() for k, v in network.state_dict().items()}
+    beside = path.with_suffix(".part")
+    safetensors.torch.save_file(state, beside)
+    beside.replace(path)
+    return dataclasses.replace(
+        part, sha256=file_sha256(path), parameters=sum(p.numel() for p in network.parameters())
+    )
+
+
+def new_card(
+    folder: Path,
+    *,
+    name: str,
+    recipe: Recipe,
+    networks: Sequence[NetworkPart],
+    data: Sequence[str],
+    citation: Iterable[str],
+    training_prior: float,
+) -> ModelCard:
+    """The card of a model that is not calibrated yet, and not written."""
+    return ModelCard(
+        format=FORMAT,
+        name=name,
+        version="1",
+        task=TASK,
+        description=recipe.description,
+        intended_use=INTENDED_USE.format(mpp=recipe.input.mpp),
+        data=tuple(data),
+        licence="as the data and the pretrained weights allow",
+        citation=tuple(citation),
+        patch=PatchPart(mpp=recipe.input.mpp, side=recipe.input.patch),
+        decision=DecisionPart(
+            training_prior=training_prior, target_prior=training_prior, temperature=1.0, threshold=0.5
+        ),
+        validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
+        networks=tuple(networks),
+        folder=folder,
+    )
+
+
+def gather_networks(members: Sequence[ModelCard], folder: Path) -> tuple[NetworkPart, ...]:
+    """The networks of several models, their weights beside one another in `folder`."""
+    parts = []
+    for member in members:
+        for part in member.networks:
+            name = f"{member.folder.name}-{part.weights}"
+            _link(member.folder / part.weights, folder / name)
+            parts.append(dataclasses.replace(part, weights=name))
+    return tuple(parts)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file where the disk can, else a copy: weights can have gigabytes."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
