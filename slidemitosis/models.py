@@ -70,8 +70,8 @@ class Classifier(nn.Module):
     the logit of AMF, the evidence before any prior correction (see `cards.DecisionPart`); the others
     are the probabilities named by `card.extra_outputs`.
 
-    Of several networks the probabilities are averaged, as the published ensembles are (seeds 002 and
-    004); the logit is that of the mean. Of several heads for the type in one network, one for each
+    Of several networks the probabilities are averaged, as the published ensembles are (AUCMEDI, Yamagishi and
+    Hanaoka); the logit is that of the mean. Of several heads for the type in one network, one for each
     expert, the logits are averaged.
     """
 

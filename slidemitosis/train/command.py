@@ -40,6 +40,12 @@ def prepare_run(
         recipe = smoke_recipe(recipe)
         data, held_out = [smoke_data(d) for d in data], [smoke_data(d) for d in held_out]
     training, tests = gather_figures(data, held_out, leaks=leaks)
+    for what, figures in {"the training figures": training, **tests}.items():
+        if figures.pixels.shape[1] != recipe.input.patch:
+            raise InvalidOption(
+                f"{what}: patches are {figures.pixels.shape[1]} px, the recipe's {recipe.input.patch} px: "
+                "give patches of that size, or --set input.patch and input.crops"
+            )
     return Run(
         recipe=recipe,
         name=Path(name).stem,
@@ -57,6 +63,9 @@ def prepare_run(
 
 def _check_model(recipe: Recipe, name: str) -> None:
     """What a model's card would refuse after the training is refused before it."""
+    outputs = recipe.network.outputs
+    if len(set(outputs)) < len(outputs):
+        raise InvalidOption(f"recipe {name}: network.outputs names a layout twice: {', '.join(outputs)}")
     try:
         parts = [network_part(recipe, layout) for layout in recipe.network.outputs]
         new_card(Path(), name=name, recipe=recipe, networks=parts, data=(), citation=(), training_prior=0.5)

@@ -1,4 +1,4 @@
-"""Runs against each other: a table like seed 003's, and tests between groups, between runs, and of AUROCs."""
+"""Runs against each other: a table like Banerjee et al.'s, and tests between groups, runs and AUROCs."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from slidemitosis.train.metrics import (
     Scored,
     SubtypeRow,
     confusion,
+    first_expert_accuracy,
     metrics_of,
     subtype_table,
 )
@@ -85,6 +86,8 @@ class Entry:
     classes: tuple[str, ...]
     """Of rows (the first expert's) and columns (the model's) of `confusion`."""
     confusion: tuple[tuple[int, ...], ...]
+    first_expert: float | None = None
+    """Of a model of subtypes: balanced accuracy at 0.5 against the type of the first expert's subtype."""
 
     def __post_init__(self) -> None:
         if (self.role == "fold") != (self.fold is not None):
@@ -200,6 +203,7 @@ def build_entry(
         subtypes=subtype_table(scored) if told else (),
         classes=classes if told else (),
         confusion=tuple(tuple(row) for row in matrix.tolist()) if told else (),
+        first_expert=first_expert_accuracy(scored) if told else None,
     )
 
 

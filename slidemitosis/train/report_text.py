@@ -139,12 +139,17 @@ def _subtypes(entry: Entry) -> list[str]:
     if known:
         total = sum(r.figures for r in entry.subtypes)
         rows.append(["mean AUROC", f"{total:,}", _number(sum(known) / len(known)), "", "", "", ""])
+    sums = (
+        f"NMF or AMF by the sums of their subtypes, at 0.5: BA {_number(entry.first_expert)} against the "
+        f"first expert's type, {_number(entry.metrics.balanced_accuracy_at_half)} against the majority's."
+    )
     head = ["subtype", "figures", "AUROC", "sensitivity", "specificity", "PPV", "NPV"]
     counts = [[_cell(name), *map(str, row)] for name, row in zip(entry.classes, entry.confusion, strict=True)]
     return [
         f"### Subtypes: {entry.model}",
         "Each subtype against all others; the first expert's is taken as true, the likeliest one as called.",
         _table(head, rows),
+        sums,
         "Rows: the first expert; columns: the model.",
         _table(["", *map(_cell, entry.classes)], counts),
     ]

@@ -209,7 +209,7 @@ def _leave_no_beginning(out: Path, folder: Path) -> None:
     """Take away what was written before a training that failed in its first epoch."""
     if not any(folder.iterdir()):
         folder.rmdir()
-    if {p.name for p in out.iterdir()} == {RECIPE, RUN_FILE}:
+    if {p.name for p in out.iterdir()} <= {RECIPE, RUN_FILE, SEEN}:
         shutil.rmtree(out)
 
 

@@ -12,17 +12,23 @@ if TYPE_CHECKING:
 
 FOLDS, EPOCHS, BATCH = 2, 2, 8
 OF_A_KIND, TEST = 2, 12
-TRANSFORMER_BLOCKS = 2
+TRANSFORMER_BLOCKS, SMOKE_SIDE = 2, 112
 
 
 def smoke_recipe(recipe: Recipe) -> Recipe:
-    """The recipe with two folds and two epochs, from random weights; of transformers two blocks are left."""
+    """The recipe with two folds and two epochs, from random weights.
+
+    Of vision transformers two blocks are left, and half the side of what they see.
+    """
     arguments = dict(recipe.backbone.arguments)
     if recipe.backbone.architecture.startswith("vit_"):
         arguments["depth"] = TRANSFORMER_BLOCKS
-    schedule = recipe.schedule
+    schedule, side = recipe.schedule, recipe.input.resize
+    # A multiple of every patch in use, 14 and 16 px, with a quarter of the patches of 224 px.
+    side = min(side, SMOKE_SIDE) if "depth" in arguments and side % SMOKE_SIDE == 0 else side
     return dataclasses.replace(
         recipe,
+        input=dataclasses.replace(recipe.input, resize=side),
         backbone=dataclasses.replace(recipe.backbone, pretrained="none", arguments=arguments),
         split=dataclasses.replace(recipe.split, folds=FOLDS),
         schedule=dataclasses.replace(

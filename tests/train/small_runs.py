@@ -1,12 +1,14 @@
-"""Runs of a small network on drawn figures, for the tests of the commands that train."""
+"""Runs of a small network on drawn figures, and the command line, for the tests of what trains."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from drawn import drawn_figures, write_figures
 
+from slidemitosis.cli import main
 from slidemitosis.train.command import prepare_run
 from slidemitosis.train.data.patches import pixels_sha256
 from slidemitosis.train.figures import LabelledData, join
@@ -82,3 +84,22 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {
         p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
     }
+
+
+def sets(*pairs: str) -> list[str]:
+    """Words of the command line that change keys of the recipe."""
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
+def call(*words: object) -> int:
+    """The exit code of the command of these words, whether it ends by itself or in argparse."""
+    try:
+        return main([*map(str, words)])
+    except SystemExit as e:  # argparse
+        return int(e.code or 0)
+
+
+def assert_one_line(said: str, message: str) -> None:
+    """Standard error is one line, of an error that `message` matches."""
+    assert re.fullmatch(r"slidemitosis: error: .+\n", said), said
+    assert re.search(message, said), said

@@ -156,7 +156,7 @@ def test_mean_and_sd_of_the_folds_are_told_apart_from_the_ensemble(learned: Eval
     assert f"{spread.mean:.4f} ± {spread.sd:.4f}" in text
     assert "| ensemble: lite0-ensemble |" in text
     told = json.loads((run.out / "evaluation" / "report.json").read_text())
-    assert (told["family"], told["recipe"], told["backbone"]) == ("end-to-end", "lite0", "test_efficientnet")
+    assert (told["family"], told["recipe"], told["backbone"]) == ("end-to-end", "lite0", "smoke-cnn")
 
 
 def test_evaluating_again_changes_nothing(learned: Evaluated) -> None:
@@ -212,8 +212,11 @@ def test_patches_of_another_size_are_refused_and_nothing_is_written(
     tmp_path: Path, learned: Evaluated
 ) -> None:
     members = find_models([str(learned[0].out)])
-    sets = {"right": drawn_figures(6), "small": drawn_figures(6, side=64)}
-    with pytest.raises(InvalidOption, match="small: patches are 64 px, and the model lite0-fold-0 sees 128"):
+    sets = {
+        "right": of_other_slides(drawn_figures(6, seed=9), mark="u"),
+        "small": of_other_slides(drawn_figures(6, side=64), mark="u"),
+    }
+    with pytest.raises(InvalidOption, match="small: patches are 64 px, the model lite0-fold-0 sees 128"):
         evaluate_models(members, sets, out=tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
@@ -222,10 +225,23 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path, learned: Evalu
     path = tmp_path / "file"
     path.write_text("a file")
     members = find_models([str(learned[0].out / "fold-0")])
+    sets = {"a": of_other_slides(drawn_figures(6, seed=9), mark="u")}
     for out in (path, path / "below"):
         with pytest.raises(OutputError, match=r"cannot be written: .*choose another --out"):
-            evaluate_models(members, {"a": drawn_figures(6)}, out=out)
+            evaluate_models(members, sets, out=out)
     assert path.read_text() == "a file"
+
+
+def test_figures_of_slides_that_were_trained_on_are_refused_or_said(
+    tmp_path: Path, learned: Evaluated
+) -> None:
+    members = find_models([str(learned[0].out)])
+    seen = {"a": drawn_figures(6, seed=3)}  # other figures of the same slides
+    with pytest.raises(InvalidOption, match=r"6 of the 6 figures of a are of slides .*--allow-leaks"):
+        evaluate_models(members, seen, out=tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+    report = evaluate_models(members, seen, out=tmp_path / "report", allow_leaks=True)
+    assert "these scores flatter" in " ".join(report.notes)
 
 
 def test_eight_views_are_the_mean_logit_of_rotations_and_mirrors(learned: Evaluated) -> None:
@@ -304,5 +320,5 @@ def test_two_runs_are_compared_by_what_training_wrote(
     assert test.difference == pytest.approx(test.auroc_a - test.auroc_b)
     assert main(["compare", str(run.out), str(second.out)]) == 0
     said = capsys.readouterr().out
-    assert "| learned | end-to-end | test_efficientnet |" in said
-    assert "| other | another family | test_efficientnet |" in said
+    assert "| learned | end-to-end | smoke-cnn |" in said
+    assert "| other | another family | smoke-cnn |" in said

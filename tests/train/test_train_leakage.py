@@ -98,8 +98,8 @@ def test_a_leak_is_counted_and_refused_in_one_line() -> None:
     assert str(caught.value) == (
         "training and held-out figures are not independent: AMi-Br (training) and MIDOG25 (held out) share "
         "2 figures of 2 slides, and 2 more training figures are of the same slides or patients; AMi-Br "
-        "(training) and folder (held out) share 1 figures of 1 slides, and 1 more training figures are of the "
-        "same slides or patients: --drop-leaks takes all figures of shared slides out of training, "
+        "(training) and folder (held out) share 1 figures of 1 slides, and 1 more training figures are of "
+        "the same slides or patients: --drop-leaks takes all figures of shared slides out of training, "
         "--allow-leaks keeps them"
     )
 

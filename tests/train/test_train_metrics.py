@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scores import random_scored, scored
 from sklearn import metrics as sk
 
+from slidemitosis.cards import AMF_SUBTYPES, NMF_SUBTYPES
 from slidemitosis.errors import InvalidOption
 from slidemitosis.train.metrics import (
     MEASURES,
@@ -21,6 +22,7 @@ from slidemitosis.train.metrics import (
     calibration_error,
     collapsed,
     confusion,
+    first_expert_accuracy,
     metrics_of,
     subtype_table,
 )
@@ -227,3 +229,12 @@ def test_scores_that_do_not_belong_together_are_not_joined() -> None:
 def test_scores_that_contradict_themselves_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidOption, match=message):
         dataclasses.replace(scored([1, 2], [0, 1]), **wrong)
+
+
+def test_a_model_of_subtypes_is_measured_against_the_expert_it_learned_from() -> None:
+    # Called: first and third. Of the expert's AMF one of two, of the NMF one of two not; the majority's all.
+    figures = scored([1, -1, 2, -2], [1, 0, 1, 0], subtypes=(*AMF_SUBTYPES[:2], *NMF_SUBTYPES[:2]))
+    assert first_expert_accuracy(figures) == 0.5
+    assert metrics_of(figures).balanced_accuracy_at_half == 1
+    assert first_expert_accuracy(scored([1, 2], [1, 0])) is None
+    assert first_expert_accuracy(scored([1, 2], [1, 0], subtypes=(AMF_SUBTYPES[0], ""))) is None
