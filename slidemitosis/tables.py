@@ -108,23 +108,23 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def dump(part: object, *, skip: tuple[str, ...] = ()) -> str:
-    """A dataclass as TOML text; `build` gives it back. Empty dictionaries are left out."""
+    """A dataclass as TOML text; `build` gives it back. What is None or an empty dictionary is left out."""
     return "\n".join(_lines(part, "", skip)).strip() + "\n"
 
 
 def _lines(part: object, prefix: str, skip: tuple[str, ...]) -> list[str]:
     values = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in skip}  # type: ignore[arg-type]
-    lines = [f"{k} = {_toml(v)}" for k, v in values.items() if not _is_table(v)]
+    lines = [f"{k} = {_toml(v)}" for k, v in values.items() if v is not None and not _is_table(v)]
     for key, value in values.items():
         name = f"{prefix}{key}"
         if is_dataclass(value):
             lines += ["", f"[{name}]", *_lines(value, f"{name}.", ())]
         elif isinstance(value, dict) and value:
             plain = {k: v for k, v in value.items() if not is_dataclass(v)}
-            lines += ["", f"[{name}]", *(f"{json.dumps(k)} = {_toml(v)}" for k, v in plain.items())]
+            lines += ["", f"[{name}]", *(f"{_toml(k)} = {_toml(v)}" for k, v in plain.items())]
             for k, v in value.items():
                 if is_dataclass(v):
-                    lines += ["", f"[{name}.{json.dumps(k)}]", *_lines(v, f"{name}.{json.dumps(k)}.", ())]
+                    lines += ["", f"[{name}.{_toml(k)}]", *_lines(v, f"{name}.{_toml(k)}.", ())]
         elif isinstance(value, tuple) and value and is_dataclass(value[0]):
             for item in value:
                 lines += ["", f"[[{name}]]", *_lines(item, f"{name}.", ())]

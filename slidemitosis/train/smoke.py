@@ -18,14 +18,14 @@ TRANSFORMER_BLOCKS, SMOKE_SIDE = 2, 112
 def smoke_recipe(recipe: Recipe) -> Recipe:
     """The recipe with two folds and two epochs, from random weights.
 
-    Of vision transformers two blocks are left, and half the side of what they see.
+    Of vision transformers two blocks are left, and of inputs of 224 px half the side.
     """
     arguments = dict(recipe.backbone.arguments)
     if recipe.backbone.architecture.startswith("vit_"):
         arguments["depth"] = TRANSFORMER_BLOCKS
     schedule, side = recipe.schedule, recipe.input.resize
-    # A multiple of every patch in use, 14 and 16 px, with a quarter of the patches of 224 px.
-    side = min(side, SMOKE_SIDE) if "depth" in arguments and side % SMOKE_SIDE == 0 else side
+    # A multiple of every transformer's patch, of 14 and 16 px, with a quarter of the pixels of 224 px.
+    side = SMOKE_SIDE if side % SMOKE_SIDE == 0 else side
     return dataclasses.replace(
         recipe,
         input=dataclasses.replace(recipe.input, resize=side),

@@ -185,7 +185,7 @@ def test_steps_are_applied_in_their_order() -> None:
             AugmentStep(name="affine", values={"degree": 1.0}),
             r"'affine': unknown value 'degree'; did you mean 'degrees'\?; known: degrees, scale, shift",
         ),
-        (AugmentStep(name="flip", values={"x": 1.0}), "unknown value 'x'; known: none"),
+        (AugmentStep(name="transpose", values={"x": 1.0}), "unknown value 'x'; known: none"),
         (AugmentStep(name="stain", values={"gain": 0.1}), "'stain' lacks offset; its values: gain, offset"),
         (AugmentStep(name="rotate", values={"degrees": (0.0, 9.0)}), "degrees must be one number"),
         (AugmentStep(name="flip", probability=1.5), "probability must be from 0 to 1, not 1.5"),

@@ -19,6 +19,7 @@ from slidemitosis.cards import read_card
 from slidemitosis.phantom import draw_phantom
 from slidemitosis.phantom_files import write_candidates, write_slide
 from slidemitosis.train.recipe import load_recipe, recipe_names
+from slidemitosis.train.smoke import smoke_recipe
 
 Slide = tuple[Path, Path]
 
@@ -79,17 +80,24 @@ def test_every_recipe_becomes_a_model_that_classifies_a_slide(
     assert "error" not in said.err
 
 
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_smoke_changes_how_much_is_computed_and_nothing_of_what(recipe: str) -> None:
+    whole = load_recipe(recipe)
+    smoke = smoke_recipe(whole)
+    assert smoke.input.resize == {224: 112}.get(whole.input.resize, whole.input.resize)
+    assert (smoke.split.folds, smoke.schedule.epochs, smoke.backbone.pretrained) == (2, 2, "none")
+    kept = ("network", "loss", "optimizer", "stopping", "augment", "precision", "lora")
+    assert [getattr(smoke, k) for k in kept] == [getattr(whole, k) for k in kept]
+    assert smoke.backbone.architecture == whole.backbone.architecture
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_every_recipe_runs_with_its_own_backbone_on_real_figures(
     recipe: str, tmp_path: Path, slide: Slide
 ) -> None:
     root = needs_shared("data", "ami-br")
-    asked = load_recipe(recipe)
-    # A quarter of the pixels; of Swin's windows none would be left in the end.
-    less = asked.input.resize == 224 and not asked.backbone.architecture.startswith("swin")
-    small = sets("input.resize=112") if less else []
-    train_and_classify(recipe, f"ami-br={root}", tmp_path / "out", slide, *small)
+    train_and_classify(recipe, f"ami-br={root}", tmp_path / "out", slide)
 
 
 def test_the_figures_are_counted_before_training(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
