@@ -19,6 +19,14 @@ RECIPES = ROOM / "recipes"
 BACKBONES = ROOM / "backbones.toml"
 
 
+_NOT_NEGATIVE = "schedule: warmup_epochs, head_epochs, patience and minimum must be 0 or more"
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InvalidOption(message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backbone:
     """A network of timm without its classifier, and what it starts from."""
@@ -53,6 +61,10 @@ class NetworkRecipe:
     zero_heads: bool = False
     """Start the heads at zero: a random head sends large gradients into pretrained layers."""
 
+    def __post_init__(self) -> None:
+        _require(self.hidden >= 0, "network.hidden must be 0 or more")
+        _require(0 <= self.dropout < 1, "network.dropout must lie in 0 to 1, below 1")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraRecipe:
@@ -63,6 +75,10 @@ class LoraRecipe:
     dropout: float = 0.3
     targets: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
     """Layers of the transformer blocks that get one, by the last part of their name."""
+
+    def __post_init__(self) -> None:
+        _require(min(self.rank, self.alpha) >= 1, "lora.rank and lora.alpha must be 1 or more")
+        _require(0 <= self.dropout < 1, "lora.dropout must lie in 0 to 1, below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +109,9 @@ class SplitRecipe:
     seed: int = 42
     algorithm: Literal["stratified", "benchmark"] = "stratified"
     """"benchmark": the published folds, which are less even than "stratified" ones; see `split`."""
+
+    def __post_init__(self) -> None:
+        _require(self.seed >= 0, "split.seed must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +148,12 @@ class OptimizerRecipe:
     ema: float = 0.0
     """Decay, a step, of averaged weights that are kept in place of the last; 0: none."""
 
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, "optimizer.learning_rate must be above 0")
+        _require(self.weight_decay >= 0, "optimizer.weight_decay must be 0 or more")
+        _require(self.gradient_clip >= 0, "optimizer.gradient_clip must be 0 or more")
+        _require(0 <= self.ema < 1, "optimizer.ema must lie in 0 to 1, below 1")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecipe:
@@ -147,8 +172,13 @@ class ScheduleRecipe:
     """... but not below this."""
 
     def __post_init__(self) -> None:
-        if self.name == "plateau" and self.warmup_epochs:
-            raise InvalidOption("schedule.warmup_epochs: a plateau has no warm-up; set it to 0")
+        _require(self.epochs >= 1, "schedule.epochs must be 1 or more")
+        _require(min(self.warmup_epochs, self.head_epochs, self.patience, self.minimum) >= 0, _NOT_NEGATIVE)
+        _require(0 < self.factor < 1, "schedule.factor must lie between 0 and 1")
+        _require(
+            self.name != "plateau" or not self.warmup_epochs,
+            "schedule.warmup_epochs: a plateau has no warm-up; set it to 0",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +190,9 @@ class StoppingRecipe:
     patience: int = 0
     """Epochs without a better value, the heads' own among them, that end the training; 0: never."""
     keep: Literal["best", "last"] = "best"
+
+    def __post_init__(self) -> None:
+        _require(self.patience >= 0, "stopping.patience must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

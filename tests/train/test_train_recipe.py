@@ -138,6 +138,16 @@ def test_a_backbone_can_be_described_in_the_recipe_itself(tmp_path: Path) -> Non
         ("=3", "must be key=value"),
         ("description.x=3", "description is not a table"),
         ("sampler.batch_size=nan", r"'batch_size' in \[sampler\] must be of type int"),
+        ("schedule.epochs=0", "schedule.epochs must be 1 or more"),
+        ("schedule.warmup_epochs=-1", "schedule: warmup_epochs, .* must be 0 or more"),
+        ("schedule.factor=1", "schedule.factor must lie between 0 and 1"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate must be above 0"),
+        ("optimizer.ema=2", "optimizer.ema must lie in 0 to 1"),
+        ("network.dropout=2", "network.dropout must lie in 0 to 1"),
+        ("network.hidden=-3", "network.hidden must be 0 or more"),
+        ("split.seed=-1", "split.seed must be 0 or more"),
+        ("stopping.patience=-1", "stopping.patience must be 0 or more"),
+        ("lora.rank=0", "lora.rank and lora.alpha must be 1 or more"),
     ],
 )
 def test_a_wrong_override_is_one_line_that_says_what_is_known(
@@ -172,3 +182,8 @@ def test_a_wrong_recipe_is_one_line_that_says_what_is_wrong(
 def test_an_unknown_recipe_lists_those_known() -> None:
     with pytest.raises(InvalidOption, match=r"recipe 'benchmrk': .*recipes of this package: .*benchmark"):
         load_recipe("benchmrk")
+
+
+def test_a_warm_up_that_a_plateau_would_ignore_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="a plateau has no warm-up"):
+        load_recipe("benchmark", overrides=["schedule.warmup_epochs=2"])
