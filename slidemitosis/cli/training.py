@@ -210,10 +210,10 @@ def _evaluate(args: argparse.Namespace, report: Report) -> None:
 
     sets = {}
     for data in _read(args.data):
-        name = data.name if data.test is None else f"{data.name} test"
+        name, figures = data.scored
         if name in sets:
             raise InvalidOption(f"--data names {name} twice")
-        sets[name] = data.test or data.training
+        sets[name] = figures
     members, device = find_models(args.models), choose_device(args.device)
     report.outcome = "the report is not whole; the same command writes it anew"
     result = evaluate_models(

@@ -105,6 +105,11 @@ class LabelledData:
     citation: tuple[str, ...]
     """What its authors ask to cite."""
 
+    @property
+    def scored(self) -> tuple[str, Figures]:
+        """Name and figures to score models on: the official test figures, or all where there are none."""
+        return (self.name, self.training) if self.test is None else (f"{self.name} test", self.test)
+
 
 def join(parts: Sequence[Figures]) -> Figures:
     """The figures of all parts, one behind the other; votes are padded with NaN to the most experts.

@@ -107,8 +107,7 @@ def gather_figures(
     `leaks` is "refuse"; "drop" takes them out of training. Raises it, too, where two sets have one name.
     """
     training = join([d.training for d in data])
-    named = [(f"{d.name} test", d.test) for d in data if d.test is not None]
-    named += [(d.name if d.test is None else f"{d.name} test", d.test or d.training) for d in held_out]
+    named = [d.scored for d in data if d.test is not None] + [d.scored for d in held_out]
     for names in ([d.name for d in data], [name for name, _ in named]):
         if twice := [name for name in names if names.count(name) > 1]:
             raise InvalidOption(f"two data sets are called {twice[0]!r}: give each once, or rename one")
