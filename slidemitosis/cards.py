@@ -254,6 +254,8 @@ class ModelCard:
     networks: tuple[NetworkPart, ...]
     """Members of one model: the mean of their probabilities counts; subtypes may come from networks of
     their own."""
+    hardness: DecisionPart | None = None
+    """As `decision`, from the output "hard" to the probability that experts disagree; None: as it is."""
     scores: tuple[Score, ...] = ()
     folder: Path = field(compare=False)
     """Where the card was read from; not a key of the file."""
@@ -267,6 +269,8 @@ class ModelCard:
             raise InvalidCard(f"task is {self.task!r}; this program classifies {TASK!r}")
         if not any(h.tells_type for n in self.networks for h in n.heads):
             raise InvalidCard("no head of any network tells AMF from NMF")
+        if self.hardness and "hard" not in self.extra_outputs:
+            raise InvalidCard("there is a table [hardness], but no head that tells easy from hard")
         for network in self.networks:
             if max(network.crops) > self.patch.side:
                 raise InvalidCard(f"networks.crops must not exceed the patch of {self.patch.side} px")

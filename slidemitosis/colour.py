@@ -35,17 +35,33 @@ def rgb_to_hed(x: torch.Tensor) -> torch.Tensor:
     return torch.einsum("bchw,cs->bshw", density, _UNMIXING.to(x)).clamp(min=0)
 
 
-def stain_jitter(x: torch.Tensor, *, gain: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
-    """Scale and shift each stain's optical density (Tellez et al. 2018).
+def stain_jitter(
+    x: torch.Tensor, *, gain: torch.Tensor, offset: torch.Tensor, turn: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Scale and shift each stain's optical density (Tellez et al. 2018), and change the stains' colours.
 
     `x`: float (B, 3, H, W), RGB in 0..1. `gain`, `offset`: (B, 3), one for each figure and stain; a
-    density d (natural logarithm) becomes d (1 + gain) + offset. Returns the shape of `x`, clipped to
-    0..1; with zeros it is `x` itself, and black, which has no density, stays black.
+    density d (natural logarithm) becomes d (1 + gain) + offset. `turn`: (B, 3, 3), what is added to the
+    absorption of R, G, B (last axis) by each stain, which is then made as long as it was and kept from
+    being negative. Returns the shape of `x`, clipped to 0..1; with zeros it is `x` itself, and black,
+    which has no density, stays black.
     """
-    stains = STAINS.to(x)
+    stains = STAINS.to(x).expand(len(x), 3, 3)
+    unmixing = _UNMIXING.to(x)
     # The change of each channel's density. To multiply by its exponential rather than to compute the
     # colour anew costs one product of matrices instead of two, and leaves no rounding where nothing changes.
-    change = torch.einsum("cs,bs,sk->bck", _UNMIXING.to(x), gain, stains)
+    turned = stains if turn is None else _turned(stains, turn)
+    change = torch.einsum("cs,bs,bsk->bck", unmixing, gain, turned)
+    if turn is not None:
+        change = change + torch.einsum("cs,bsk->bck", unmixing, turned - stains)
     density = -torch.log(x.clamp(min=1 / 255))
-    added = torch.einsum("bchw,bck->bkhw", density, change) + (offset @ stains)[:, :, None, None]
+    shifted = torch.einsum("bs,bsk->bk", offset, turned)
+    added = torch.einsum("bchw,bck->bkhw", density, change) + shifted[:, :, None, None]
     return (x * torch.exp(-added)).clamp(0, 1)
+
+
+def _turned(stains: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    """Other absorptions of the same strength, (B, 3, 3)."""
+    other = (stains + turn).clamp(min=0)
+    lengths = [t.square().sum(dim=2, keepdim=True).sqrt() for t in (stains, other)]
+    return other * (lengths[0] / lengths[1].clamp(min=1e-6))

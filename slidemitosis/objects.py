@@ -16,6 +16,7 @@ from uuid import UUID, uuid5
 
 from slidemitosis.candidates import SOURCE_ID, base_class
 from slidemitosis.candidates.shapes import made_valid
+from slidemitosis.cards import SUBTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ NO_CLASS = "Mitosis"
 # Vermilion and blue of Okabe and Ito, which colour-blind people tell apart.
 COLOURS = {"Atypical": [213, 94, 0], "Normal": [0, 114, 178]}
 PROBABILITY = "P(atypical)"
+HARDNESS = "P(experts disagree)"
 UPSAMPLED = "Upsampled"
 _PREFIX = "slidemitosis."
 _REPAIRED = f"{_PREFIX}geometry"
@@ -160,16 +162,23 @@ def _properties(
     properties |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
     properties["classification"] = _classification(prediction, old.get("classification"))
     measurements = _measurements(old.get("measurements"))
-    measurements.pop(PROBABILITY, None)  # an earlier run's
-    measurements.pop(UPSAMPLED, None)
+    for ours_before in (PROBABILITY, UPSAMPLED, HARDNESS, *map(_subtype_measurement, SUBTYPES)):
+        measurements.pop(ours_before, None)
     if prediction.probability is not None:
         measurements[PROBABILITY] = prediction.probability
+        measurements |= {_subtype_measurement(name): p for name, p in prediction.subtypes.items()}
+        if prediction.p_hard is not None:
+            measurements[HARDNESS] = prediction.p_hard
         if upsampled:
             measurements[UPSAMPLED] = 1.0
     if measurements:
         properties["measurements"] = measurements
     properties["metadata"] = _metadata(prediction, old.get("metadata"), model, upsampled=upsampled)
     return properties
+
+
+def _subtype_measurement(name: str) -> str:
+    return f"P({name})"
 
 
 def _classification(prediction: Prediction, old: object) -> dict[str, Any]:
@@ -222,6 +231,8 @@ def _metadata(prediction: Prediction, old: object, model: str, *, upsampled: boo
     metadata = {k: v for k, v in metadata.items() if not k.startswith(_PREFIX) or k == _REPAIRED}
     metadata[f"{_PREFIX}model"] = model
     metadata[f"{_PREFIX}status"] = prediction.status
+    if prediction.subtype:
+        metadata[f"{_PREFIX}subtype"] = prediction.subtype
     if prediction.reason:
         metadata[f"{_PREFIX}reason"] = prediction.reason
     if prediction.candidate.id is not None and prediction.candidate.id != prediction.object_id:

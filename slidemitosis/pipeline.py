@@ -16,6 +16,7 @@ from slidemitosis import results
 from slidemitosis.candidates import counts_text
 from slidemitosis.cards import DEFAULT_MODEL, find_model
 from slidemitosis.errors import InvalidOption, ReadingFailed
+from slidemitosis.extras import HARD, stated_extras
 from slidemitosis.geometry import PixelSize
 from slidemitosis.loader import PatchLoader
 from slidemitosis.objects import feature_collection_text, qupath_feature
@@ -287,16 +288,23 @@ def _fill_in(
         for row, reason in batch.unreadable:
             i = prepared.to_read[row]
             predictions[i] = dataclasses.replace(predictions[i], status="unreadable", reason=reason)
-        probabilities = card.decision.probability(forward(batch.pixels).logit)
+        outputs = forward(batch.pixels)
+        probabilities = card.decision.probability(outputs.logit)
+        extras = stated_extras(card, outputs.extra, probabilities)
         blank = blank_patches(batch.pixels, crop=min(c for n in card.networks for c in n.crops))
-        for row, probability, is_blank in zip(batch.indices, probabilities, blank, strict=True):
-            i, p = prepared.to_read[row], round(float(probability), 6)
-            atypical = p >= card.decision.threshold
+        for k, row in enumerate(batch.indices):
+            i, p = prepared.to_read[row], round(float(probabilities[k]), 6)
+            told = {name: round(float(column[k]), 6) for name, column in extras.items()}
             predictions[i] = (
                 dataclasses.replace(predictions[i], status="blank", reason=BLANK)
-                if is_blank
+                if blank[k]
                 else dataclasses.replace(
-                    predictions[i], status="classified", probability=p, atypical=atypical
+                    predictions[i],
+                    status="classified",
+                    probability=p,
+                    atypical=p >= card.decision.threshold,
+                    p_hard=told.pop(HARD, None),
+                    subtypes=told,
                 )
             )
         done += len(batch.indices) + len(batch.unreadable)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from slidemitosis.extras import likeliest_subtype
 
 if TYPE_CHECKING:
     from slidemitosis.candidates import Candidate
@@ -31,3 +33,12 @@ class Prediction:
     """P(atypical), calibrated, six decimals; None where it was not classified."""
     atypical: bool | None = None
     """Whether P(atypical) reaches the model's threshold; None where it was not classified."""
+    p_hard: float | None = None
+    """Probability that experts disagree, six decimals; None where the model does not tell."""
+    subtypes: dict[str, float] = field(default_factory=dict)
+    """Probability of each subtype, six decimals; empty where the model tells none."""
+
+    @property
+    def subtype(self) -> str | None:
+        """The likeliest subtype of the type that was called; None where there is none."""
+        return None if self.atypical is None else likeliest_subtype(self.subtypes, atypical=self.atypical)

@@ -39,6 +39,9 @@ COLUMNS = (
     "call",
     "padding",
     "upsampled",
+    "subtype",
+    "p_subtype",
+    "p_hard",
 )
 
 
@@ -173,6 +176,9 @@ def candidates_csv(predictions: Sequence[Prediction], *, upsampled: bool) -> str
                 call,
                 "" if p.padding is None else _number(p.padding, 4),
                 str(upsampled).lower(),
+                p.subtype or "",
+                "" if p.subtype is None else f"{p.subtypes[p.subtype]:.6f}",
+                "" if p.p_hard is None else f"{p.p_hard:.6f}",
             )
         )
     return text.getvalue().replace("\r\n", "\n")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import statistics
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import slidemitosis
+from slidemitosis.cards import SUBTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +86,8 @@ def slide_summary(
         "fraction_amf_of_all_wilson_95": rate.fraction_interval,
         "ratio_amf_to_nmf": rate.ratio,
         "few_figures": rate.few_figures,
+        "subtypes": _subtype_counts(predictions),
+        "mean_p_hard": _mean_p_hard(predictions),
         "not_classified": [
             {"id": p.candidate.id, "source": p.candidate.source, "status": p.status, "reason": p.reason}
             for p in predictions
@@ -91,6 +96,18 @@ def slide_summary(
         "options": {**dataclasses.asdict(read), **how},
         "versions": _versions(),
     }
+
+
+def _subtype_counts(predictions: Sequence[Prediction]) -> dict[str, int] | None:
+    """Classified figures by their likeliest subtype, in the order of SUBTYPES; None where none is told."""
+    told = Counter(p.subtype for p in predictions if p.subtype)
+    return {name: told[name] for name in SUBTYPES if told[name]} or None
+
+
+def _mean_p_hard(predictions: Sequence[Prediction]) -> float | None:
+    """Mean probability of the classified figures that experts disagree; None where it is not told."""
+    told = [p.p_hard for p in predictions if p.p_hard is not None]
+    return round(statistics.fmean(told), 6) if told else None
 
 
 def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:

@@ -109,6 +109,36 @@ def test_white_takes_on_no_gain_and_black_stays_black() -> None:
     assert torch.equal(stain_jitter(black, gain=gain, offset=offset), black)
 
 
+def test_a_turned_stain_has_another_colour_and_the_same_strength() -> None:
+    x = torch.exp(-0.8 * STAINS[0]).view(1, 3, 1, 1)
+    turn = torch.zeros(1, 3, 3)
+    turn[0, 0] = torch.tensor([0.1, -0.05, 0.02])
+    density = -torch.log(stain_jitter(x, gain=NONE, offset=NONE, turn=turn)).flatten()
+    other = STAINS[0] + turn[0, 0]
+    want = 0.8 * other * STAINS[0].norm() / other.norm()
+    assert torch.allclose(density, want, atol=1e-5)
+    assert not torch.allclose(density, 0.8 * STAINS[0], atol=0.01)
+
+
+def test_turning_one_stain_leaves_the_others_and_negative_absorption_is_none() -> None:
+    eosin = torch.exp(-0.5 * STAINS[1]).view(1, 3, 1, 1)
+    turn = torch.zeros(1, 3, 3)
+    turn[0, 0] = torch.tensor([0.1, -0.05, 0.02])
+    assert torch.allclose(stain_jitter(eosin, gain=NONE, offset=NONE, turn=turn), eosin, atol=1e-6)
+    turn[0, 1, 0] = -1.0
+    red = stain_jitter(eosin, gain=NONE, offset=NONE, turn=turn)[0, 0]
+    assert torch.allclose(red, torch.ones(1, 1), atol=1e-6)
+
+
+def test_a_turn_of_nothing_changes_nothing() -> None:
+    x = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(2)).clamp(min=0.1)
+    gain, offset = torch.full((2, 3), 0.2), torch.full((2, 3), 0.1)
+    plain = stain_jitter(x, gain=gain, offset=offset)
+    assert torch.allclose(
+        stain_jitter(x, gain=gain, offset=offset, turn=torch.zeros(2, 3, 3)), plain, atol=1e-6
+    )
+
+
 def test_each_figure_has_its_own_factors() -> None:
     x = torch.full((2, 3, 2, 2), math.exp(-0.5))
     gain = torch.tensor([[0.0, 0.0, 0.0], [0.2, 0.2, 0.2]])

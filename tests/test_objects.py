@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -202,6 +203,25 @@ def test_the_list_of_measurements_of_qupath_03_becomes_a_map() -> None:
 def test_a_measurement_that_is_no_finite_number_is_left_out(value: object) -> None:
     for old in ({"odd": value, "Area": 1}, [{"name": "odd", "value": value}, {"name": "Area", "value": 1}]):
         assert one(feature({"measurements": old}), None)["properties"]["measurements"] == {"Area": 1}
+
+
+def test_subtypes_and_doubt_are_measurements_and_the_likeliest_subtype_is_named() -> None:
+    (plain,) = predict(parse(feature()))
+    subtypes = {"NMF metaphase": 0.07, "AMF multipolar": 0.6, "AMF other": 0.33}
+    told = replace(plain, subtypes=subtypes, p_hard=0.25)
+    (found,) = strict(written([told]))
+    assert_qupath_reads(found)
+    assert found["properties"]["measurements"] == {
+        "P(atypical)": 0.93,
+        "P(NMF metaphase)": 0.07,
+        "P(AMF multipolar)": 0.6,
+        "P(AMF other)": 0.33,
+        "P(experts disagree)": 0.25,
+    }
+    assert found["properties"]["metadata"]["slidemitosis.subtype"] == "AMF multipolar"
+    # A later run with a model of the type alone leaves nothing of it.
+    later = written(predict(parse_geojson(written([told]), path=PATH)))
+    assert later == written([plain])
 
 
 def test_an_object_without_measurements_gets_no_empty_map() -> None:

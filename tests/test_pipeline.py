@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
 
 from slidemitosis import classify_slide, load_model
-from slidemitosis.cards import find_model
+from slidemitosis.cards import AMF_SUBTYPES, SUBTYPES, DecisionPart, find_model, write_card
+from slidemitosis.cli import main
 from slidemitosis.errors import (
     CandidatesOffSlide,
     InvalidOption,
@@ -24,9 +27,12 @@ from slidemitosis.errors import (
     UnsuitableResolution,
 )
 from slidemitosis.geometry import PixelSize
+from slidemitosis.models import empty_network
 from slidemitosis.phantom import draw_phantom
 from slidemitosis.phantom_files import write_candidates, write_slide
 from slidemitosis.prepare import ReadOptions, prepare
+from slidemitosis.train.export import network_part, new_card, write_network
+from slidemitosis.train.recipe import load_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +108,58 @@ def test_counts_rate_table_and_objects_agree(drawn: tuple[Path, Path]) -> None:
     originals = json.loads(points.read_text())["features"]
     assert [o["geometry"] for o in objects] == [f["geometry"] for f in originals]
     assert [o["id"] for o in objects] == [f["id"] for f in originals]
+
+
+def many_tasks(folder: Path) -> Path:
+    """A model with every head there is, of random weights."""
+    overrides = ["backbone=smoke-cnn", "input.crops=[64]", "input.resize=32"]
+    recipe = load_recipe("lite0", overrides=[*overrides, 'network.outputs=["multi-task"]'])
+    part = network_part(recipe, "multi-task")
+    folder.mkdir()
+    torch.manual_seed(3)
+    part = write_network(empty_network(part, dropout=0), part, folder)
+    card = new_card(
+        folder, name="many", recipe=recipe, networks=[part], data=(), citation=(), training_prior=0.5
+    )
+    hardness = DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.5, threshold=0.2)
+    write_card(replace(card, hardness=hardness))
+    return folder
+
+
+def test_subtypes_and_doubt_are_told_alike_in_table_objects_summary_and_report(
+    drawn: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide, points = drawn
+    model = many_tasks(tmp_path / "many")
+    result = classify_slide(slide, points, model=model, out=tmp_path / "out")
+    rows = rows_of(result)
+    for row, o, p in zip(rows, objects_of(result), result.predictions, strict=True):
+        measured = o["properties"]["measurements"]
+        of_type = {k: v for k, v in p.subtypes.items() if k.startswith(row["call"])}
+        assert row["subtype"] == max(of_type, key=lambda k: of_type[k])
+        assert o["properties"]["metadata"]["slidemitosis.subtype"] == row["subtype"]
+        assert float(row["p_subtype"]) == measured[f"P({row['subtype']})"]
+        assert float(row["p_hard"]) == measured["P(experts disagree)"]
+        amf = sum(measured[f"P({s})"] for s in AMF_SUBTYPES)
+        assert amf == pytest.approx(float(row["p_atypical"]), abs=4e-6)
+    s = result.summary
+    assert s["subtypes"] == {k: n for k in SUBTYPES if (n := [r["subtype"] for r in rows].count(k))}
+    assert s["mean_p_hard"] == pytest.approx(np.mean([float(r["p_hard"]) for r in rows]), abs=1e-6)
+    assert (
+        main(
+            [
+                "classify",
+                *map(str, (slide, "--points", points, "--model", model)),
+                "--out",
+                str(tmp_path / "b"),
+            ]
+        )
+        == 0
+    )
+    said = capsys.readouterr().out
+    assert f"experts would disagree on about {14 * s['mean_p_hard']:.0f} of 14" in said
+    for name, n in s["subtypes"].items():
+        assert f"{name.partition(' ')[2]} {n}" in said
 
 
 def test_the_result_is_the_same_bytes_for_every_number_of_workers(drawn: tuple[Path, Path]) -> None:

@@ -225,13 +225,29 @@ def test_a_row_says_all_that_is_known_of_a_candidate() -> None:
         "call": "AMF",
         "padding": "0.1234",
         "upsampled": "true",
+        "subtype": "",
+        "p_subtype": "",
+        "p_hard": "",
     }
+
+
+def test_a_row_names_the_subtype_of_the_type_that_was_called() -> None:
+    told = {"NMF metaphase": 0.45, "AMF multipolar": 0.4, "AMF other": 0.15}
+    atypical, normal, unreadable = rows(
+        predicted(1, probability=0.55, subtypes=told, p_hard=0.5),
+        predicted(2, probability=0.45, subtypes=told),
+        predicted(3, probability=None),
+    )
+    assert (atypical["subtype"], atypical["p_subtype"]) == ("AMF multipolar", "0.400000")
+    assert (normal["subtype"], normal["p_subtype"]) == ("NMF metaphase", "0.450000")
+    assert [r["p_hard"] for r in (atypical, normal, unreadable)] == ["0.500000", "", ""]
+    assert unreadable["subtype"] == unreadable["p_subtype"] == ""
 
 
 def test_what_is_not_known_is_an_empty_cell() -> None:
     (row,) = rows(predicted(1, probability=None, padding=None, id=None, class_name=None, reason="gone"))
     empty = {k for k, v in row.items() if v == ""}
-    assert empty == {"id", "class", "p_atypical", "call", "padding"}
+    assert empty == {"id", "class", "p_atypical", "call", "padding", "subtype", "p_subtype", "p_hard"}
     assert row["reason"] == "gone"
     assert row["upsampled"] == "false"
 

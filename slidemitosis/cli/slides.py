@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cards import DEFAULT_MODEL
+from slidemitosis.cards import DEFAULT_MODEL, NEGATIVE, POSITIVE
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from slidemitosis.pipeline import SlideResult
     from slidemitosis.rates import SlideRate
     from slidemitosis.slides import SlideInfo
@@ -177,8 +179,22 @@ def _print_result(result: SlideResult) -> None:
             )
         )
         rows.append(("AMF / NMF", "no normal figure" if rate.ratio is None else f"{rate.ratio:.3f}"))
+    rows += _extra_rows(s)
     rows += [("written", str(p)) for p in (result.objects_path, result.candidates_path, result.summary_path)]
     print_table(rows)
+
+
+def _extra_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the model says besides the type, where it does."""
+    rows = []
+    for kind in (POSITIVE, NEGATIVE):
+        of_kind = {k: n for k, n in (summary["subtypes"] or {}).items() if k.startswith(kind)}
+        if of_kind:
+            rows.append((kind, ", ".join(f"{k.removeprefix(kind).strip()} {n}" for k, n in of_kind.items())))
+    if summary["mean_p_hard"] is not None:
+        n = summary["counts"]["classified"]
+        rows.append(("doubtful", f"experts would disagree on about {n * summary['mean_p_hard']:.0f} of {n}"))
+    return rows
 
 
 def _not_classified(rate: SlideRate) -> str:

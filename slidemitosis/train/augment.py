@@ -181,14 +181,23 @@ def _contrast(*, strength: float) -> v2.Transform:
     return v2.ColorJitter(contrast=strength)
 
 
-def _stain(*, gain: float, offset: float) -> Step:
-    """Scale and shift each stain's optical density by normal numbers of SD `gain` and `offset` (base e)."""
-    _check(min(gain, offset) >= 0, "gain and offset must not be negative")
-    return partial(_restained, gain=gain, offset=offset)
+def _stain(*, gain: float, offset: float, colour: float = 0.0) -> Step:
+    """Scale and shift each stain's optical density by normal numbers of SD `gain` and `offset` (base e).
+
+    `colour`: SD of what is added to the absorption of R, G, B by haematoxylin and by eosin, whose
+    length is about 1; see `colour.stain_jitter`.
+    """
+    _check(min(gain, offset, colour) >= 0, "gain, offset and colour must not be negative")
+    return partial(_restained, gain=gain, offset=offset, colour=colour)
 
 
-def _restained(x: torch.Tensor, *, gain: float, offset: float) -> torch.Tensor:
-    return stain_jitter(x[None], gain=gain * torch.randn(1, 3), offset=offset * torch.randn(1, 3))[0]
+def _restained(x: torch.Tensor, *, gain: float, offset: float, colour: float) -> torch.Tensor:
+    gains, offsets = gain * torch.randn(1, 3), offset * torch.randn(1, 3)
+    turn = None
+    if colour:
+        turn = colour * torch.randn(1, 3, 3)
+        turn[:, 2] = 0  # what the two dyes leave over
+    return stain_jitter(x[None], gain=gains, offset=offsets, turn=turn)[0]
 
 
 def _gaussian_noise(*, sigma_max: float) -> Step:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.cards import CARD_NAME, Score, find_model, read_card, write_card
 from slidemitosis.classify import SizedForward
 from slidemitosis.errors import InvalidOption, OutputError
+from slidemitosis.extras import stated_extras
 from slidemitosis.models import build_model
 from slidemitosis.results import write_text
 from slidemitosis.train.metrics import Metrics, Scored
@@ -87,6 +88,7 @@ def score_sets(
 
 
 def _scored(card: ModelCard, figures: Figures, data: str, outputs: Outputs) -> Scored:
+    probability = card.decision.probability(outputs.logit)
     return Scored(
         model=card.name,
         data=data,
@@ -95,10 +97,11 @@ def _scored(card: ModelCard, figures: Figures, data: str, outputs: Outputs) -> S
         domains=figures.domains,
         atypical=figures.atypical,
         logit=outputs.logit,
-        probability=card.decision.probability(outputs.logit),
+        probability=probability,
         threshold=card.decision.threshold,
-        extra={name: outputs.extra[:, i] for i, name in enumerate(card.extra_outputs)},
+        extra=stated_extras(card, outputs.extra, probability),
         subtypes=tuple(s[0] if s else "" for s in figures.subtypes),
+        hardness=figures.hardness,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from slidemitosis.cards import AMF_SUBTYPES, NMF_SUBTYPES, SUBTYPES
+from slidemitosis.cards import AMF_SUBTYPES, HARDNESS, NMF_SUBTYPES, SUBTYPES
 from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -89,6 +89,12 @@ class Figures:
         normal, atypical = (self.votes == 0).any(axis=1), (self.votes == 1).any(axis=1)
         disagree: NDArray[np.bool_] = np.logical_and(normal, atypical)
         return disagree
+
+    @property
+    def hardness(self) -> tuple[str, ...]:
+        """ "hard" or "easy", N of them; "" where fewer than two experts were asked."""
+        asked = np.isfinite(self.votes).sum(axis=1)
+        return tuple(HARDNESS[int(h)] if n > 1 else "" for h, n in zip(self.hard, asked, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,8 @@ def total_loss(
     `logits`: (B, K), the heads' outputs side by side. `targets`: (B, H), see `targets.targets_of`; NaN is
     left out. `class_weights`: for each head (C,) or None, see `class_weights_of`.
 
-    theta * (mean over the heads of type) + (1 - theta) * (hardness head) (Kotte et al. 2025), where every
-    head that does not tell hardness alone counts as one of type; without a hardness head simply the
+    theta * (mean over the heads that tell the type) + (1 - theta) * (mean over the others) (Kotte et al.
+    2025, where the only other head is that of hardness); without heads of both kinds simply the
     mean. A head without a label in the batch is left out of its mean; a side of the sum without any
     contributes 0, with the graph kept, so that what it lacks is not made up for by the other.
 
@@ -136,12 +136,12 @@ def total_loss(
         labelled = ~torch.isnan(column)
         if labelled.any():
             loss = _head_loss(part[labelled], column[labelled], head, spec, weights)
-            sides[head.tells_hardness_alone].append(loss)
+            sides[head.tells_type].append(loss)
     nothing = logits.sum() * 0
-    of_type, of_hardness = (torch.stack(s).mean() if s else nothing for s in (sides[False], sides[True]))
-    kinds = {head.tells_hardness_alone for head in heads}
-    theta = spec.theta if kinds == {True, False} else float(False in kinds)
-    return theta * of_type + (1 - theta) * of_hardness
+    of_type, of_others = (torch.stack(s).mean() if s else nothing for s in (sides[True], sides[False]))
+    kinds = {head.tells_type for head in heads}
+    theta = spec.theta if kinds == {True, False} else float(True in kinds)
+    return theta * of_type + (1 - theta) * of_others
 
 
 def class_weights_of(

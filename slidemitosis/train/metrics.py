@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from slidemitosis.cards import POSITIVE, SUBTYPES
+from slidemitosis.cards import HARDNESS, POSITIVE, SUBTYPES
 from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -43,10 +43,12 @@ class Scored:
     """Further probabilities, (N,) each, by name: "hard", and the subtypes."""
     subtypes: tuple[str, ...]
     """The true subtype by the first expert, "" where there is none."""
+    hardness: tuple[str, ...]
+    """"hard" where the experts disagree, "easy" where they do not, "" below two votes."""
 
     def __post_init__(self) -> None:
         n, where = len(self.names), f"scores of {self.model} on {self.data}"
-        columns = {k: getattr(self, k) for k in ("slides", "domains", "subtypes")}
+        columns = {k: getattr(self, k) for k in ("slides", "domains", "subtypes", "hardness")}
         wrong = [k for k, v in columns.items() if len(v) != n]
         numbers = {k: getattr(self, k) for k in ("atypical", "logit", "probability")} | self.extra
         wrong += [k for k, v in numbers.items() if v.shape != (n,)]
@@ -93,6 +95,7 @@ class Scored:
             self.threshold,
             {k: v[index] for k, v in self.extra.items()},
             of(self.subtypes),
+            of(self.hardness),
         )
 
     @staticmethod
@@ -124,6 +127,7 @@ class Scored:
             parts[0].threshold,
             {k: np.concatenate([p.extra[k] for p in parts]) for k in parts[0].extra},
             chain("subtypes"),
+            chain("hardness"),
         )
 
 
@@ -297,6 +301,21 @@ def first_expert_accuracy(scored: Scored) -> float | None:
     sensitivity = share(float((called & truth).sum()), float(truth.sum()))
     specificity = share(float((~called & ~truth).sum()), float((~truth).sum()))
     return _mean(sensitivity, specificity)
+
+
+def hardness_auroc(scored: Scored) -> float | None:
+    """How well P(hard) finds the figures on which experts disagree; None without it, or without both."""
+    hard, known = hard_figures(scored)
+    if HARDNESS[1] not in scored.extra or len(set(hard.tolist())) < 2:
+        return None
+    return float(roc_auc_score(hard, scored.extra[HARDNESS[1]][known]))
+
+
+def hard_figures(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(1 for hard and 0 for easy, int64 (M,); rows of the M figures of which it is known, int64 (M,))."""
+    known = np.flatnonzero(np.array(scored.hardness, dtype=object) != "")
+    hard = np.array([scored.hardness[i] == HARDNESS[1] for i in known], dtype=np.int64)
+    return hard, known.astype(np.int64)
 
 
 def _subtypes(scored: Scored) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.floating]]:

@@ -103,8 +103,9 @@ class SplitRecipe:
     """Which figures are kept for validation."""
 
     folds: int = 5
-    group: Literal["slide", "patient", "figure"] = "slide"
-    """No group is in two folds. "figure" is what some papers did; its scores flatter."""
+    group: Literal["slide", "patient", "domain", "figure"] = "slide"
+    """No group is in two folds. "domain": how a model does on a source that it has not seen. "figure" is
+    what some papers did; its scores flatter."""
     stratify: Literal["type", "type-hardness", "subtype"] = "type"
     seed: int = 42
     algorithm: Literal["stratified", "benchmark"] = "stratified"
@@ -130,7 +131,7 @@ class LossRecipe:
     soft_votes: bool = False
     """Heads of type learn the share of experts who said AMF rather than the majority."""
     theta: float = 0.5
-    """Weight of the heads of type; 1 - theta is the hardness head's, where there is one."""
+    """Weight of the heads that tell the type; 1 - theta is that of the others, where there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

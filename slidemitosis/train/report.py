@@ -22,6 +22,7 @@ from slidemitosis.train.metrics import (
     SubtypeRow,
     confusion,
     first_expert_accuracy,
+    hardness_auroc,
     metrics_of,
     subtype_table,
 )
@@ -44,6 +45,7 @@ COLUMNS = (
     "p_atypical",
     "called",
     "subtype",
+    "hardness",
     "model",
     "threshold",
 )
@@ -88,6 +90,9 @@ class Entry:
     confusion: tuple[tuple[int, ...], ...]
     first_expert: float | None = None
     """Of a model of subtypes: balanced accuracy at 0.5 against the type of the first expert's subtype."""
+
+    hardness_auroc: float | None = None
+    """Of a model that tells it: how well P(hard) finds the figures on which experts disagree."""
 
     def __post_init__(self) -> None:
         if (self.role == "fold") != (self.fold is not None):
@@ -204,6 +209,7 @@ def build_entry(
         classes=classes if told else (),
         confusion=tuple(tuple(row) for row in matrix.tolist()) if told else (),
         first_expert=first_expert_accuracy(scored) if told else None,
+        hardness_auroc=hardness_auroc(scored),
     )
 
 
@@ -273,7 +279,8 @@ def write_predictions(scored: Scored, path: Path) -> None:
     columns = [np.asarray(n, dtype=np.float64).tolist() for n in numbers]
     for i, (logit, p, *extra) in enumerate(zip(*columns, strict=True)):
         row = [scored.names[i], scored.data, scored.slides[i], scored.domains[i], int(scored.atypical[i])]
-        row += [repr(logit), repr(p), int(scored.called[i]), scored.subtypes[i], scored.model]
+        row += [repr(logit), repr(p), int(scored.called[i]), scored.subtypes[i]]
+        row += [scored.hardness[i], scored.model]
         lines.append(_line([*row, repr(float(scored.threshold)), *map(repr, extra)]))
     write_whole(path, "".join(lines).encode("utf-8", "surrogateescape"))
 
@@ -327,4 +334,5 @@ def _scored(rows: Sequence[dict[str, str]], extra: Sequence[str]) -> Scored:
         threshold=float(rows[0]["threshold"]),
         extra={c.removeprefix("p_"): np.array([float(r[c]) for r in rows]) for c in extra},
         subtypes=tuple(r["subtype"] for r in rows),
+        hardness=tuple(r["hardness"] for r in rows),
     )

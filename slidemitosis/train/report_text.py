@@ -60,6 +60,12 @@ def markdown(report: EvaluationReport) -> str:
         whole = {e.run for e in entries if e.role == "ensemble"}
         told = [e for e in entries if e.subtypes and not (e.role == "fold" and e.run in whole)]
         blocks += [block for e in told for block in _subtypes(e)]
+        doubted = [e for e in entries if e.hardness_auroc is not None]
+        doubted = [e for e in doubted if not (e.role == "fold" and e.run in whole)]
+        blocks += [
+            f"{e.model}: AUROC {_number(e.hardness_auroc)} of P(hard) for figures on which experts disagree."
+            for e in doubted
+        ]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -139,8 +145,8 @@ def _subtypes(entry: Entry) -> list[str]:
     if known:
         total = sum(r.figures for r in entry.subtypes)
         rows.append(["mean AUROC", f"{total:,}", _number(sum(known) / len(known)), "", "", "", ""])
-    sums = (
-        f"NMF or AMF by the sums of their subtypes, at 0.5: BA {_number(entry.first_expert)} against the "
+    types = (
+        f"NMF or AMF at 0.5: BA {_number(entry.first_expert)} against the "
         f"first expert's type, {_number(entry.metrics.balanced_accuracy_at_half)} against the majority's."
     )
     head = ["subtype", "figures", "AUROC", "sensitivity", "specificity", "PPV", "NPV"]
@@ -149,7 +155,7 @@ def _subtypes(entry: Entry) -> list[str]:
         f"### Subtypes: {entry.model}",
         "Each subtype against all others; the first expert's is taken as true, the likeliest one as called.",
         _table(head, rows),
-        sums,
+        types,
         "Rows: the first expert; columns: the model.",
         _table(["", *map(_cell, entry.classes)], counts),
     ]

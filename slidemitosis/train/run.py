@@ -23,9 +23,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.special import logit as log_odds
 
 from slidemitosis.cards import CARD_NAME, ModelCard, read_card, write_card
 from slidemitosis.errors import InvalidOption, OutputError
+from slidemitosis.extras import HARD, SMALLEST
 from slidemitosis.results import write_text, write_whole
 from slidemitosis.tables import dump
 from slidemitosis.train.calibration import count_validation, fit_decision
@@ -35,7 +37,7 @@ from slidemitosis.train.figures import join
 from slidemitosis.train.leakage import check_leakage, drop_leaks
 from slidemitosis.train.loop import Job, train_network
 from slidemitosis.train.losses import class_weights_of
-from slidemitosis.train.metrics import Scored
+from slidemitosis.train.metrics import Scored, hard_figures
 from slidemitosis.train.paths import (
     ENSEMBLE,
     RECIPE,
@@ -55,6 +57,8 @@ from slidemitosis.train.targets import first_head_classes, targets_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from slidemitosis.train.figures import Figures, LabelledData
     from slidemitosis.train.loop import Fit
@@ -298,7 +302,8 @@ def _train_fold(
         f"fold {k} of {run.recipe.split.folds} by {run.recipe.split.group}, kept out of training: "
         f"{_counts(validation)}; epoch, temperature and threshold were chosen on the same figures; one view"
     )
-    write_card(calibrated(card, scored, target_prior=_share(run), protocol=protocol))
+    card = calibrated(card, scored, target_prior=_share(run), protocol=protocol)
+    write_card(with_hardness(card, scored, training=training, recipe=run.recipe))
     for layout in layouts:
         checkpoint_path(folder, layout).unlink(missing_ok=True)
 
@@ -342,6 +347,7 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
         ),
     )
     write_predictions(pooled, folder / VALIDATION)
+    card = with_hardness(card, pooled, training=run.training, recipe=run.recipe)
     write_card(card)
     return card
 
@@ -354,16 +360,31 @@ def training_prior(figures: Figures, recipe: Recipe) -> float:
     """
     heads = network_part(recipe, recipe.network.outputs[0]).heads
     classes = first_head_classes(figures, heads)
-    known = classes >= 0
-    counts = np.bincount(classes[known], minlength=len(heads[0].classes)).astype(float)
-    present = np.flatnonzero(counts)
-    drawn = np.ones(len(present)) if recipe.sampler.name == "inverse-frequency" else counts[present]
+    present, drawn = _drawn(classes, recipe)
     weights = class_weights_of(targets_of(figures, heads), heads, recipe.loss)[0]
     weighed = drawn if weights is None else drawn * weights.numpy()[present]
     if recipe.loss.name == "recall":
         weighed = np.ones(len(present))
-    shares = [figures.atypical[classes == c].mean() for c in present]
-    return round(min(max(float(np.average(shares, weights=weighed)), 0.0001), 0.9999), 4)
+    return _share_of(figures.atypical, classes, present, weighed)
+
+
+def _drawn(classes: NDArray[np.int64], recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(the classes that there are, how often the sampler draws each, in proportion)."""
+    counts = np.bincount(classes[classes >= 0]).astype(float)
+    present = np.flatnonzero(counts)
+    drawn = np.ones(len(present)) if recipe.sampler.name == "inverse-frequency" else counts[present]
+    return present, drawn
+
+
+def _share_of(
+    labels: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    present: NDArray[np.int64],
+    weights: NDArray[np.float64],
+) -> float:
+    """Mean of the labels where each class counts for its weight; four decimals, never 0 or 1."""
+    shares = [labels[classes == c].mean() for c in present]
+    return round(min(max(float(np.average(shares, weights=weights)), 0.0001), 0.9999), 4)
 
 
 def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol: str) -> ModelCard:
@@ -382,6 +403,26 @@ def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol
         protocol += "; not calibrated, since one class was absent or every figure had the same output"
     counts = count_validation(decision.probability(logit), atypical, decision.threshold, protocol)
     return dataclasses.replace(card, decision=decision, validation=counts)
+
+
+def with_hardness(card: ModelCard, scored: Scored, *, training: Figures, recipe: Recipe) -> ModelCard:
+    """The card with prior and temperature of P(hard), from figures that were not trained on."""
+    hard, rows = hard_figures(scored)
+    p = scored.extra.get(HARD, np.zeros(0))[rows if HARD in scored.extra else []]
+    if not len(p) or len(set(hard.tolist())) < 2 or np.ptp(p) == 0:
+        return card
+    heads = network_part(recipe, recipe.network.outputs[0]).heads
+    votes_known = training.take([i for i, h in enumerate(training.hardness) if h])
+    classes = first_head_classes(votes_known, heads)
+    present, drawn = _drawn(classes, recipe)
+    labels = votes_known.hard.astype(np.int64)
+    decision = fit_decision(
+        log_odds(np.clip(p, SMALLEST, 1 - SMALLEST)),
+        hard,
+        training_prior=_share_of(labels, classes, present, drawn),
+        target_prior=_share_of(labels, np.zeros_like(classes), np.array([0]), np.ones(1)),
+    )
+    return dataclasses.replace(card, hardness=decision)
 
 
 def _share(run: Run) -> float:

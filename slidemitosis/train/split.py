@@ -49,7 +49,9 @@ def _groups(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
     if spec.group == "figure":
         names = np.arange(len(figures))
     else:
-        names = np.array(figures.slides if spec.group == "slide" else figures.patients)
+        names = np.array(
+            {"slide": figures.slides, "patient": figures.patients, "domain": figures.domains}[spec.group]
+        )
         unknown = np.flatnonzero(names == "")
         if len(unknown):
             raise InvalidOption(

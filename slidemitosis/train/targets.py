@@ -42,11 +42,19 @@ LAYOUTS: dict[str, tuple[HeadPart, ...]] = {
     "subtypes": (HeadPart(name="subtype", kind="softmax", classes=SUBTYPES),),
     "amf-subtypes": (HeadPart(name="subtype", kind="softmax", classes=AMF_SUBTYPES),),
     "nmf-subtypes": (HeadPart(name="subtype", kind="softmax", classes=NMF_SUBTYPES),),
+    "multi-task": (
+        HeadPart(name="type", kind="sigmoid", classes=TYPES),
+        HeadPart(name="hardness", kind="sigmoid", classes=HARDNESS),
+        HeadPart(name="nmf-subtype", kind="softmax", classes=NMF_SUBTYPES),
+        HeadPart(name="amf-subtype", kind="softmax", classes=AMF_SUBTYPES),
+    ),
 }
 """Heads by the name that a recipe's `network.outputs` gives them.
 
 "type" and "type-softmax" say NMF or AMF; "experts" and "type-hardness" are Kotte et al. 2025 and its
-variant of four classes; "subtypes" is AUCMEDI's, and the last two its next step, once the type is known.
+variant of four classes; "subtypes" is AUCMEDI's, and the two after it its next step, once the type is
+known. "multi-task" asks one network for all of it; each figure counts for the one of its two heads for
+subtypes that knows the first expert's, whatever the majority said.
 """
 
 

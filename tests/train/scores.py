@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slidemitosis.cards import SUBTYPES
+from slidemitosis.cards import HARDNESS, SUBTYPES
 from slidemitosis.train.metrics import Scored
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def scored(logit: Sequence[float], atypical: Sequence[int], **given: Any) -> Sco
         "threshold": 0.5,
         "extra": {},
         "subtypes": ("",) * n,
+        "hardness": ("",) * n,
     }
     return Scored(**told | given)
 
@@ -44,5 +45,6 @@ def random_scored(n: int = 200, *, slides: int = 20, seed: int = 0, **given: Any
         "domains": tuple("lung" if i % 3 else "breast" for i in range(n)),
         "extra": {name: p[:, i] for i, name in enumerate(SUBTYPES)},
         "subtypes": tuple(SUBTYPES[t] for t in truth),
+        "hardness": tuple(HARDNESS[i] for i in rng.integers(2, size=n)),
     }
     return scored(rng.normal(y * 2 - 1, 1.2).tolist(), y.tolist(), **told | given)

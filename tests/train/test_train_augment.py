@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slidemitosis.colour import STAINS
 from slidemitosis.errors import InvalidOption
 from slidemitosis.train.augment import STEPS, Augmentation
 from slidemitosis.train.recipe import AugmentStep, load_recipe, recipe_names
@@ -311,6 +312,7 @@ def test_a_crop_magnifies_what_it_shows() -> None:
         ("brightness_contrast", {"brightness": 0.0, "contrast": 0.0}),
         ("contrast", {"strength": 0.0}),
         ("stain", {"gain": 0.0, "offset": 0.0}),
+        ("stain", {"gain": 0.0, "offset": 0.0, "colour": 0.0}),
         ("gaussian_noise", {"sigma_max": 0.0}),
         ("grid_dropout", {"ratio": 0.0, "unit": 8.0}),
     ],
@@ -339,6 +341,18 @@ def test_each_stain_of_each_figure_gets_a_normal_draw() -> None:
     assert share.mean() == pytest.approx(1, abs=0.06)
     assert 0.12 < share.std() < 0.28
     assert (share - 1).abs().max() > 0.3
+
+
+def test_stains_get_other_colours_and_the_residual_none() -> None:
+    for stain, changes in ((0, True), (1, True), (2, False)):
+        rgb = (255 * torch.exp(-0.7 * STAINS[stain])).round().to(torch.uint8)
+        patch = rgb[:, None, None].expand(3, 4, 4)
+        out = torch.stack([step("stain", gain=0.0, offset=0.0, colour=0.08)(patch, s)[:, 0, 0] for s in MANY])
+        density = -torch.log(out)
+        spread = density.std(dim=0).max()
+        assert (spread > 0.02) == changes
+        # As strong as before: rounding to bytes is all that differs.
+        assert torch.allclose(density.norm(dim=1), 0.7 * STAINS[stain].norm().expand(len(out)), atol=0.03)
 
 
 def test_noise_is_independent_and_up_to_its_sigma() -> None:

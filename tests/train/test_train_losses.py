@@ -278,6 +278,17 @@ def test_theta_weighs_hardness_against_the_mean_of_the_experts() -> None:
         assert got == pytest.approx(theta * experts + (1 - theta) * hardness, abs=1e-6)
 
 
+def test_theta_weighs_the_type_against_the_mean_of_all_other_heads() -> None:
+    # P(AMF) 0.8 of an AMF; P(hard) 0.5; four subtypes of AMF alike; none of NMF is known.
+    logits = torch.zeros((1, 10))
+    logits[0, 0] = math.log(4)
+    targets = torch.tensor([[1.0, 1.0, NAN, 2.0]])
+    others = (math.log(2) + math.log(4)) / 2
+    for theta in (0.0, 0.7, 1.0):
+        got = loss_of(logits, targets, LAYOUTS["multi-task"], CE, theta=theta).item()
+        assert got == pytest.approx(theta * 0.223144 + (1 - theta) * others, abs=1e-6)
+
+
 def test_without_a_hardness_head_theta_has_no_say() -> None:
     logits, targets = normal(6, 1), random_targets(6, 2)[:, None]
     assert loss_of(logits, targets, TYPE, CE, theta=0.1) == loss_of(logits, targets, TYPE, CE, theta=0.9)

@@ -134,6 +134,15 @@ def test_folds_share_no_group_and_validate_every_figure_once(
     assert sorted(validated) == list(range(len(figures)))
 
 
+def test_whole_domains_are_kept_for_validation() -> None:
+    figures = replace(drawn(), domains=tuple(("lung", "breast")[i % 2] for i in range(200)))
+    spec = SplitRecipe(folds=2, group="domain")
+    left = [{figures.domains[i] for i in validation} for _, validation in folds(figures, spec)]
+    assert sorted(left, key=sorted) == [{"breast"}, {"lung"}]
+    with pytest.raises(InvalidOption, match="does not say domains"):
+        folds(replace(figures, domains=("",) * 200), spec)
+
+
 def test_strata_are_balanced_where_groups_are_small() -> None:
     figures = drawn(n=400)
     shares = [

@@ -109,6 +109,15 @@ def test_subtypes_of_one_type_are_taught_only_from_its_figures() -> None:
     assert NMF_SUBTYPES[int(targets_of(VOTED, nmf)[2, 0])] == "NMF ring shape"
 
 
+def test_a_network_of_many_tasks_is_taught_each_where_it_is_known() -> None:
+    type_, hard, nmf, amf = targets_of(VOTED, LAYOUTS["multi-task"], soft_votes=True).T
+    np.testing.assert_allclose(type_, [0, 1, 2 / 3, 0, 1])
+    np.testing.assert_array_equal(hard, [0, 0, 1, NAN, NAN])
+    # By the first expert's subtype, also where the majority calls the figure an AMF.
+    np.testing.assert_array_equal(nmf, [1, NAN, 3, NAN, NAN])
+    np.testing.assert_array_equal(amf, [NAN, 2, NAN, NAN, 0])
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_target_is_a_class_of_its_head(layout: str) -> None:
     heads = LAYOUTS[layout]
