@@ -187,7 +187,7 @@ def evaluate_run(
         report = evaluate_models(members, tests, out=folder / EVALUATION, device=device, allow_leaks=allow)
     for m in members:
         entries = [e for e in report.entries if e.model == m.card.name] if report else []
-        card = dataclasses.replace(m.card, scores=tuple(filter(None, map(_score, entries))))
+        card = dataclasses.replace(m.card, scores=tuple(filter(None, map(score_of, entries))))
         write_card(card)
         notes = [n for n in report.notes if COLLAPSED not in n] if report else []
         notes += [COLLAPSED] if _collapsed(m) else []
@@ -225,7 +225,7 @@ def _in_short(m: Metrics) -> str:
     return ", ".join(f"{k} {v:.4f}" for k, v in values.items() if v is not None)
 
 
-def _score(entry: Entry) -> Score | None:
+def score_of(entry: Entry) -> Score | None:
     """A line of the card; None where one class is absent."""
     m = entry.metrics
     if m.balanced_accuracy is None or m.balanced_accuracy_at_half is None or m.auroc is None:

@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import safetensors.torch
+import torch
 
 from slidemitosis.cards import (
     FORMAT,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from slidemitosis.networks import Network
     from slidemitosis.train.recipe import Recipe
 
+_FLOAT16_MAX = torch.finfo(torch.float16).max
 INTENDED_USE = (
     "Research use only, not for diagnosis. For candidate mitotic figures on H&E slides scanned at about "
     "{mpp:g} um/px."
@@ -59,15 +61,25 @@ def network_part(recipe: Recipe, layout: str) -> NetworkPart:
 
 
 def write_network(network: Network, part: NetworkPart, folder: Path) -> NetworkPart:
-    """Write the weights into `folder`; the part with their hash and number of parameters."""
+    """Write the weights into `folder`; the part with their hash and number of parameters.
+
+    Weights of layers are rounded to float16, which halves the file; biases, normalisation and its
+    statistics stay as they are. Whatever is said of a model is to be computed from what was written.
+    """
     path = folder / part.weights
-    state = {k: v.contiguous() for k, v in network.state_dict().items()}
+    state = {k: _stored(v).contiguous() for k, v in network.state_dict().items()}
     beside = path.with_suffix(".part")
     safetensors.torch.save_file(state, beside)
     beside.replace(path)
     return dataclasses.replace(
         part, sha256=file_sha256(path), parameters=sum(p.numel() for p in network.parameters())
     )
+
+
+def _stored(tensor: torch.Tensor) -> torch.Tensor:
+    """float16 for matrices and kernels that it can hold."""
+    small = tensor.dtype == torch.float32 and tensor.ndim >= 2 and bool(tensor.abs().max() < _FLOAT16_MAX)
+    return tensor.half() if small else tensor
 
 
 def new_card(
