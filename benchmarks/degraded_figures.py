@@ -54,6 +54,18 @@ def off_centre(px: int) -> Change:
     )
 
 
+def padded(px: int) -> Change:
+    """Black from `px` right of the centre on, as beyond the edge of some slides."""
+
+    def change(image: Image.Image) -> Image.Image:
+        black = Image.new("RGB", (image.width // 2 - px, image.height))
+        changed = image.copy()
+        changed.paste(black, (image.width // 2 + px, 0))
+        return changed
+
+    return change
+
+
 CHANGES: dict[str, Change] = {
     "as published": lambda image: image,
     "from 0.35 um/px": coarser(0.35),
@@ -65,6 +77,8 @@ CHANGES: dict[str, Change] = {
     "2 um off centre": off_centre(8),
     "4 um off centre": off_centre(16),
     "8 um off centre": off_centre(32),
+    "black from 6 um beside the centre": padded(24),
+    "black from 3 um beside the centre": padded(12),
 }
 
 
