@@ -51,7 +51,7 @@ def train(root: Path, out: Path, name: str, seed: int) -> None:
         data=[data],
         training=data.training,
         tests={},
-        out=out / f"{name}-{seed}",
+        out=out / name / str(seed),
         seed=seed,
         device="cpu",
     )
@@ -84,9 +84,7 @@ def draw_slides(run: dict[str, Scored], rng: np.random.Generator) -> dict[str, n
 
 
 def table(out: Path, names: list[str]) -> str:
-    runs = {
-        n: [by_source(p) for p in sorted(out.glob(f"{n}-[0-9]*")) if len(by_source(p)) == 2] for n in names
-    }
+    runs = {n: [by_source(p) for p in sorted(out.glob(f"{n}/*")) if len(by_source(p)) == 2] for n in names}
     runs = {n: r for n, r in runs.items() if r}
     first = next(iter(runs.values()))
     rng = np.random.default_rng(0)

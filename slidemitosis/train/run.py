@@ -22,22 +22,17 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from scipy.special import logit as log_odds
-
 from slidemitosis.cards import CARD_NAME, ModelCard, read_card, write_card
 from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.extras import HARD, SMALLEST
 from slidemitosis.results import write_text, write_whole
 from slidemitosis.tables import dump
-from slidemitosis.train.calibration import count_validation, fit_decision
+from slidemitosis.train.decisions import calibrated, training_prior, with_hardness
 from slidemitosis.train.evaluate import score_figures
 from slidemitosis.train.export import gather_networks, network_part, new_card, write_network
 from slidemitosis.train.figures import join
 from slidemitosis.train.leakage import check_leakage, drop_leaks
 from slidemitosis.train.loop import Job, train_network
-from slidemitosis.train.losses import class_weights_of
-from slidemitosis.train.metrics import Scored, hard_figures
+from slidemitosis.train.metrics import Scored
 from slidemitosis.train.paths import (
     ENSEMBLE,
     RECIPE,
@@ -52,13 +47,10 @@ from slidemitosis.train.provenance import versions
 from slidemitosis.train.report import read_predictions, write_predictions
 from slidemitosis.train.seen import write_seen
 from slidemitosis.train.split import folds
-from slidemitosis.train.targets import first_head_classes, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from slidemitosis.train.figures import Figures, LabelledData
     from slidemitosis.train.loop import Fit
@@ -332,6 +324,7 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
         name=f"{run.name}-ensemble",
         networks=gather_networks(cards, folder),
         data=(_trained_on(run.training),),
+        hardness=None,
         scores=(),
         folder=folder,
     )
@@ -350,79 +343,6 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
     card = with_hardness(card, pooled, training=run.training, recipe=run.recipe)
     write_card(card)
     return card
-
-
-def training_prior(figures: Figures, recipe: Recipe) -> float:
-    """The share of AMF among the figures as the training shows and weighs them.
-
-    With d_c the share of class c among the figures drawn, w_c its weight in the loss and a_c the share
-    of AMF within it: sum d_c w_c a_c / sum d_c w_c. Recall losses weigh every class alike.
-    """
-    heads = network_part(recipe, recipe.network.outputs[0]).heads
-    classes = first_head_classes(figures, heads)
-    present, drawn = _drawn(classes, recipe)
-    weights = class_weights_of(targets_of(figures, heads), heads, recipe.loss)[0]
-    weighed = drawn if weights is None else drawn * weights.numpy()[present]
-    if recipe.loss.name == "recall":
-        weighed = np.ones(len(present))
-    return _share_of(figures.atypical, classes, present, weighed)
-
-
-def _drawn(classes: NDArray[np.int64], recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(the classes that there are, how often the sampler draws each, in proportion)."""
-    counts = np.bincount(classes[classes >= 0]).astype(float)
-    present = np.flatnonzero(counts)
-    drawn = np.ones(len(present)) if recipe.sampler.name == "inverse-frequency" else counts[present]
-    return present, drawn
-
-
-def _share_of(
-    labels: NDArray[np.int64],
-    classes: NDArray[np.int64],
-    present: NDArray[np.int64],
-    weights: NDArray[np.float64],
-) -> float:
-    """Mean of the labels where each class counts for its weight; four decimals, never 0 or 1."""
-    shares = [labels[classes == c].mean() for c in present]
-    return round(min(max(float(np.average(shares, weights=weights)), 0.0001), 0.9999), 4)
-
-
-def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol: str) -> ModelCard:
-    """The card with temperature, threshold and counts from figures that were not trained on."""
-    atypical, logit = scored.atypical, scored.logit
-    decision = card.decision
-    if len(set(atypical.tolist())) == 2 and np.ptp(logit) > 0:
-        decision = fit_decision(
-            logit,
-            atypical,
-            training_prior=decision.training_prior,
-            target_prior=target_prior,
-        )
-    else:
-        log.warning("%s is not calibrated: one class only, or every figure has the same output", card.name)
-        protocol += "; not calibrated, since one class was absent or every figure had the same output"
-    counts = count_validation(decision.probability(logit), atypical, decision.threshold, protocol)
-    return dataclasses.replace(card, decision=decision, validation=counts)
-
-
-def with_hardness(card: ModelCard, scored: Scored, *, training: Figures, recipe: Recipe) -> ModelCard:
-    """The card with prior and temperature of P(hard), from figures that were not trained on."""
-    hard, rows = hard_figures(scored)
-    p = scored.extra.get(HARD, np.zeros(0))[rows if HARD in scored.extra else []]
-    if not len(p) or len(set(hard.tolist())) < 2 or np.ptp(p) == 0:
-        return card
-    heads = network_part(recipe, recipe.network.outputs[0]).heads
-    votes_known = training.take([i for i, h in enumerate(training.hardness) if h])
-    classes = first_head_classes(votes_known, heads)
-    present, drawn = _drawn(classes, recipe)
-    labels = votes_known.hard.astype(np.int64)
-    decision = fit_decision(
-        log_odds(np.clip(p, SMALLEST, 1 - SMALLEST)),
-        hard,
-        training_prior=_share_of(labels, classes, present, drawn),
-        target_prior=_share_of(labels, np.zeros_like(classes), np.array([0]), np.ones(1)),
-    )
-    return dataclasses.replace(card, hardness=decision)
 
 
 def _share(run: Run) -> float:

@@ -14,7 +14,8 @@ from slidemitosis.cards import NMF_SUBTYPES
 from slidemitosis.errors import InvalidOption
 from slidemitosis.train.figures import Figures, LabelledData
 from slidemitosis.train.recipe import load_recipe
-from slidemitosis.train.run import gather_figures, training_prior
+from slidemitosis.train.decisions import training_prior
+from slidemitosis.train.run import gather_figures
 
 
 def few(atypical: list[int], subtypes: list[str] | None = None) -> Figures:
