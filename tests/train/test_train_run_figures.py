@@ -12,9 +12,9 @@ from small_runs import drawn_data, of_other_slides
 
 from slidemitosis.cards import NMF_SUBTYPES
 from slidemitosis.errors import InvalidOption
+from slidemitosis.train.decisions import training_prior
 from slidemitosis.train.figures import Figures, LabelledData
 from slidemitosis.train.recipe import load_recipe
-from slidemitosis.train.decisions import training_prior
 from slidemitosis.train.run import gather_figures
 
 
