@@ -203,6 +203,37 @@ def _log_odds(p: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HardnessPart:
+    """From the network's output for hardness to the probability that experts disagree.
+
+    With h that output, a probability, P(atypical) as `DecisionPart` states it, and L the log-odds:
+
+        P(hard) = sigmoid(slope L(h) + type_slope L(P(atypical)) + intercept)
+
+    (Platt 1999, with the type as a second variable: a sampler that balances the types shows hard figures
+    of one type more often than there are, and no shift of L(h) alone can undo that.)
+    """
+
+    slope: float
+    type_slope: float
+    intercept: float
+
+    def probability(
+        self, hard: NDArray[np.floating], p_atypical: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """P(hard), element by element."""
+        h, a = (_logits(p) for p in (hard, p_atypical))
+        with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
+            return 1 / (1 + np.exp(-(self.slope * h + self.type_slope * a + self.intercept)))
+
+
+def _logits(p: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log-odds, of probabilities kept so far from 0 and 1 that they are finite."""
+    kept = np.clip(np.asarray(p, dtype=np.float64), 1e-12, 1 - 1e-12)
+    return np.log(kept / (1 - kept))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationPart:
     """How the threshold does on figures that were not trained on: counts, AMF being positive."""
 
@@ -254,8 +285,8 @@ class ModelCard:
     networks: tuple[NetworkPart, ...]
     """Members of one model: the mean of their probabilities counts; subtypes may come from networks of
     their own."""
-    hardness: DecisionPart | None = None
-    """As `decision`, from the output "hard" to the probability that experts disagree; None: as it is."""
+    hardness: HardnessPart | None = None
+    """None: the output "hard", where there is one, is no calibrated probability, and is not shown."""
     scores: tuple[Score, ...] = ()
     folder: Path = field(compare=False)
     """Where the card was read from; not a key of the file."""

@@ -295,6 +295,7 @@ def _fill_in(
         for k, row in enumerate(batch.indices):
             i, p = prepared.to_read[row], round(float(probabilities[k]), 6)
             told = {name: round(float(column[k]), 6) for name, column in extras.items()}
+            doubt = told.pop(HARD, None)
             predictions[i] = (
                 dataclasses.replace(predictions[i], status="blank", reason=BLANK)
                 if blank[k]
@@ -303,7 +304,7 @@ def _fill_in(
                     status="classified",
                     probability=p,
                     atypical=p >= card.decision.threshold,
-                    p_hard=told.pop(HARD, None),
+                    p_hard=doubt if card.hardness else None,
                     subtypes=told,
                 )
             )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
-import statistics
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import slidemitosis
 from slidemitosis.cards import SUBTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from slidemitosis.cards import ModelCard
     from slidemitosis.predictions import Prediction
@@ -86,8 +85,8 @@ def slide_summary(
         "fraction_amf_of_all_wilson_95": rate.fraction_interval,
         "ratio_amf_to_nmf": rate.ratio,
         "few_figures": rate.few_figures,
-        "subtypes": _subtype_counts(predictions),
-        "mean_p_hard": _mean_p_hard(predictions),
+        "expected_subtypes": _expected_subtypes(predictions, card),
+        "expected_hard": _expected_hard(predictions, card),
         "not_classified": [
             {"id": p.candidate.id, "source": p.candidate.source, "status": p.status, "reason": p.reason}
             for p in predictions
@@ -98,16 +97,23 @@ def slide_summary(
     }
 
 
-def _subtype_counts(predictions: Sequence[Prediction]) -> dict[str, int] | None:
-    """Classified figures by their likeliest subtype, in the order of SUBTYPES; None where none is told."""
-    told = Counter(p.subtype for p in predictions if p.subtype)
-    return {name: told[name] for name in SUBTYPES if told[name]} or None
+def _expected_subtypes(predictions: Sequence[Prediction], card: ModelCard) -> dict[str, float] | None:
+    """Sum of the probabilities of each subtype that the model tells; None where it tells none.
+
+    Not the number of figures whose likeliest subtype it is: a rare one is hardly ever the likeliest.
+    """
+    known = [name for name in card.extra_outputs if name in SUBTYPES]
+    return {name: _total(p.subtypes.get(name) for p in predictions) for name in known} or None
 
 
-def _mean_p_hard(predictions: Sequence[Prediction]) -> float | None:
-    """Mean probability of the classified figures that experts disagree; None where it is not told."""
-    told = [p.p_hard for p in predictions if p.p_hard is not None]
-    return round(statistics.fmean(told), 6) if told else None
+def _expected_hard(predictions: Sequence[Prediction], card: ModelCard) -> float | None:
+    """Sum of P(hard); None where the model tells none that is calibrated."""
+    return _total(p.p_hard for p in predictions) if card.hardness else None
+
+
+def _total(probabilities: Iterable[float | None]) -> float:
+    """Their sum, two decimals; of figures that were not classified there is none."""
+    return round(math.fsum(p for p in probabilities if p is not None), 2)
 
 
 def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidemitosis.cards import AMF_SUBTYPES, NMF_SUBTYPES, SUBTYPES, DecisionPart, HeadPart, find_model
+from slidemitosis.cards import AMF_SUBTYPES, NMF_SUBTYPES, SUBTYPES, HardnessPart, HeadPart, find_model
 from slidemitosis.errors import InvalidCard
-from slidemitosis.extras import likeliest_subtype, stated_extras
+from slidemitosis.extras import stated_extras
+from slidemitosis.predictions import likeliest_subtype
 from slidemitosis.train.targets import LAYOUTS
 
 LITE = find_model("lite0")
 
 
-def card_of(*heads: HeadPart, hardness: DecisionPart | None = None):  # type: ignore[no-untyped-def]
+def card_of(*heads: HeadPart, hardness: HardnessPart | None = None):  # type: ignore[no-untyped-def]
     network = dataclasses.replace(LITE.networks[0], heads=heads)
     return dataclasses.replace(LITE, networks=(network,), hardness=hardness, folder=Path())
 
@@ -45,15 +47,26 @@ def test_a_network_that_excludes_a_type_gives_no_nan() -> None:
     assert all(np.isfinite(v).all() for v in told.values())
 
 
-def test_hardness_goes_through_its_own_decision() -> None:
-    # Seen as often as not in training, and stated for one in five: odds of 1 become odds of 1 to 4.
-    hardness = DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.0, threshold=0.2)
+def test_hardness_goes_through_its_own_calibration() -> None:
+    # Log-odds log(4) and log(3): 0.5 log(4) + 0.25 log(3) - 1.
+    hardness = HardnessPart(slope=0.5, type_slope=0.25, intercept=-1.0)
     card = card_of(*LAYOUTS["multi-task"], hardness=hardness)
-    extra = np.array([[0.5, *[0.25] * 8], [1.0, *[0.25] * 8]])
-    told = stated_extras(card, extra, np.array([0.5, 0.5]))
-    assert told["hard"][0] == pytest.approx(0.2)
+    extra = np.array([[0.8, *[0.25] * 8], [1.0, *[0.25] * 8]])
+    told = stated_extras(card, extra, np.array([0.75, 1.0]))
+    want = 1 / (1 + math.exp(-(0.5 * math.log(4) + 0.25 * math.log(3) - 1)))
+    assert told["hard"][0] == pytest.approx(want)
     assert 0.999 < told["hard"][1] <= 1
-    assert stated_extras(MULTI_TASK, extra, np.array([0.5, 0.5]))["hard"][0] == 0.5
+    assert stated_extras(MULTI_TASK, extra, np.array([0.5, 0.5]))["hard"][0] == 0.8
+
+
+@given(st.floats(-60, 60), st.floats(0.2, 5))
+def test_subtypes_add_up_also_where_the_type_is_nearly_certain(logit: float, temperature: float) -> None:
+    p = 1 / (1 + math.exp(-logit))
+    stated = np.array([1 / (1 + math.exp(-logit / temperature))])
+    extra = np.array([[0.5, *[(1 - p) / 4 or 1e-30] * 4, *[p / 4 or 1e-30] * 4]], np.float32)
+    told = stated_extras(MULTI_TASK, extra, stated)
+    assert sum(told[s][0] for s in AMF_SUBTYPES) == pytest.approx(stated[0], rel=1e-6)
+    assert sum(told[s][0] for s in NMF_SUBTYPES) == pytest.approx(1 - stated[0], rel=1e-6)
 
 
 def test_a_model_of_the_type_alone_states_nothing_else() -> None:
@@ -62,7 +75,7 @@ def test_a_model_of_the_type_alone_states_nothing_else() -> None:
 
 def test_a_decision_on_hardness_needs_an_output_to_decide_on() -> None:
     with pytest.raises(InvalidCard, match=r"\[hardness\], but no head that tells easy from hard"):
-        card_of(*LAYOUTS["type"], hardness=LITE.decision)
+        card_of(*LAYOUTS["type"], hardness=HardnessPart(slope=1.0, type_slope=0.0, intercept=0.0))
 
 
 def test_the_subtype_that_is_named_is_one_of_the_type_that_was_called() -> None:

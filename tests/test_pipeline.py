@@ -14,7 +14,7 @@ import torch
 from conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
 
 from slidemitosis import classify_slide, load_model
-from slidemitosis.cards import AMF_SUBTYPES, SUBTYPES, DecisionPart, find_model, write_card
+from slidemitosis.cards import AMF_SUBTYPES, SUBTYPES, HardnessPart, find_model, write_card
 from slidemitosis.cli import main
 from slidemitosis.errors import (
     CandidatesOffSlide,
@@ -121,7 +121,7 @@ def many_tasks(folder: Path) -> Path:
     card = new_card(
         folder, name="many", recipe=recipe, networks=[part], data=(), citation=(), training_prior=0.5
     )
-    hardness = DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.5, threshold=0.2)
+    hardness = HardnessPart(slope=0.8, type_slope=0.1, intercept=-0.7)
     write_card(replace(card, hardness=hardness))
     return folder
 
@@ -143,23 +143,35 @@ def test_subtypes_and_doubt_are_told_alike_in_table_objects_summary_and_report(
         amf = sum(measured[f"P({s})"] for s in AMF_SUBTYPES)
         assert amf == pytest.approx(float(row["p_atypical"]), abs=4e-6)
     s = result.summary
-    assert s["subtypes"] == {k: n for k in SUBTYPES if (n := [r["subtype"] for r in rows].count(k))}
-    assert s["mean_p_hard"] == pytest.approx(np.mean([float(r["p_hard"]) for r in rows]), abs=1e-6)
-    assert (
-        main(
-            [
-                "classify",
-                *map(str, (slide, "--points", points, "--model", model)),
-                "--out",
-                str(tmp_path / "b"),
-            ]
-        )
-        == 0
-    )
+    expected = {k: sum(p.subtypes[k] for p in result.predictions) for k in SUBTYPES}
+    assert s["expected_subtypes"] == pytest.approx(expected, abs=0.006)
+    assert s["expected_hard"] == pytest.approx(sum(float(r["p_hard"]) for r in rows), abs=0.006)
+    words = ["classify", *map(str, (slide, "--points", points, "--model", model))]
+    assert main([*words, "--out", str(tmp_path / "b")]) == 0
     said = capsys.readouterr().out
-    assert f"experts would disagree on about {14 * s['mean_p_hard']:.0f} of 14" in said
-    for name, n in s["subtypes"].items():
-        assert f"{name.partition(' ')[2]} {n}" in said
+    assert f"experts would disagree on about {s['expected_hard']:.0f} of 14" in said
+    for name, n in s["expected_subtypes"].items():
+        assert f"{name.partition(' ')[2]} {n:.0f}" in said
+
+
+def test_doubt_that_is_not_calibrated_is_not_shown(drawn: tuple[Path, Path], tmp_path: Path) -> None:
+    slide, points = drawn
+    model = many_tasks(tmp_path / "many")
+    write_card(replace(find_model(model), hardness=None))
+    result = classify_slide(slide, points, model=model, out=tmp_path / "out")
+    assert result.summary["expected_hard"] is None
+    assert {r["p_hard"] for r in rows_of(result)} == {""}
+    assert not any("P(experts disagree)" in o["properties"]["measurements"] for o in objects_of(result))
+
+
+def test_a_model_that_tells_subtypes_tells_none_of_bare_glass(tmp_path: Path) -> None:
+    glass = write_aperio(tmp_path / "glass.svs", [np.full((300, 300, 3), 240, np.uint8)])
+    points = write_points(tmp_path / "p.geojson", [(150, 150)])
+    summary = classify_slide(glass, points, model=many_tasks(tmp_path / "many")).summary
+    assert summary["expected_subtypes"] == dict.fromkeys(SUBTYPES, 0.0)
+    assert summary["expected_hard"] == 0.0
+    of_type = classify_slide(glass, points, model="lite0", out=tmp_path / "lite0").summary
+    assert "expected_subtypes" in of_type
 
 
 def test_the_result_is_the_same_bytes_for_every_number_of_workers(drawn: tuple[Path, Path]) -> None:

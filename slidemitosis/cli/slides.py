@@ -185,15 +185,16 @@ def _print_result(result: SlideResult) -> None:
 
 
 def _extra_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the model says besides the type, where it does."""
+    """What the model says besides the type, where it does: expected numbers of figures."""
     rows = []
+    n = summary["counts"]["classified"]
     for kind in (POSITIVE, NEGATIVE):
-        of_kind = {k: n for k, n in (summary["subtypes"] or {}).items() if k.startswith(kind)}
-        if of_kind:
-            rows.append((kind, ", ".join(f"{k.removeprefix(kind).strip()} {n}" for k, n in of_kind.items())))
-    if summary["mean_p_hard"] is not None:
-        n = summary["counts"]["classified"]
-        rows.append(("doubtful", f"experts would disagree on about {n * summary['mean_p_hard']:.0f} of {n}"))
+        of_kind = {k: v for k, v in (summary["expected_subtypes"] or {}).items() if k.startswith(kind)}
+        if of_kind and n:
+            told = ", ".join(f"{k.removeprefix(kind).strip()} {v:.0f}" for k, v in of_kind.items())
+            rows.append((f"{kind}, about", told))
+    if summary["expected_hard"] is not None and n:
+        rows.append(("doubtful", f"experts would disagree on about {summary['expected_hard']:.0f} of {n}"))
     return rows
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logit as log_odds
+from sklearn.linear_model import LogisticRegression
 
-from slidemitosis.extras import HARD, SMALLEST
+from slidemitosis.cards import HardnessPart
+from slidemitosis.extras import HARD
 from slidemitosis.train.calibration import count_validation, fit_decision
 from slidemitosis.train.export import network_part
 from slidemitosis.train.losses import class_weights_of
@@ -17,12 +19,12 @@ from slidemitosis.train.metrics import hard_figures
 from slidemitosis.train.targets import first_head_classes, targets_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from slidemitosis.cards import ModelCard
     from slidemitosis.train.figures import Figures
     from slidemitosis.train.metrics import Scored
     from slidemitosis.train.recipe import Recipe
+
+_WITHIN = (1e-12, 1 - 1e-12)
 
 log = logging.getLogger(__name__)
 
@@ -35,31 +37,15 @@ def training_prior(figures: Figures, recipe: Recipe) -> float:
     """
     heads = network_part(recipe, recipe.network.outputs[0]).heads
     classes = first_head_classes(figures, heads)
-    present, drawn = _drawn(classes, recipe)
+    counts = np.bincount(classes[classes >= 0]).astype(float)
+    present = np.flatnonzero(counts)
+    drawn = np.ones(len(present)) if recipe.sampler.name == "inverse-frequency" else counts[present]
     weights = class_weights_of(targets_of(figures, heads), heads, recipe.loss)[0]
     weighed = drawn if weights is None else drawn * weights.numpy()[present]
     if recipe.loss.name == "recall":
         weighed = np.ones(len(present))
-    return _share_of(figures.atypical, classes, present, weighed)
-
-
-def _drawn(classes: NDArray[np.int64], recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(the classes that there are, how often the sampler draws each, in proportion)."""
-    counts = np.bincount(classes[classes >= 0]).astype(float)
-    present = np.flatnonzero(counts)
-    drawn = np.ones(len(present)) if recipe.sampler.name == "inverse-frequency" else counts[present]
-    return present, drawn
-
-
-def _share_of(
-    labels: NDArray[np.int64],
-    classes: NDArray[np.int64],
-    present: NDArray[np.int64],
-    weights: NDArray[np.float64],
-) -> float:
-    """Mean of the labels where each class counts for its weight; four decimals, never 0 or 1."""
-    shares = [labels[classes == c].mean() for c in present]
-    return round(min(max(float(np.average(shares, weights=weights)), 0.0001), 0.9999), 4)
+    shares = [figures.atypical[classes == c].mean() for c in present]
+    return round(min(max(float(np.average(shares, weights=weighed)), 0.0001), 0.9999), 4)
 
 
 def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol: str) -> ModelCard:
@@ -80,28 +66,26 @@ def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol
     return dataclasses.replace(card, decision=decision, validation=counts)
 
 
-def with_hardness(card: ModelCard, scored: Scored, *, training: Figures, recipe: Recipe) -> ModelCard:
-    """The card with prior and temperature of P(hard), from figures that were not trained on.
+def with_hardness(card: ModelCard, scored: Scored) -> ModelCard:
+    """The card with its calibration of P(hard), from figures that were not trained on.
 
-    As it is where no head tells hardness, or where the figures are all hard, all easy, or all alike to it.
+    By logistic regression (Platt 1999), so that the mean of P(hard) over these figures is their share of
+    hard ones. `scored.extra["hard"]` must be the networks' own output, as a card without calibration
+    states it. Not calibrated, and so not shown, where no head tells hardness, or where figures whose votes
+    are known are all hard, all easy, or all alike to it.
     """
+    card = dataclasses.replace(card, hardness=None)
     hard, rows = hard_figures(scored)
-    if HARD not in scored.extra or len(set(hard.tolist())) < 2:
+    if HARD not in scored.extra:
         return card
-    p = scored.extra[HARD][rows].clip(SMALLEST, 1 - SMALLEST)
-    if np.ptp(p) == 0:
+    h = scored.extra[HARD][rows]
+    if len(set(hard.tolist())) < 2 or np.ptp(h) == 0:
+        log.warning("%s: P(hard) is not calibrated: no hard and easy figures that it tells apart", card.name)
         return card
-    heads = network_part(recipe, recipe.network.outputs[0]).heads
-    votes_known = training.take([i for i, h in enumerate(training.hardness) if h])
-    classes = first_head_classes(votes_known, heads)
-    present, drawn = _drawn(classes, recipe)
-    if not len(present):
-        return card
-    labels = votes_known.hard.astype(np.int64)
-    decision = fit_decision(
-        log_odds(p),
-        hard,
-        training_prior=_share_of(labels, classes, present, drawn),
-        target_prior=_share_of(labels, np.zeros_like(classes), np.array([0]), np.ones(1)),
-    )
-    return dataclasses.replace(card, hardness=decision)
+    p = card.decision.probability(scored.logit)[rows]
+    features = np.stack([log_odds(v.clip(*_WITHIN)) for v in (h, p)], axis=1)
+    # Hardly any penalty: it only keeps the fit finite where the figures can be told apart without an error.
+    fitted = LogisticRegression(C=1e3).fit(features, hard)
+    slope, type_slope = (round(float(c), 4) for c in fitted.coef_[0])
+    part = HardnessPart(slope=slope, type_slope=type_slope, intercept=round(float(fitted.intercept_[0]), 4))
+    return dataclasses.replace(card, hardness=part)

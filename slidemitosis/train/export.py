@@ -63,8 +63,9 @@ def network_part(recipe: Recipe, layout: str) -> NetworkPart:
 def write_network(network: Network, part: NetworkPart, folder: Path) -> NetworkPart:
     """Write the weights into `folder`; the part with their hash and number of parameters.
 
-    Weights of layers are rounded to float16, which halves the file; biases, normalisation and its
-    statistics stay as they are. Whatever is said of a model is to be computed from what was written.
+    Tensors of two or more dimensions (the weights of layers, embeddings of positions) are rounded to
+    float16, which halves the file; biases, normalisation and its statistics stay as they are. What is
+    said of a model is to be computed from what was written.
     """
     path = folder / part.weights
     state = {k: _stored(v).contiguous() for k, v in network.state_dict().items()}
@@ -78,8 +79,9 @@ def write_network(network: Network, part: NetworkPart, folder: Path) -> NetworkP
 
 def _stored(tensor: torch.Tensor) -> torch.Tensor:
     """float16 for matrices and kernels that it can hold."""
-    small = tensor.dtype == torch.float32 and tensor.ndim >= 2 and bool(tensor.abs().max() < _FLOAT16_MAX)
-    return tensor.half() if small else tensor
+    if tensor.dtype != torch.float32 or tensor.ndim < 2 or not tensor.numel():
+        return tensor
+    return tensor.half() if bool(tensor.abs().max() < _FLOAT16_MAX) else tensor
 
 
 def new_card(

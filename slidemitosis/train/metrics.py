@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from slidemitosis.cards import HARDNESS, POSITIVE, SUBTYPES
 from slidemitosis.errors import InvalidOption
+from slidemitosis.predictions import likeliest_subtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,8 @@ class Scored:
     threshold: float
     """Of the probability."""
     extra: dict[str, NDArray[np.floating]]
-    """Further probabilities, (N,) each, by name: "hard", and the subtypes."""
+    """Further probabilities, (N,) each, by name: "hard", and the subtypes, as the model's card states them
+    (in the validation predictions of a training, before it is calibrated)."""
     subtypes: tuple[str, ...]
     """The true subtype by the first expert, "" where there is none."""
     hardness: tuple[str, ...]
@@ -129,6 +131,20 @@ class Scored:
             chain("subtypes"),
             chain("hardness"),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """P(hard) against the experts' votes."""
+
+    figures: int
+    """That two or more experts saw."""
+    hard: int
+    """On which they disagree."""
+    expected: float
+    """Sum of P(hard), which equals `hard` where it is calibrated for these figures."""
+    auroc: float | None
+    """None where all are hard or all are easy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,24 +267,26 @@ def subtype_classes(scored: Scored) -> tuple[str, ...]:
 
 
 def confusion(scored: Scored) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """(C classes, int64 (C, C)): rows the first expert's subtype, columns the model's likeliest one.
+    """(C classes, int64 (C, C)): rows the first expert's subtype, columns what the model calls it.
 
-    Figures without a subtype, or with one that the model does not know, are left out.
+    Called as `slidemitosis classify` calls it: the likeliest subtype of the type that is called. Figures
+    without a subtype, or with one that the model does not know, are left out.
     """
-    classes, truth, p = _subtypes(scored)
+    classes, truth, _ = _subtypes(scored)
     matrix = np.zeros((len(classes), len(classes)), np.int64)
     if len(truth):
-        np.add.at(matrix, (truth, p.argmax(axis=1)), 1)
+        np.add.at(matrix, (truth, _called_subtypes(scored, classes)), 1)
     return classes, matrix
 
 
 def subtype_table(scored: Scored) -> tuple[SubtypeRow, ...]:
-    """The table of AUCMEDI's paper on AMi-Br: each subtype against all others, the likeliest being called.
+    """The table of AUCMEDI's paper on AMi-Br: each subtype against all others.
 
-    Of the same figures as `confusion`; empty for a model that tells no subtypes.
+    AUROC is of the probabilities as they are stated, what is called as in `confusion`. Of the same figures
+    as `confusion`; empty for a model that tells no subtypes.
     """
     classes, truth, p = _subtypes(scored)
-    called = p.argmax(axis=1) if len(truth) else truth
+    called = _called_subtypes(scored, classes) if len(truth) else truth
     rows = []
     for c, name in enumerate(classes):
         is_c, says_c = truth == c, called == c
@@ -303,12 +321,19 @@ def first_expert_accuracy(scored: Scored) -> float | None:
     return _mean(sensitivity, specificity)
 
 
-def hardness_auroc(scored: Scored) -> float | None:
-    """How well P(hard) finds the figures on which experts disagree; None without it, or without both."""
+def doubt(scored: Scored) -> Doubt | None:
+    """How P(hard) does on figures that two or more experts saw; None without it or without such figures."""
     hard, known = hard_figures(scored)
-    if HARDNESS[1] not in scored.extra or len(set(hard.tolist())) < 2:
+    if HARDNESS[1] not in scored.extra or not len(known):
         return None
-    return float(roc_auc_score(hard, scored.extra[HARDNESS[1]][known]))
+    p = scored.extra[HARDNESS[1]][known]
+    both = len(set(hard.tolist())) == 2
+    return Doubt(
+        figures=len(known),
+        hard=int(hard.sum()),
+        expected=float(p.sum()),
+        auroc=float(roc_auc_score(hard, p)) if both else None,
+    )
 
 
 def hard_figures(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -316,6 +341,20 @@ def hard_figures(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     known = np.flatnonzero(np.array(scored.hardness, dtype=object) != "")
     hard = np.array([scored.hardness[i] == HARDNESS[1] for i in known], dtype=np.int64)
     return hard, known.astype(np.int64)
+
+
+def _called_subtypes(scored: Scored, classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """Index of the subtype that is called, of the figures of `_subtypes`, int64 (M,).
+
+    Of a model that knows subtypes of one type alone, a figure called the other is given the likeliest.
+    """
+    rows = [i for i, s in enumerate(scored.subtypes) if s in classes]
+    called = []
+    for i in rows:
+        p = {c: float(scored.extra[c][i]) for c in classes}
+        name = likeliest_subtype(p, atypical=bool(scored.called[i])) or max(p, key=lambda c: p[c])
+        called.append(classes.index(name))
+    return np.array(called, dtype=np.int64)
 
 
 def _subtypes(scored: Scored) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.floating]]:

@@ -17,12 +17,13 @@ from slidemitosis.tables import InvalidTable, build
 from slidemitosis.train.bootstrap import Intervals, intervals
 from slidemitosis.train.metrics import (
     MEASURES,
+    Doubt,
     Metrics,
     Scored,
     SubtypeRow,
     confusion,
+    doubt,
     first_expert_accuracy,
-    hardness_auroc,
     metrics_of,
     subtype_table,
 )
@@ -90,9 +91,8 @@ class Entry:
     confusion: tuple[tuple[int, ...], ...]
     first_expert: float | None = None
     """Of a model of subtypes: balanced accuracy at 0.5 against the type of the first expert's subtype."""
-
-    hardness_auroc: float | None = None
-    """Of a model that tells it: how well P(hard) finds the figures on which experts disagree."""
+    doubt: Doubt | None = None
+    """None where the model or the data tell no hardness."""
 
     def __post_init__(self) -> None:
         if (self.role == "fold") != (self.fold is not None):
@@ -209,7 +209,7 @@ def build_entry(
         classes=classes if told else (),
         confusion=tuple(tuple(row) for row in matrix.tolist()) if told else (),
         first_expert=first_expert_accuracy(scored) if told else None,
-        hardness_auroc=hardness_auroc(scored),
+        doubt=doubt(scored),
     )
 
 
@@ -304,7 +304,8 @@ def read_predictions(path: Path) -> Scored:
         rows, columns = list(reader), list(reader.fieldnames or ())
     except (OSError, csv.Error) as e:
         raise InvalidOption(f"{path}: cannot be read as predictions ({e}); evaluate again") from e
-    if missing := [c for c in COLUMNS if c not in columns]:
+    # Predictions of earlier versions do not tell hardness.
+    if missing := [c for c in COLUMNS if c not in columns and c != "hardness"]:
         raise InvalidOption(f"{path}: no column {', '.join(missing)}; evaluate again")
     if not rows or any(None in r or None in r.values() for r in rows):
         raise InvalidOption(f"{path}: no figures, or a row of another length than its head; evaluate again")
@@ -334,5 +335,5 @@ def _scored(rows: Sequence[dict[str, str]], extra: Sequence[str]) -> Scored:
         threshold=float(rows[0]["threshold"]),
         extra={c.removeprefix("p_"): np.array([float(r[c]) for r in rows]) for c in extra},
         subtypes=tuple(r["subtype"] for r in rows),
-        hardness=tuple(r["hardness"] for r in rows),
+        hardness=tuple(r.get("hardness", "") for r in rows),
     )

@@ -60,12 +60,7 @@ def markdown(report: EvaluationReport) -> str:
         whole = {e.run for e in entries if e.role == "ensemble"}
         told = [e for e in entries if e.subtypes and not (e.role == "fold" and e.run in whole)]
         blocks += [block for e in told for block in _subtypes(e)]
-        doubted = [e for e in entries if e.hardness_auroc is not None]
-        doubted = [e for e in doubted if not (e.role == "fold" and e.run in whole)]
-        blocks += [
-            f"{e.model}: AUROC {_number(e.hardness_auroc)} of P(hard) for figures on which experts disagree."
-            for e in doubted
-        ]
+        blocks += _doubt([e for e in entries if not (e.role == "fold" and e.run in whole)])
     return "\n\n".join(blocks) + "\n"
 
 
@@ -132,6 +127,12 @@ def _rows(
     return rows
 
 
+_HOW_SUBTYPES = (
+    "Each subtype against all others. True is the first expert's, called the likeliest one of the type that "
+    "is called. AUROC is of the probabilities as they are stated: those of a type share out its own."
+)
+
+
 def _subtypes(entry: Entry) -> list[str]:
     rows = [
         [
@@ -153,12 +154,27 @@ def _subtypes(entry: Entry) -> list[str]:
     counts = [[_cell(name), *map(str, row)] for name, row in zip(entry.classes, entry.confusion, strict=True)]
     return [
         f"### Subtypes: {entry.model}",
-        "Each subtype against all others; the first expert's is taken as true, the likeliest one as called.",
+        _HOW_SUBTYPES,
         _table(head, rows),
         types,
         "Rows: the first expert; columns: the model.",
         _table(["", *map(_cell, entry.classes)], counts),
     ]
+
+
+def _doubt(entries: Iterable[Entry]) -> list[str]:
+    told = [(e.model, e.doubt) for e in entries if e.doubt]
+    rows = [
+        [_cell(m), f"{d.figures:,}", f"{d.hard:,}", f"{d.expected:,.1f}", _number(d.auroc)] for m, d in told
+    ]
+    head = [
+        "model",
+        "figures with two votes or more",
+        "experts disagree",
+        "sum of P(hard)",
+        "AUROC of P(hard)",
+    ]
+    return ["### Doubt", _table(head, rows)] if rows else []
 
 
 def _fold_name(summary: FoldSummary) -> str:

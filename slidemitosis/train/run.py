@@ -295,7 +295,7 @@ def _train_fold(
         f"{_counts(validation)}; epoch, temperature and threshold were chosen on the same figures; one view"
     )
     card = calibrated(card, scored, target_prior=_share(run), protocol=protocol)
-    write_card(with_hardness(card, scored, training=training, recipe=run.recipe))
+    write_card(with_hardness(card, scored))
     for layout in layouts:
         checkpoint_path(folder, layout).unlink(missing_ok=True)
 
@@ -324,7 +324,6 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
         name=f"{run.name}-ensemble",
         networks=gather_networks(cards, folder),
         data=(_trained_on(run.training),),
-        hardness=None,
         scores=(),
         folder=folder,
     )
@@ -340,7 +339,7 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
         ),
     )
     write_predictions(pooled, folder / VALIDATION)
-    card = with_hardness(card, pooled, training=run.training, recipe=run.recipe)
+    card = with_hardness(card, pooled)
     write_card(card)
     return card
 

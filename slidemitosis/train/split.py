@@ -54,10 +54,13 @@ def _groups(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
         )
         unknown = np.flatnonzero(names == "")
         if len(unknown):
+            remedy = "slide" if spec.group == "domain" else "figure"
             raise InvalidOption(
                 f"{_sets(figures.take(unknown))}: the data set does not say {spec.group}s "
-                f"({len(unknown)} of {len(figures)} figures without one): use --set split.group=figure"
+                f"({len(unknown)} of {len(figures)} figures without one): use --set split.group={remedy}"
             )
+        if spec.group == "domain":
+            _refuse_slides_of_two_domains(figures)
     known, groups = np.unique(names, return_inverse=True)
     if len(known) < spec.folds:
         raise InvalidOption(
@@ -65,6 +68,17 @@ def _groups(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
             + (f"use --set split.folds={len(known)}, or more data" if len(known) > 1 else "give more data")
         )
     return groups.astype(np.int64)
+
+
+def _refuse_slides_of_two_domains(figures: Figures) -> None:
+    """Two data sets may have a slide in common and name its domain differently, by scanner or by tumour."""
+    domain_of: dict[str, str] = {}
+    for slide, domain in zip(figures.slides, figures.domains, strict=True):
+        if slide and domain_of.setdefault(slide, domain) != domain:
+            raise InvalidOption(
+                f"{_sets(figures)}: slide {slide} is in two domains, {domain_of[slide]} and {domain}: "
+                "use --set split.group=slide, or data sets without common slides"
+            )
 
 
 def _strata(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:

@@ -17,11 +17,13 @@ from slidemitosis.cards import AMF_SUBTYPES, NMF_SUBTYPES
 from slidemitosis.errors import InvalidOption
 from slidemitosis.train.metrics import (
     MEASURES,
+    Doubt,
     Scored,
     bins_of,
     calibration_error,
     collapsed,
     confusion,
+    doubt,
     first_expert_accuracy,
     metrics_of,
     subtype_table,
@@ -135,16 +137,37 @@ A, B, C = "NMF metaphase", "AMF other", "AMF multipolar"
 
 
 def subtyped() -> Scored:
-    """Truth A A B B C; likeliest A B B B A, and one figure without, one with an unknown subtype."""
+    """Truth A A B B C; called A B B B A, and one figure without, one with an unknown subtype."""
     p = np.array([[8, 1, 1], [3, 6, 1], [2, 7, 1], [1, 5, 4], [6, 1, 3], [1, 8, 1], [0, 0, 10]]) / 10
     truth = (A, A, B, B, C, "", "NMF ring shape")
-    return scored([0] * 7, [0, 0, 1, 1, 1, 0, 0], extra={C: p[:, 2], A: p[:, 0], B: p[:, 1]}, subtypes=truth)
+    logit, extra = [-1, 1, 1, 1, -1, 1, 1], {C: p[:, 2], A: p[:, 0], B: p[:, 1]}
+    return scored(logit, [0, 0, 1, 1, 1, 0, 0], extra=extra, subtypes=truth)
 
 
 def test_the_confusion_matrix_by_hand() -> None:
     classes, matrix = confusion(subtyped())
     assert classes == (A, B, C)
     assert matrix.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
+
+
+def test_a_subtype_is_called_within_the_type_that_is_called() -> None:
+    p = np.array([[0.6, 0.1, 0.3]] * 2)
+    s = scored([1, -1], [1, 0], extra={A: p[:, 0], B: p[:, 1], C: p[:, 2]}, subtypes=(C, A))
+    assert confusion(s)[1].tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_doubt_is_measured_on_figures_with_votes() -> None:
+    words = ("hard", "easy", "", "easy", "hard")
+    s = scored([0] * 5, [0] * 5, extra={"hard": np.array([0.9, 0.2, 1.0, 0.4, 0.3])}, hardness=words)
+    # .9 beats both easy ones, .3 beats one: 3 of 4.
+    told = doubt(s)
+    assert told == Doubt(figures=4, hard=2, expected=told.expected if told else 0, auroc=0.75)
+    assert told.expected == pytest.approx(1.8)
+    told = doubt(s.take([0, 4]))
+    assert told is not None
+    assert told.auroc is None
+    assert doubt(s.take([2])) is None
+    assert doubt(scored([0], [0], hardness=("hard",))) is None
 
 
 def test_the_subtype_table_by_hand() -> None:
@@ -173,7 +196,9 @@ def test_the_subtype_table_agrees_with_scikit_learn() -> None:
     s = random_scored()
     classes, matrix = confusion(s)
     p = np.stack([s.extra[c] for c in classes], axis=1)
-    called = [classes[i] for i in p.argmax(axis=1)]
+    atypical = np.array([c.startswith("AMF") for c in classes])
+    within = np.where(atypical[None, :] == s.called[:, None], p, -1.0)
+    called = [classes[i] for i in within.argmax(axis=1)]
     assert (matrix == sk.confusion_matrix(s.subtypes, called, labels=classes)).all()
     for i, row in enumerate(subtype_table(s)):
         truth = np.array(s.subtypes) == row.name

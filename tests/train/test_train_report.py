@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scores import random_scored, scored
+from sklearn.metrics import roc_auc_score
 
 from slidemitosis.cards import SUBTYPES
 from slidemitosis.errors import InvalidOption
@@ -147,6 +148,25 @@ def test_domains_have_sensitivity_and_specificity_in_the_text(whole: EvaluationR
     assert [r[0] for r in rows] == ["breast"] * 3 + ["lung"] * 3
     names = ["other", "net: mean ± SD of 3 folds", "ensemble: net-ensemble"]
     assert [r[2] for r in rows] == names * 2
+
+
+def test_doubt_is_a_table_of_its_own(whole: EvaluationReport) -> None:
+    assert "### Doubt" not in whole.to_markdown()
+    s = random_scored(40, extra={"hard": np.linspace(0.1, 0.9, 40)}, model="a|b")
+    report = EvaluationReport(entries=(build_entry(s, role="single", fold=None, run="", views=1),))
+    (row,) = lines_after(report.to_markdown(), "### Doubt")[2:]
+    hard = np.array([h == "hard" for h in s.hardness])
+    auroc = roc_auc_score(hard, s.extra["hard"])
+    assert row == ["a\\|b", "40", str(hard.sum()), "20.0", f"{auroc:.4f}"]
+
+
+def test_predictions_of_earlier_versions_tell_no_hardness(tmp_path: Path) -> None:
+    s = random_scored(5)
+    write_predictions(s, tmp_path / "p.csv")
+    rows = [r.split(",") for r in (tmp_path / "p.csv").read_text().splitlines()]
+    i = rows[0].index("hardness")
+    (tmp_path / "p.csv").write_text("\n".join(",".join(r[:i] + r[i + 1 :]) for r in rows) + "\n")
+    assert read_predictions(tmp_path / "p.csv").hardness == ("",) * 5
 
 
 def test_subtypes_are_shown_of_the_ensemble_and_not_of_each_fold(whole: EvaluationReport) -> None:

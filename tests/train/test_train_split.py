@@ -135,11 +135,18 @@ def test_folds_share_no_group_and_validate_every_figure_once(
 
 
 def test_whole_domains_are_kept_for_validation() -> None:
-    figures = replace(drawn(), domains=tuple(("lung", "breast")[i % 2] for i in range(200)))
+    figures = replace(drawn(), domains=("lung",) * 200)
+    slides = sorted(set(figures.slides))
+    figures = replace(figures, domains=tuple(("lung", "breast")[slides.index(s) % 2] for s in figures.slides))
     spec = SplitRecipe(folds=2, group="domain")
     left = [{figures.domains[i] for i in validation} for _, validation in folds(figures, spec)]
     assert sorted(left, key=sorted) == [{"breast"}, {"lung"}]
-    with pytest.raises(InvalidOption, match="does not say domains"):
+    twice = replace(figures, slides=("one.tiff",) * 200)
+    with pytest.raises(
+        InvalidOption, match=r"slide one\.tiff is in two domains, (lung and breast|breast and lung): .*slide"
+    ):
+        folds(twice, spec)
+    with pytest.raises(InvalidOption, match=r"does not say domains .*split\.group=slide"):
         folds(replace(figures, domains=("",) * 200), spec)
 
 
