@@ -9,8 +9,9 @@ neither trained on nor scored. Finished trainings in OUT are kept; without --var
 only summarised, as a Markdown table:
 
 AUROC of each source, scored by the network that saw only the other, and the mean of the two; its difference
-from the first row, with the 95 % interval over slides drawn with replacement, within each source, the
-same for both (1,000 draws). Of a variant with several seeds the mean, and the SD (ddof 1) between seeds.
+from `base`, with the 95 % interval over slides drawn with replacement, within each source, the same for
+both (1,000 draws). The interval is of these very networks: another seed moves the mean as well, by the SD
+between seeds (ddof 1), which stands where a variant has several. Many variants are compared, uncorrected.
 
 Set OMP_NUM_THREADS=1 where --jobs is above 1: the threads of two trainings hinder each other.
 """
@@ -84,28 +85,31 @@ def draw_slides(run: dict[str, Scored], rng: np.random.Generator) -> dict[str, n
 
 
 def table(out: Path, names: list[str]) -> str:
-    runs = {n: [by_source(p) for p in sorted(out.glob(f"{n}/*")) if len(by_source(p)) == 2] for n in names}
-    runs = {n: r for n, r in runs.items() if r}
-    first = next(iter(runs.values()))
+    read = {n: [by_source(p) for p in sorted(out.glob(f"{n}/*"))] for n in names}
+    runs = {n: whole for n, seeds in read.items() if (whole := [r for r in seeds if len(r) == 2])}
+    if "base" not in runs:
+        return f"{out}: no finished training of the variant `base` to compare with: run --variant base"
+    base = runs["base"]
+    figures = {source: s.names for source, s in base[0].items()}
+    assert all({k: s.names for k, s in r.items()} == figures for seeds in runs.values() for r in seeds)
     rng = np.random.default_rng(0)
-    draws = [draw_slides(first[0], rng) for _ in range(DRAWS)]
-    of_first = np.mean([[aurocs(r, d).mean() for d in draws] for r in first], axis=0)
+    draws = [draw_slides(base[0], rng) for _ in range(DRAWS)]
+    of_base = np.mean([[aurocs(r, d).mean() for d in draws] for r in base], axis=0)
     lines = [
-        f"| Variant | Seeds | {' | '.join(sorted(first[0]))} | Mean | SD of seeds | Difference (95 %) |",
+        f"| Variant | Seeds | {' | '.join(sorted(figures))} | Mean | SD of seeds | Difference (95 %) |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, seeds in runs.items():
         scores = np.array([aurocs(r) for r in seeds])
+        spread = f"{scores.mean(axis=1).std(ddof=1):.4f}" if len(seeds) > 1 else ""
         cells = [name, str(len(seeds)), *(f"{a:.3f}" for a in scores.mean(axis=0)), f"{scores.mean():.4f}"]
-        cells.append(f"{scores.mean(axis=1).std(ddof=1):.4f}" if len(seeds) > 1 else "")
-        if seeds is not first:
-            drawn = np.mean([[aurocs(r, d).mean() for d in draws] for r in seeds], axis=0) - of_first
+        difference = ""
+        if name != "base":
+            drawn = np.mean([[aurocs(r, d).mean() for d in draws] for r in seeds], axis=0) - of_base
             low, high = np.percentile(drawn, (2.5, 97.5))
-            whole = scores.mean() - np.mean([aurocs(r) for r in first])
-            cells.append(f"{whole:+.4f} ({low:+.3f} to {high:+.3f})")
-        else:
-            cells.append("")
-        lines.append(f"| {' | '.join(cells)} |")
+            whole = scores.mean() - np.mean([aurocs(r) for r in base])
+            difference = f"{whole:+.4f} ({low:+.3f} to {high:+.3f})"
+        lines.append(f"| {' | '.join([*cells, spread, difference])} |")
     return "\n".join(lines)
 
 

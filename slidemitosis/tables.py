@@ -75,6 +75,9 @@ def _tuple(value: Any, arguments: tuple[Any, ...], key: str, where: str) -> tupl
 
 
 def _one_of(value: Any, hints: tuple[Any, ...], key: str, where: str) -> Any:
+    tables = [h for h in hints if is_dataclass(h)]
+    if isinstance(value, dict) and len(tables) == 1:
+        return _typed(value, tables[0], key, where)  # which says what is wrong inside it
     for hint in hints:
         try:
             return _typed(value, hint, key, where)

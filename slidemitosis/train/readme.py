@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from slidemitosis.cards import SUBTYPES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,6 +59,7 @@ def model_readme(
             "another, the probabilities are off accordingly."
         ),
         "",
+        *_further(card),
         "## How it was made",
         "",
         (
@@ -73,6 +76,16 @@ def model_readme(
         *(f"  - {c}" for c in card.citation),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _further(card: ModelCard) -> list[str]:
+    """What it says besides the type."""
+    if not card.extra_outputs:
+        return []
+    doubt = "whether experts would disagree (calibrated on the same figures)" if card.hardness else ""
+    subtypes = "the subtype" if any(name in SUBTYPES for name in card.extra_outputs) else ""
+    told = " and ".join(t for t in (subtypes, doubt) if t)
+    return [f"It also tells {told}; see the report of `slidemitosis evaluate`.", ""] if told else []
 
 
 def _score_row(name: str, m: Metrics) -> str:

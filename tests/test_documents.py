@@ -1,0 +1,36 @@
+"""What the documents point to is there."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOCUMENTS = sorted(
+    p
+    for p in REPOSITORY.rglob("*.md")
+    if not any(part.startswith(".") or part == "node_modules" for part in p.relative_to(REPOSITORY).parts)
+)
+LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
+
+
+def anchors(document: Path) -> set[str]:
+    """Of its headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.M)
+    return {"#" + re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
+def test_relative_links_lead_somewhere(document: Path) -> None:
+    for target, anchor in LINK.findall(document.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        place = document.parent / target if target else document
+        assert place.exists(), f"{document.name}: {target}"
+        if anchor and place.suffix == ".md":
+            assert anchor in anchors(place), f"{document.name}: {target}{anchor}"

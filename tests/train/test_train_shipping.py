@@ -1,0 +1,83 @@
+"""The example that turns a trained model into one with a name: whole, scored, and not on what it has seen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from small_runs import call, sets, write_data
+
+from slidemitosis.cards import read_card
+from slidemitosis.models import load_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCRIPT = REPOSITORY / "examples" / "03_ship_a_model.py"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(a run of two folds, its data)."""
+    folder = tmp_path_factory.mktemp("shipping")
+    data = write_data(folder / "data")
+    small = sets(
+        "backbone=smoke-cnn", "input.crops=[64]", "input.resize=32", "split.folds=2", "schedule.epochs=2"
+    )
+    words = ["train", "lite0", "--smoke", "--data", f"csv={data}", "--out", folder / "run", "--device", "cpu"]
+    assert call(*words, *small) == 0
+    return folder / "run", data
+
+
+def ship(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *map(str, words), "--version", "3", "--licence", "MIT"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_shipped_model_is_the_trained_one_with_its_scores(run: tuple[Path, Path], tmp_path: Path) -> None:
+    out, data = run
+    target = tmp_path / "models" / "mine"
+    target.mkdir(parents=True)
+    (target / "old.safetensors").write_bytes(b"an earlier version's")
+    done = ship(out / "ensemble", target, "--data", f"csv={data}")
+    assert done.returncode == 0, done.stderr
+    card, trained = read_card(target), read_card(out / "ensemble")
+    assert (card.name, card.version, card.licence) == ("mine", "3", "MIT")
+    assert card.decision == trained.decision
+    assert [s.views for s in card.scores] == [1, 8]
+    assert not (target / "old.safetensors").exists()
+    assert sorted(p.name for p in target.glob("*.csv")) == [
+        "fold-0-type-history.csv",
+        "fold-1-type-history.csv",
+    ]
+    patches = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    both = [load_model(folder)(_tensor(patches)).numpy() for folder in (target, out / "ensemble")]
+    np.testing.assert_array_equal(*both)
+
+
+def _tensor(patches: np.ndarray):  # type: ignore[type-arg, no-untyped-def]
+    import torch
+
+    return torch.from_numpy(patches)
+
+
+def test_nothing_is_replaced_where_the_model_or_the_data_are_wrong(
+    run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out, _ = run
+    kept = tmp_path / "kept.safetensors"
+    kept.write_bytes(b"precious")
+    seen = write_data(tmp_path / "seen", test=0)  # the figures that were trained on, as if they were a test
+    for words, said in (
+        ([out / "no-such", "--data", f"csv={seen}"], "not a model"),
+        ([out / "ensemble", "--data", f"csv={seen}"], "trained on"),
+    ):
+        done = ship(words[0], tmp_path, *words[1:])
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+    assert kept.read_bytes() == b"precious"
