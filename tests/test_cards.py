@@ -337,6 +337,20 @@ def test_an_unknown_name_lists_those_known() -> None:
         find_model("light0")
 
 
+def test_the_calibration_of_doubt_is_read_written_and_checked(tmp_path: Path) -> None:
+    lite = find_model("lite0")
+    heads = (*lite.networks[0].heads, cards.HeadPart(name="h", kind="sigmoid", classes=cards.HARDNESS))
+    networks = (replace(lite.networks[0], heads=heads),)
+    hardness = cards.HardnessPart(slope=0.9, type_slope=-0.1, intercept=-1.2)
+    card = replace(lite, networks=networks, hardness=hardness, folder=tmp_path)
+    cards.write_card(card)
+    assert read_card(tmp_path) == card
+    path = tmp_path / "model.toml"
+    path.write_text(path.read_text().replace("type_slope", "typeslope"))
+    with pytest.raises(InvalidCard, match=r"unknown key 'typeslope' in \[hardness\]; did you mean"):
+        read_card(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["..", "../models", "", "lite0/../lite0"])
 def test_a_name_never_leads_out_of_the_shipped_models(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

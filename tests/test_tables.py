@@ -54,6 +54,7 @@ class Outer:
     inner: Inner = Inner()
     ranges: dict[str, Range] = field(default_factory=dict)
     spots: tuple[Spot, ...] = ()
+    optional: Range | None = None
 
 
 def read(text: str, kind: type[Any] = Outer) -> Any:
@@ -125,6 +126,13 @@ def test_a_field_may_be_skipped_and_given_from_elsewhere() -> None:
 def test_empty_dictionaries_are_left_out_and_empty_lists_are_written() -> None:
     assert "ranges" not in dump(Inner())
     assert "numbers = []" in dump(Inner())
+
+
+def test_a_table_that_may_be_absent_says_what_is_wrong_inside_it() -> None:
+    assert read("text = 'a'").optional is None
+    assert read("text = 'a'\n[optional]\nlow = 1").optional == Range(low=1.0)
+    with pytest.raises(InvalidTable, match=r"unknown key 'lo' in \[optional\]; did you mean 'low'"):
+        read("text = 'a'\n[optional]\nlo = 1")
 
 
 def test_an_integer_is_a_float_but_not_the_other_way_round() -> None:
