@@ -292,7 +292,7 @@ def _train_fold(
     write_predictions(scored, folder / VALIDATION)
     protocol = (
         f"fold {k} of {run.recipe.split.folds} by {run.recipe.split.group}, kept out of training: "
-        f"{_counts(validation)}; epoch, temperature and threshold were chosen on the same figures; one view"
+        f"{_counts(validation)}; {_chosen(run.recipe)} on the same figures; one view"
     )
     card = calibrated(card, scored, target_prior=_share(run), protocol=protocol)
     write_card(with_hardness(card, scored))
@@ -335,13 +335,18 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
         protocol=(
             f"{len(cards)} of {run.recipe.split.folds} folds by {run.recipe.split.group}: "
             f"{len(pooled):,} figures, each scored by the one member that was not trained on it; "
-            "epoch, temperature and threshold were chosen on the same figures; one view"
+            f"{_chosen(run.recipe)} on the same figures; one view"
         ),
     )
     write_predictions(pooled, folder / VALIDATION)
     card = with_hardness(card, pooled)
     write_card(card)
     return card
+
+
+def _chosen(recipe: Recipe) -> str:
+    epoch = "epoch, " if recipe.stopping.keep == "best" else ""
+    return f"{epoch}temperature and threshold were chosen"
 
 
 def _share(run: Run) -> float:
