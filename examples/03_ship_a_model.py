@@ -1,11 +1,11 @@
-"""From a model that `slidemitosis train` made to one with a name, a version, a licence and all its scores.
+"""From a model that `slidemitosis train` made to one with a name, a version, a licence and its scores.
 
 python examples/03_ship_a_model.py RUN/ensemble models/lite0-ensemble --version 1 --licence Apache-2.0 \
-    --data ami-br=AMI_BR --data atnorm-md=ATNORM_MD
+    --report RUN/evaluation --report REPORT_OF_EIGHT_VIEWS
 
-The folder's name becomes the model's. It gets the weights, a card with the scores of one view and of
-eight, and the history of each training; its README is yours to write. Data that the model was trained on
-are refused. What the folder had of an earlier version is replaced at the end.
+The folder's name becomes the model's. It gets the weights, a card with the scores that reports of
+`slidemitosis evaluate` (or of `train`) give this model, and the history of each training; its README is
+yours to write. What the folder had of an earlier version is replaced, once all else has been read.
 """
 
 from __future__ import annotations
@@ -14,24 +14,23 @@ import argparse
 import dataclasses
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from slidemitosis.cards import ModelCard, Score, read_card, write_card
-from slidemitosis.errors import SlideMitosisError
-from slidemitosis.train.data import read_data
-from slidemitosis.train.evaluate import Member, evaluate_models, score_of
+from slidemitosis.errors import InvalidOption, SlideMitosisError
+from slidemitosis.train.evaluate import score_of
+from slidemitosis.train.report import REPORT_JSON, read_report
 
 
-def scores(card: ModelCard, data: list[str]) -> tuple[Score, ...]:
-    """One view and eight, of each data set; the card is still in its run, which knows what it has seen."""
-    sets = dict(read_data(name, Path(path)).scored for name, _, path in (d.partition("=") for d in data))
+def scores(card: ModelCard, reports: list[Path]) -> tuple[Score, ...]:
+    """Those of this model, by data set and number of views. Raises InvalidOption where a report has none."""
     found: list[Score] = []
-    for views in (1, 8):
-        with tempfile.TemporaryDirectory() as out:
-            report = evaluate_models([Member(card)], sets, out=Path(out), views=views)
-        found += [s for s in map(score_of, report.entries) if s]
-    return tuple(sorted(found, key=lambda s: s.data))
+    for report in reports:
+        entries = [e for e in read_report(report / REPORT_JSON).entries if e.model == card.name]
+        if not entries:
+            raise InvalidOption(f"{report}: does not score {card.name}; give a report that does")
+        found += [s for s in map(score_of, entries) if s]
+    return tuple(sorted(found, key=lambda s: (s.data, s.views)))
 
 
 def histories(model: Path) -> dict[str, Path]:
@@ -50,10 +49,10 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--version", required=True)
     parser.add_argument("--licence", required=True)
-    parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH")
+    parser.add_argument("--report", action="append", type=Path, required=True, metavar="FOLDER")
     args = parser.parse_args()
     card = read_card(args.model)
-    found = scores(card, args.data)
+    found = scores(card, args.report)
     args.target.mkdir(parents=True, exist_ok=True)
     for old in (*args.target.glob("*.safetensors"), *args.target.glob("*-history.csv")):
         old.unlink()

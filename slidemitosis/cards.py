@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CARD_NAME = "model.toml"
-DEFAULT_MODEL = "lite0"
+DEFAULT_MODEL = "lite0-ensemble"
 Interpolation = Literal["bilinear", "bicubic"]
 Pooling = Literal["network", "class-and-mean"]
 Colour = Literal["rgb", "hed"]

@@ -149,7 +149,7 @@ def edited(points: Path, old: str, new: str) -> Path:
 def other_model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     shutil.copytree(find_model("lite0").folder, folder)
-    with (folder / "weights.safetensors").open("r+b") as f:
+    with next(folder.glob("*.safetensors")).open("r+b") as f:
         f.seek(-1, os.SEEK_END)
         last = f.read(1)[0]
         f.seek(-1, os.SEEK_END)
@@ -337,7 +337,7 @@ def test_inspect_shows_the_slide_even_where_classify_would_refuse(tmp_path: Path
 
 def test_models_lists_the_shipped_ones_with_their_scores() -> None:
     done = run("models")
-    assert re.search(r"^lite0 \S+ \(default\)", done.stdout, re.M)
+    assert re.search(r"^lite0-ensemble \S+ \(default\)", done.stdout, re.M)
     assert re.search(
         r"AMi-Br test, 1 view: BA 0\.\d+, AUROC 0\.\d+ \(826 figures, 184 atypical\)", done.stdout
     )

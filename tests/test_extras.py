@@ -70,7 +70,7 @@ def test_subtypes_add_up_also_where_the_type_is_nearly_certain(logit: float, tem
 
 
 def test_a_model_of_the_type_alone_states_nothing_else() -> None:
-    assert stated_extras(LITE, np.zeros((3, 0)), np.full(3, 0.5)) == {}
+    assert stated_extras(card_of(*LAYOUTS["type"]), np.zeros((3, 0)), np.full(3, 0.5)) == {}
 
 
 def test_a_decision_on_hardness_needs_an_output_to_decide_on() -> None:

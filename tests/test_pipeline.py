@@ -76,7 +76,7 @@ def test_probabilities_are_those_of_the_patches_around_the_centres(drawn: tuple[
     import torch
 
     slide, points = drawn
-    result = classify_slide(slide, points, out=points.parent / "direct", workers=0)
+    result = classify_slide(slide, points, out=points.parent / "direct", model="lite0", workers=0)
     model = load_model("lite0")
     whole = np.asarray(openslide.OpenSlide(slide).read_region((0, 0), 0, (1200, 900)).convert("RGB"))
     padded = np.pad(whole, ((64, 64), (64, 64), (0, 0)), constant_values=255)
@@ -170,8 +170,6 @@ def test_a_model_that_tells_subtypes_tells_none_of_bare_glass(tmp_path: Path) ->
     summary = classify_slide(glass, points, model=many_tasks(tmp_path / "many")).summary
     assert summary["expected_subtypes"] == dict.fromkeys(SUBTYPES, 0.0)
     assert summary["expected_hard"] == 0.0
-    of_type = classify_slide(glass, points, model="lite0", out=tmp_path / "lite0").summary
-    assert "expected_subtypes" in of_type
 
 
 def test_the_result_is_the_same_bytes_for_every_number_of_workers(drawn: tuple[Path, Path]) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from slidemitosis import classify_slide, load_model
+from slidemitosis.cards import DEFAULT_MODEL
 from slidemitosis.classify import SizedForward
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def scores(truth: list[int], probabilities: NDArray[np.float64], threshold: floa
 def test_scores_through_a_slide_are_those_on_the_files(tissue: tuple[Path, list[dict[str, str]]]) -> None:
     slide, truth = tissue
     data = needs_shared("data", "ami-br", "patches")
-    model = load_model("lite0")
+    model = load_model(DEFAULT_MODEL)
     decision = model.card.decision
     labels = [int(row["atypical"]) for row in truth]
     files = [

@@ -278,7 +278,9 @@ def models(_args: argparse.Namespace, _report: Report) -> None:
     for card in list_models():
         default = " (default)" if card.name == DEFAULT_MODEL else ""
         print(f"{card.name} {card.version}{default}: {card.description}")
-        print(f"  {card.parameters / 1e6:.1f} M parameters, {card.licence}. {card.intended_use}")
+        networks = "one network" if len(card.networks) == 1 else f"{len(card.networks)} networks"
+        size = f"{networks}, {card.parameters / 1e6:.1f} M parameters"
+        print(f"  {size}, {card.licence}. {card.intended_use}")
         for s in card.scores:
             views = "1 view" if s.views == 1 else f"{s.views} views"
             print(

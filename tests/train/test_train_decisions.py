@@ -16,15 +16,18 @@ from slidemitosis.train.decisions import with_hardness
 from slidemitosis.train.targets import LAYOUTS
 
 if TYPE_CHECKING:
+    from slidemitosis.cards import ModelCard
     from slidemitosis.train.metrics import Scored
 
 LITE = find_model("lite0")
-CARD = dataclasses.replace(
-    LITE,
-    networks=(dataclasses.replace(LITE.networks[0], heads=LAYOUTS["multi-task"]),),
-    hardness=None,
-    folder=Path(),
-)
+
+
+def card_of(layout: str) -> ModelCard:
+    networks = (dataclasses.replace(LITE.networks[0], heads=LAYOUTS[layout]),)
+    return dataclasses.replace(LITE, networks=networks, hardness=None, folder=Path())
+
+
+CARD = card_of("multi-task")
 
 
 def doubted(p: list[float], hardness: list[str]) -> Scored:
@@ -78,7 +81,7 @@ def _some() -> Scored:
 
 def test_a_model_of_the_type_alone_has_no_doubt(caplog: pytest.LogCaptureFixture) -> None:
     of_type = scored([0.0, 1.0], [0, 1], hardness=("easy", "hard"))
-    assert with_hardness(LITE, of_type) == LITE
+    assert with_hardness(card_of("type"), of_type) == card_of("type")
     assert not caplog.text
 
 

@@ -1,7 +1,8 @@
-"""The example that turns a trained model into one with a name: whole, scored, and not on what it has seen."""
+"""The example that turns a trained model into one with a name: whole, and with the scores of its reports."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -42,12 +43,16 @@ def test_a_shipped_model_is_the_trained_one_with_its_scores(run: tuple[Path, Pat
     target = tmp_path / "models" / "mine"
     target.mkdir(parents=True)
     (target / "old.safetensors").write_bytes(b"an earlier version's")
-    done = ship(out / "ensemble", target, "--data", f"csv={data}")
+    words = ["evaluate", out / "ensemble", "--data", f"csv={data}", "--views", 8, "--out", tmp_path / "eight"]
+    assert call(*words, "--device", "cpu") == 0
+    reports = ["--report", out / "evaluation", "--report", tmp_path / "eight"]
+    done = ship(out / "ensemble", target, *reports)
     assert done.returncode == 0, done.stderr
     card, trained = read_card(target), read_card(out / "ensemble")
     assert (card.name, card.version, card.licence) == ("mine", "3", "MIT")
     assert card.decision == trained.decision
     assert [s.views for s in card.scores] == [1, 8]
+    assert card.scores[:1] == trained.scores
     assert not (target / "old.safetensors").exists()
     assert {p.name for p in target.glob("*.csv")} == {f"fold-{k}-type-history.csv" for k in (0, 1)}
     patches = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
@@ -55,16 +60,19 @@ def test_a_shipped_model_is_the_trained_one_with_its_scores(run: tuple[Path, Pat
     np.testing.assert_array_equal(*both)
 
 
-def test_nothing_is_replaced_where_model_or_data_are_wrong(run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_nothing_is_replaced_where_model_or_report_are_wrong(run: tuple[Path, Path], tmp_path: Path) -> None:
     out, _ = run
     kept = tmp_path / "kept.safetensors"
     kept.write_bytes(b"precious")
-    seen = write_data(tmp_path / "seen", test=0)  # the figures that were trained on, as if they were a test
-    for words, said in (
-        ([out / "no-such", "--data", f"csv={seen}"], "not a model"),
-        ([out / "ensemble", "--data", f"csv={seen}"], "trained on"),
+    other = json.loads((out / "evaluation" / "report.json").read_text())
+    other["entries"] = [e for e in other["entries"] if e["role"] == "fold"]
+    (tmp_path / "report.json").write_text(json.dumps(other))
+    for model, report, said in (
+        (out / "no-such", out / "evaluation", "not a model"),
+        (out / "ensemble", out / "fold-0", "cannot be read as a report"),
+        (out / "ensemble", tmp_path, "does not score lite0-ensemble"),
     ):
-        done = ship(words[0], tmp_path, *words[1:])
+        done = ship(model, tmp_path, "--report", report)
         assert done.returncode == 1
         assert said in done.stderr
         assert "Traceback" not in done.stderr
