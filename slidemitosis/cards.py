@@ -222,12 +222,12 @@ class HardnessPart:
         self, hard: NDArray[np.floating], p_atypical: NDArray[np.floating]
     ) -> NDArray[np.float64]:
         """P(hard), element by element."""
-        h, a = (_logits(p) for p in (hard, p_atypical))
+        h, a = (finite_log_odds(p) for p in (hard, p_atypical))
         with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
             return 1 / (1 + np.exp(-(self.slope * h + self.type_slope * a + self.intercept)))
 
 
-def _logits(p: NDArray[np.floating]) -> NDArray[np.float64]:
+def finite_log_odds(p: NDArray[np.floating]) -> NDArray[np.float64]:
     """Log-odds, of probabilities kept so far from 0 and 1 that they are finite."""
     kept = np.clip(np.asarray(p, dtype=np.float64), 1e-12, 1 - 1e-12)
     return np.log(kept / (1 - kept))

@@ -7,10 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logit as log_odds
 from sklearn.linear_model import LogisticRegression
 
-from slidemitosis.cards import HardnessPart
+from slidemitosis.cards import HardnessPart, finite_log_odds
 from slidemitosis.extras import HARD
 from slidemitosis.train.calibration import count_validation, fit_decision
 from slidemitosis.train.export import network_part
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from slidemitosis.train.figures import Figures
     from slidemitosis.train.metrics import Scored
     from slidemitosis.train.recipe import Recipe
-
-_WITHIN = (1e-12, 1 - 1e-12)
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +80,7 @@ def with_hardness(card: ModelCard, scored: Scored) -> ModelCard:
         log.warning("%s: P(hard) is not calibrated: no hard and easy figures that it tells apart", card.name)
         return card
     p = card.decision.probability(scored.logit)[rows]
-    features = np.stack([log_odds(v.clip(*_WITHIN)) for v in (h, p)], axis=1)
+    features = np.stack([finite_log_odds(v) for v in (h, p)], axis=1)
     # Hardly any penalty: it only keeps the fit finite where the figures can be told apart without an error.
     fitted = LogisticRegression(C=1e3).fit(features, hard)
     slope, type_slope = (round(float(c), 4) for c in fitted.coef_[0])
