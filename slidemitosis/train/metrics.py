@@ -272,10 +272,9 @@ def confusion(scored: Scored) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     Called as `slidemitosis classify` calls it: the likeliest subtype of the type that is called. Figures
     without a subtype, or with one that the model does not know, are left out.
     """
-    classes, truth, _ = _subtypes(scored)
+    classes, truth, called, _ = _subtypes(scored)
     matrix = np.zeros((len(classes), len(classes)), np.int64)
-    if len(truth):
-        np.add.at(matrix, (truth, _called_subtypes(scored, classes)), 1)
+    np.add.at(matrix, (truth, called), 1)
     return classes, matrix
 
 
@@ -285,8 +284,7 @@ def subtype_table(scored: Scored) -> tuple[SubtypeRow, ...]:
     AUROC is of the probabilities as they are stated, what is called as in `confusion`. Of the same figures
     as `confusion`; empty for a model that tells no subtypes.
     """
-    classes, truth, p = _subtypes(scored)
-    called = _called_subtypes(scored, classes) if len(truth) else truth
+    classes, truth, called, p = _subtypes(scored)
     rows = []
     for c, name in enumerate(classes):
         is_c, says_c = truth == c, called == c
@@ -343,24 +341,21 @@ def hard_figures(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return hard, known.astype(np.int64)
 
 
-def _called_subtypes(scored: Scored, classes: tuple[str, ...]) -> NDArray[np.int64]:
-    """Index of the subtype that is called, of the figures of `_subtypes`, int64 (M,).
+def _subtypes(
+    scored: Scored,
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]:
+    """(classes, the true one's index (M,), the called one's (M,), probabilities (M, C)).
 
-    Of a model that knows subtypes of one type alone, a figure called the other is given the likeliest.
+    Of the M figures with a known subtype. Of a model that knows subtypes of one type alone, a figure called
+    the other is given the likeliest.
     """
-    rows = [i for i, s in enumerate(scored.subtypes) if s in classes]
-    called = []
-    for i in rows:
-        p = {c: float(scored.extra[c][i]) for c in classes}
-        name = likeliest_subtype(p, atypical=bool(scored.called[i])) or max(p, key=lambda c: p[c])
-        called.append(classes.index(name))
-    return np.array(called, dtype=np.int64)
-
-
-def _subtypes(scored: Scored) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.floating]]:
-    """(classes, the true one's index (M,), probabilities (M, C)) of the M figures with a known subtype."""
     classes = subtype_classes(scored)
     rows = [i for i, s in enumerate(scored.subtypes) if s in classes]
     truth = np.array([classes.index(scored.subtypes[i]) for i in rows], dtype=np.int64)
     columns = [scored.extra[c][rows] for c in classes]
-    return classes, truth, np.stack(columns, axis=1) if columns else np.zeros((0, 0))
+    p = np.stack(columns, axis=1) if columns else np.zeros((0, 0))
+    names = []
+    for atypical, row in zip(scored.called[rows].tolist(), p.tolist(), strict=True):
+        told = dict(zip(classes, row, strict=True))
+        names.append(likeliest_subtype(told, atypical=atypical) or max(classes, key=lambda c: told[c]))
+    return classes, truth, np.array([classes.index(n) for n in names], dtype=np.int64), p

@@ -134,12 +134,9 @@ def _vote(figures: Figures, expert: int) -> NDArray[np.float32]:
 
 
 def _hardness(figures: Figures, head: HeadPart) -> NDArray[np.float32]:
-    names = [HARDNESS[int(hard)] for hard in figures.hard]
-    if not head.tells_hardness_alone:
-        names = [f"{TYPES[a]} {name}" for a, name in zip(figures.atypical, names, strict=True)]
-    column = _index(head, names)
-    column[_asked(figures) < 2] = np.nan
-    return column
+    if head.tells_hardness_alone:
+        return _index(head, figures.hardness)
+    return _index(head, [f"{TYPES[a]} {h}" for a, h in zip(figures.atypical, figures.hardness, strict=True)])
 
 
 def _asked(figures: Figures) -> NDArray[np.int64]:
