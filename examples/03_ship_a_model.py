@@ -54,8 +54,9 @@ def main() -> None:
     card = read_card(args.model)
     found = scores(card, args.report)
     args.target.mkdir(parents=True, exist_ok=True)
-    for old in (*args.target.glob("*.safetensors"), *args.target.glob("*-history.csv")):
-        old.unlink()
+    for kind in ("*.safetensors", "*.onnx", "*-history.csv"):
+        for old in list(args.target.glob(kind)):
+            old.unlink()
     for network in card.networks:
         shutil.copyfile(args.model / network.weights, args.target / network.weights)
     for name, history in histories(args.model).items():
@@ -67,6 +68,7 @@ def main() -> None:
             version=args.version,
             licence=args.licence,
             scores=found,
+            graph=None,  # `slidemitosis models export` makes it of the new folder
             folder=args.target,
         )
     )

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from slidemitosis.candidates import read_candidates as read_candidates
     from slidemitosis.errors import SlideMitosisError as SlideMitosisError
     from slidemitosis.models import load_model as load_model
+    from slidemitosis.pipeline import SlideClassifier as SlideClassifier
     from slidemitosis.pipeline import classify_slide as classify_slide
     from slidemitosis.slides import open_slide as open_slide
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "SlideClassifier": "slidemitosis.pipeline",
     "SlideMitosisError": "slidemitosis.errors",
     "classify_slide": "slidemitosis.pipeline",
     "load_model": "slidemitosis.models",
@@ -26,6 +28,7 @@ _HOMES = {
     "read_candidates": "slidemitosis.candidates",
 }
 __all__ = [
+    "SlideClassifier",
     "SlideMitosisError",
     "__version__",
     "classify_slide",

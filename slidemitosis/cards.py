@@ -1,8 +1,7 @@
 """ModelCard: what `model.toml` says of a model, checked, without importing torch.
 
 A model is a folder without code: `model.toml` (this card), the weights of one or more networks as
-safetensors, and a README. The weights are compared with the SHA-256 in the card before anything
-parses them.
+safetensors, and a README; `model_files` checks them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from slidemitosis.errors import InvalidCard, UnknownModel, WeightsMismatch
+from slidemitosis.errors import InvalidCard, UnknownModel
 from slidemitosis.tables import InvalidTable, build, dump
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ class NetworkPart:
             raise InvalidCard(
                 f"networks.weights must name a .safetensors file in the folder, not {self.weights!r}"
             )
-        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+        if not _is_sha256(self.sha256):
             raise InvalidCard("networks.sha256 must be 64 hexadecimal digits in lower case")
         if not self.crops or min(self.crops) < 8 or not 8 <= self.resize <= 4096:
             raise InvalidCard("networks: crops and resize must be 8 px or more, and resize at most 4096")
@@ -162,6 +161,32 @@ class NetworkPart:
     def channels(self) -> int:
         """Of the network's input."""
         return 3 * len(self.colours) * len(self.crops)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphPart:
+    """All networks of a model as one ONNX graph, for classifying without torch.
+
+    In: "patches", uint8 (B, side, side, 3), RGB. Out: "outputs", float32 (B, 1 + E), as `models.Classifier`
+    gives them. It holds no weights, but says where in the weights files beside it each of them stands.
+    """
+
+    file: str
+    """File name, inside the model's folder."""
+    sha256: str
+    """SHA-256 of the file, hexadecimal."""
+    made_of: str
+    """`networks_digest` of the networks that it was made of."""
+
+    def __post_init__(self) -> None:
+        if Path(self.file).name != self.file or not self.file.endswith(".onnx"):
+            raise InvalidCard(f"graph.file must name an .onnx file in the folder, not {self.file!r}")
+        if not _is_sha256(self.sha256):
+            raise InvalidCard("graph.sha256 must be 64 hexadecimal digits in lower case")
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +312,8 @@ class ModelCard:
     their own."""
     hardness: HardnessPart | None = None
     """None: the output "hard", where there is one, is no calibrated probability, and is not shown."""
+    graph: GraphPart | None = None
+    """None: only torch can run the model."""
     scores: tuple[Score, ...] = ()
     folder: Path = field(compare=False)
     """Where the card was read from; not a key of the file."""
@@ -353,31 +380,6 @@ def write_card(card: ModelCard) -> None:
     beside = card.folder / f".{CARD_NAME}.part"
     beside.write_text(dump(card, skip=("folder",)), encoding="utf-8", newline="\n")
     beside.replace(card.folder / CARD_NAME)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def check_weights(folder: Path, network: NetworkPart) -> bytes:
-    """The weights file's bytes, after comparing their SHA-256 with the card's.
-
-    Bytes rather than a path, so that what was checked is what is parsed. Raises WeightsMismatch.
-    """
-    path = folder / network.weights
-    try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise WeightsMismatch(f"{path}: cannot be read: {e.strerror}") from e
-    found = hashlib.sha256(data).hexdigest()
-    if found != network.sha256:
-        raise WeightsMismatch(
-            f"{path}: SHA-256 is {found[:16]}..., the card says {network.sha256[:16]}...; "
-            "the file is damaged or not the model's own: get it again"
-        )
-    return data
 
 
 def shipped_models() -> Path:

@@ -1,36 +1,26 @@
-"""From patches to logits, on any device."""
+"""From patches to logits by torch, on any device."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.outputs import as_outputs, view_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from slidemitosis.models import Classifier
+    from slidemitosis.outputs import Outputs
 
 Precision = Literal["fp32", "fp16", "bf16"]
-VIEWS = (1, 8)
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """What a model says of patches."""
-
-    logit: NDArray[np.float32]
-    """Evidence for AMF before any prior correction, (B,)."""
-    extra: NDArray[np.float32]
-    """Probabilities named by `card.extra_outputs`, (B, E)."""
 
 
 def choose_device(name: str) -> str:
@@ -63,35 +53,45 @@ def choose_precision(name: str, device: str) -> Precision:
 
 def dihedral_views(patches: torch.Tensor, views: int) -> Iterator[torch.Tensor]:
     """The first `views` (1 or 8) of the eight rotations and reflections of square (B, S, S, 3) patches."""
-    if views not in VIEWS:
-        raise InvalidOption(f"views must be 1 or 8, not {views}")
-    for k in range(views):
-        turned = torch.rot90(patches, k % 4, dims=(1, 2))
-        yield torch.flip(turned, dims=(2,)) if k >= 4 else turned
+    for quarters, mirrored in view_turns(views):
+        turned = torch.rot90(patches, quarters, dims=(1, 2))
+        yield torch.flip(turned, dims=(2,)) if mirrored else turned
 
 
 class SizedForward:
-    """Outputs for patches of any number, in pieces that fit the device's memory.
+    """Outputs for patches of any number, in pieces that fit the device's memory; a `Forward`.
 
     Where the device runs out of memory the piece is halved, for this and for all later batches; a
-    piece of one that does not fit raises torch's own error.
+    piece of one that does not fit raises torch's own error. On CUDA `submit` only queues copies and
+    kernels, so that the next batch is read and copied while this one is computed.
     """
 
-    def __init__(self, model: Classifier, *, piece: int, views: int, precision: Precision) -> None:
+    engine = "torch"
+
+    def __init__(
+        self, model: Classifier, *, piece: int, views: int, precision: Precision, compiled: bool = False
+    ) -> None:
         self.model = model
-        self.device = next(model.parameters()).device
+        self.card = model.card
+        self._device = next(model.parameters()).device
+        self.device = str(self._device)
         self.piece = piece
         self.views = views
-        self.precision = precision
+        self.precision: str = precision
+        self._run: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model) if compiled else model
 
     def __call__(self, patches: NDArray[np.uint8]) -> Outputs:
         """Outputs for uint8 RGB (B, side, side, 3); logits and probabilities are means over the views."""
-        outputs = np.empty((len(patches), 1 + len(self.model.card.extra_outputs)), np.float32)
+        return self.submit(patches)()
+
+    def submit(self, patches: NDArray[np.uint8]) -> Callable[[], Outputs]:
+        """See `Forward`."""
+        parts = [torch.empty((0, 1 + len(self.card.extra_outputs)), device=self._device)]
         start = 0
         while start < len(patches):
             stop = min(start + self.piece, len(patches))
             try:
-                outputs[start:stop] = self._forward(patches[start:stop])
+                parts.append(self._forward(patches[start:stop]))
             except RuntimeError as e:
                 # MPS has no error class of its own for this.
                 full = isinstance(e, torch.OutOfMemoryError) or "out of memory" in str(e)
@@ -102,27 +102,34 @@ class SizedForward:
                 start = stop
                 continue
             # Only here has the error let go of what it was about to compute with.
-            if self.device.type == "mps":
+            if self._device.type == "mps":
                 torch.mps.empty_cache()
             else:
                 torch.cuda.empty_cache()
-        if not np.isfinite(outputs).all():
-            remedy = "use --precision fp32" if self.precision != "fp32" else "are its weights damaged?"
-            raise InvalidOption(f"the network gives values that are no numbers at {self.precision}: {remedy}")
-        return Outputs(outputs[:, 0], outputs[:, 1:])
+        # Waiting for the device is left to whoever wants the outputs.
+        return lambda: as_outputs(torch.cat(parts).cpu().numpy(), self.precision)
+
+    def close(self) -> None:
+        """See `Forward`: there is nothing to drop."""
 
     @torch.inference_mode()
-    def _forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        on_device = torch.from_numpy(patches).to(self.device)
-        columns = 1 + len(self.model.card.extra_outputs)
-        total = torch.zeros((len(patches), columns), device=self.device)
+    def _forward(self, patches: NDArray[np.uint8]) -> torch.Tensor:
+        on_device = self._to_device(torch.from_numpy(patches))
+        columns = 1 + len(self.card.extra_outputs)
+        total = torch.zeros((len(patches), columns), device=self._device)
         with self._autocast():
             for view in dihedral_views(on_device, self.views):
-                total += self.model(view)
-        return (total / self.views).cpu().numpy()
+                total += self._run(view)
+        return total / self.views
+
+    def _to_device(self, patches: torch.Tensor) -> torch.Tensor:
+        if self._device.type != "cuda":
+            return patches.to(self._device)
+        # Only from pinned memory does a copy run beside the kernels of the batch before.
+        return patches.pin_memory().to(self._device, non_blocking=True)
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if self.precision == "fp32":
             return contextlib.nullcontext()
         dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype=dtype)
+        return torch.autocast(self._device.type, dtype=dtype)

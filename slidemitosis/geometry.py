@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Origin = Literal["auto", "level0", "bounds"]
 Resampling = Literal["none", "resampled", "downsampled", "upsampled"]
 
+CACHE_BYTES = 64 * 2**20
+"""What a reader process keeps of decoded tiles, at most; three bytes a pixel."""
+
 # Scanners that are called 40x differ by this much: within it figures are as large as those trained on.
 _ALIKE = 0.1
 
@@ -157,14 +160,27 @@ def padding_share(window: Window, area: Bounds, downsample: float) -> float:
 
 
 def reading_order(windows: Sequence[Window], tile: tuple[int, int]) -> NDArray[np.int64]:
-    """An order of the windows, (N,), in which neighbours share tiles.
+    """An order of the windows, (N,), in which each tile is decoded once by a reader with a cache of tiles.
 
-    Blocks of 4 x 4 tiles row by row, within a block tile by tile. Ties keep the order given.
+    Strips of so many rows of tiles that a few columns of one fit into the cache; within a strip column of
+    tiles by column, within a column from top to bottom, by the tile of the window's top left corner. What a
+    window reaches into of the next column is then still there when that column's turn comes, and only tiles
+    between two strips are decoded twice.
     """
     if not windows:
         return np.empty(0, np.int64)
-    at = np.array([(w.y + w.height // 2, w.x + w.width // 2) for w in windows], dtype=np.int64)
+    # What lies beyond the left or upper edge shares the first tiles.
+    at = np.array([(max(w.y, 0), max(w.x, 0)) for w in windows], dtype=np.int64)
     tiles = at // np.array([tile[1], tile[0]])
-    blocks = tiles // 4
-    keys = (at[:, 1], at[:, 0], tiles[:, 1], tiles[:, 0], blocks[:, 1], blocks[:, 0])
+    strips = tiles[:, 0] // _strip_rows(tile)
+    keys = (at[:, 1], at[:, 0], tiles[:, 0], tiles[:, 1], strips)
     return np.lexsort(keys).astype(np.int64)
+
+
+def _strip_rows(tile: tuple[int, int]) -> int:
+    """Rows of tiles of a strip: three columns of them fit into the cache, with two rows more.
+
+    Three, since tiles need not lie where `tile` says: those of a slide with bounds begin at the bounds.
+    """
+    fit = CACHE_BYTES // (3 * 3 * tile[0] * tile[1]) - 2
+    return min(max(fit, 1), 64)

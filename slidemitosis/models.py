@@ -11,9 +11,17 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate, logsigmoid
 
-from slidemitosis.cards import HARDNESS, NEGATIVE, POSITIVE, SUBTYPES, ModelCard, check_weights, find_model
+from slidemitosis.cards import (
+    HARDNESS,
+    NEGATIVE,
+    POSITIVE,
+    SUBTYPES,
+    ModelCard,
+    find_model,
+)
 from slidemitosis.colour import HED_MEAN, HED_STD, rgb_to_hed
 from slidemitosis.errors import InvalidCard, WeightsMismatch
+from slidemitosis.model_files import check_weights
 from slidemitosis.networks import Network, build_network
 
 if TYPE_CHECKING:

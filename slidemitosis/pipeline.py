@@ -4,44 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Self
 
 from slidemitosis import results
+from slidemitosis.batches import gathered
 from slidemitosis.candidates import counts_text
 from slidemitosis.cards import DEFAULT_MODEL, find_model
+from slidemitosis.engine import ComputeOptions, default_workers, load_forward
 from slidemitosis.errors import InvalidOption, ReadingFailed
-from slidemitosis.extras import HARD, stated_extras
-from slidemitosis.geometry import PixelSize
-from slidemitosis.loader import PatchLoader
+from slidemitosis.loader import ReaderPool
+from slidemitosis.model_files import check_graph
 from slidemitosis.objects import feature_collection_text, qupath_feature
-from slidemitosis.prepare import Prepared, ReadOptions, prepare
+from slidemitosis.predict import classified
+from slidemitosis.prepare import Prepared, ReadOptions, given_pixel_size, prepare
 from slidemitosis.rates import slide_rate
 from slidemitosis.summary import slide_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
+    from slidemitosis.batches import Batch
     from slidemitosis.candidates import Unit
     from slidemitosis.cards import ModelCard
-    from slidemitosis.classify import SizedForward
+    from slidemitosis.engine import EngineName
     from slidemitosis.geometry import Origin
+    from slidemitosis.outputs import Forward, Outputs
     from slidemitosis.predictions import Prediction
     from slidemitosis.rates import SlideRate
     from slidemitosis.slides import Reader
 
 log = logging.getLogger(__name__)
 
-BLANK = "nothing to be seen: bare glass, or no pixels here; is the place right?"
-BATCH_SIZE = 64
-"""Patches a batch unless told otherwise: enough to keep a device busy, few enough for small memories."""
+READ_SIZE = 64
+"""Patches a batch of the readers. Jobs and answers of this size fit the pipes of every system, so that
+neither side ever waits for the other to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Seconds:
     preparing: float = 0.0
     """Opening the slide, reading the candidates, placing the windows."""
     loading: float = 0.0
-    """Importing torch and loading the model; reading goes on meanwhile."""
+    """Importing what computes and loading the model; the first batches are read meanwhile."""
     reading: float = 0.0
     """In the reader processes, added up."""
     waiting: float = 0.0
@@ -74,15 +74,173 @@ class _Seconds:
     writing: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeOptions:
-    """How to classify; see `classify_slide`. None means: choose what suits the device."""
+class SlideClassifier:
+    """A model and its reader processes, kept for any number of slides, one after the other.
 
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    views: int = 1
-    workers: int | None = None
+    Use it as a context manager; in a script, under `if __name__ == "__main__":` or with workers=0, since
+    worker processes import the script anew. Processes start, and the model is loaded, with the first slide.
+
+    model: name of a shipped model, or a model folder.
+    engine: "onnx" (CPU, without torch), "torch", or "auto": onnx where the model has a graph and there is no
+    GPU. device: "auto", "cpu", "cuda", "cuda:N" or "mps". precision: "auto", "fp32", "fp16" or "bf16".
+    batch_size: patches that are computed at once; halved where the device runs out of memory. views: 1, or 8
+    for the mean over rotations and reflections. compiled: let torch.compile the network, which takes minutes
+    and pays for many thousand figures, if at all. workers: reader processes; 0 reads in this process.
+    Raises UnknownModel, InvalidCard, InvalidOption.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        engine: EngineName = "auto",
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int | None = None,
+        views: int = 1,
+        compiled: bool = False,
+        workers: int | None = None,
+    ) -> None:
+        self.compute = ComputeOptions(
+            engine=engine,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            views=views,
+            compiled=compiled,
+            workers=default_workers() if workers is None else workers,
+        )
+        self.card = find_model(model)
+        if engine == "onnx":
+            check_graph(self.card)
+        self._pool = ReaderPool(
+            patch=self.card.patch.side, batch_size=READ_SIZE, workers=self.compute.workers or 0
+        )
+        self._forward: Forward | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the reader processes and drop the model. No slide can be classified after it."""
+        try:
+            if self._forward is not None:
+                self._forward.close()
+        finally:
+            self._pool.close()
+
+    def classify(
+        self,
+        slide: str | Path,
+        points: str | Path,
+        *,
+        out: str | Path | None = None,
+        reader: Reader = "auto",
+        mpp: float | tuple[float, float] | None = None,
+        origin: Origin = "auto",
+        candidate_classes: Sequence[str] = (),
+        unit: Unit | None = None,
+        keep_duplicates: bool = False,
+        allow_upsampling: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SlideResult:
+        """Classify the candidate mitoses of one slide; options as those of `classify_slide`.
+
+        After an error the next slide can be classified all the same.
+        """
+        if isinstance(candidate_classes, str):
+            raise InvalidOption(f"candidate_classes must be a list of names, such as [{candidate_classes!r}]")
+        read = ReadOptions(
+            reader=reader,
+            mpp=given_pixel_size(mpp),
+            origin=origin,
+            candidate_classes=tuple(candidate_classes),
+            unit=unit,
+            keep_duplicates=keep_duplicates,
+            allow_upsampling=allow_upsampling,
+        )
+        slide, points = Path(slide), Path(points)
+        folder = Path(out) if out is not None else results.default_folder(slide, points)
+        return self.classify_into(folder, slide, points, read=read, progress=progress)
+
+    def classify_into(
+        self,
+        folder: Path,
+        slide: Path,
+        points: Path,
+        *,
+        read: ReadOptions,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> SlideResult:
+        """`classify` with its options as one value."""
+        seconds = _Seconds()
+        started = time.perf_counter()
+        prepared = prepare(slide, points, read, self.card.patch)
+        _say_what_was_selected(prepared)
+        seconds.preparing = time.perf_counter() - started
+        results.check_folder(folder, slide, points)
+        with results.staged_folder(folder) as stage:
+            predictions, how = self._predict(prepared, seconds, progress)
+            rate = slide_rate(predictions)
+            written = time.perf_counter()
+            _write_tables(stage, prepared, predictions, self.card)
+            seconds.writing = time.perf_counter() - written
+            summary = slide_summary(
+                prepared, read=read, card=self.card, how=how, rate=rate, predictions=predictions
+            )
+            summary["seconds"] = {k: round(v, 3) for k, v in dataclasses.asdict(seconds).items()}
+            summary["seconds"]["total"] = round(time.perf_counter() - started, 3)
+            results.write_text(stage / results.SUMMARY, results.summary_text(summary))
+        return SlideResult(
+            rate=rate,
+            predictions=tuple(predictions),
+            summary=summary,
+            objects_path=folder / results.OBJECTS,
+            candidates_path=folder / results.CANDIDATES,
+            summary_path=folder / results.SUMMARY,
+        )
+
+    @property
+    def forward(self) -> Forward:
+        """The model, loaded when it is first asked for."""
+        if self._forward is None:
+            self._forward = load_forward(self.card, self.compute)
+            if self._forward.device == "cpu" and self.card.graph is None:
+                export = f"slidemitosis models export {self.card.folder}"
+                log.info("%s has no ONNX graph, which is several times as fast: %s", self.card.name, export)
+        return self._forward
+
+    def read(self, prepared: Prepared) -> Iterator[Batch]:
+        """Begin to read the patches of a slide, by the reader processes of this classifier."""
+        return self._pool.read(prepared.open_slide, prepared.windows)
+
+    def _predict(
+        self, prepared: Prepared, seconds: _Seconds, progress: Callable[[int, int], None] | None
+    ) -> tuple[list[Prediction], dict[str, Any]]:
+        """The predictions, and how they were computed, for the summary."""
+        predictions = list(prepared.predictions)
+        how: dict[str, Any] = dataclasses.asdict(self.compute) | {"device": None, "precision": None}
+        if not prepared.windows:
+            return predictions, how
+        # Reading starts before the model is loaded, which takes longer than reading a slide's figures.
+        batches = self.read(prepared)
+        loading = time.perf_counter()
+        forward = self.forward
+        seconds.loading = time.perf_counter() - loading
+        _fill_in(
+            predictions,
+            batches=batches,
+            forward=forward,
+            prepared=prepared,
+            seconds=seconds,
+            progress=progress,
+        )
+        _refuse_all_unreadable(predictions, prepared)
+        how |= {k: getattr(forward, k) for k in ("engine", "device", "precision")}
+        return predictions, how | {"batch_size": forward.piece}
 
 
 def classify_slide(
@@ -98,10 +256,12 @@ def classify_slide(
     unit: Unit | None = None,
     keep_duplicates: bool = False,
     allow_upsampling: bool = False,
+    engine: EngineName = "auto",
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | None = None,
     views: int = 1,
+    compiled: bool = False,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SlideResult:
@@ -109,97 +269,42 @@ def classify_slide(
 
     slide: a whole-slide image. points: candidates as GeoJSON of QuPath, or a CSV with x and y.
     out: folder for the results; by default `<slide name>.slidemitosis` beside `points`.
-    model: name of a shipped model, or a model folder.
     reader: "auto", "openslide" or "tiffslide". mpp: um/px of level 0, one number or (x, y), where the
     metadata lack it or are wrong. origin: what the candidates count from on a slide with bounds:
     "level0" or "bounds"; "auto" refuses such a slide. candidate_classes: the classes that are
     candidates; by default those that read as mitosis. unit: "px" or "um", for a CSV whose header does
     not say. keep_duplicates: classify candidates with one id, or within 2 um, as often as they stand.
     allow_upsampling: accept slides coarser than 0.6 um/px.
-    device: "auto", "cpu", "cuda", "cuda:N" or "mps". precision: "auto", "fp32", "fp16" or "bf16".
-    batch_size: patches a batch; halved where the device runs out of memory. views: 1, or 8 for the mean
-    over rotations and reflections. workers: reader processes; 0 reads in this process.
-    progress: called with (candidates done, candidates in all).
+    model, engine, device, precision, batch_size, views, compiled, workers: see `SlideClassifier`, which suits
+    many slides. progress: called with (candidates done, candidates in all).
 
-    In a script, call it under `if __name__ == "__main__":` or with workers=0, since worker processes
-    import the script anew. Raises a SlideMitosisError, and then writes nothing.
+    In a script, call it under `if __name__ == "__main__":` or with workers=0. Raises a SlideMitosisError, and
+    then writes nothing.
     """
-    if isinstance(candidate_classes, str):
-        raise InvalidOption(f"candidate_classes must be a list of names, such as [{candidate_classes!r}]")
-    read = ReadOptions(
-        reader=reader,
-        mpp=_given_mpp(mpp),
-        origin=origin,
-        candidate_classes=tuple(candidate_classes),
-        unit=unit,
-        keep_duplicates=keep_duplicates,
-        allow_upsampling=allow_upsampling,
+    classifier = SlideClassifier(
+        model,
+        engine=engine,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        views=views,
+        compiled=compiled,
+        workers=workers,
     )
-    compute = ComputeOptions(
-        device=device, precision=precision, batch_size=batch_size, views=views, workers=workers
-    )
-    _check(compute)
-    compute = dataclasses.replace(compute, workers=default_workers() if workers is None else workers)
-    slide, points = Path(slide), Path(points)
-    folder = Path(out) if out is not None else results.default_folder(slide, points)
-    return _run(slide, points, folder, card=find_model(model), read=read, compute=compute, progress=progress)
-
-
-def _run(
-    slide: Path,
-    points: Path,
-    folder: Path,
-    *,
-    card: ModelCard,
-    read: ReadOptions,
-    compute: ComputeOptions,
-    progress: Callable[[int, int], None] | None,
-) -> SlideResult:
-    seconds = _Seconds()
-    started = time.perf_counter()
-    prepared = prepare(slide, points, read, card.patch)
-    _say_what_was_selected(prepared)
-    seconds.preparing = time.perf_counter() - started
-    results.check_folder(folder, slide, points)
-    with results.staged_folder(folder) as stage:
-        predictions, how = _classify(prepared, card, compute, seconds, progress)
-        rate = slide_rate(predictions)
-        written = time.perf_counter()
-        _write_tables(stage, prepared, predictions, card)
-        seconds.writing = time.perf_counter() - written
-        summary = slide_summary(prepared, read=read, card=card, how=how, rate=rate, predictions=predictions)
-        summary["seconds"] = {k: round(v, 3) for k, v in dataclasses.asdict(seconds).items()}
-        summary["seconds"]["total"] = round(time.perf_counter() - started, 3)
-        results.write_text(stage / results.SUMMARY, results.summary_text(summary))
-    return SlideResult(
-        rate=rate,
-        predictions=tuple(predictions),
-        summary=summary,
-        objects_path=folder / results.OBJECTS,
-        candidates_path=folder / results.CANDIDATES,
-        summary_path=folder / results.SUMMARY,
-    )
-
-
-def _given_mpp(mpp: float | tuple[float, float] | None) -> PixelSize | None:
-    if mpp is None:
-        return None
-    both = mpp if isinstance(mpp, tuple | list) else (mpp, mpp)
-    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in both):
-        raise InvalidOption(f"mpp must be one number of um/px, or two (x, y), not {mpp!r}")
-    return PixelSize(*map(float, both))
-
-
-def _check(compute: ComputeOptions) -> None:
-    """Refuse what cannot be meant before anything is read."""
-    if compute.views not in (1, 8):
-        raise InvalidOption(f"views must be 1 or 8, not {compute.views}")
-    for name, value, low, high in (
-        ("batch size", compute.batch_size, 1, 4096),
-        ("workers", compute.workers, 0, 256),
-    ):
-        if value is not None and not (isinstance(value, int) and low <= value <= high):
-            raise InvalidOption(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+    with classifier:
+        return classifier.classify(
+            slide,
+            points,
+            out=out,
+            reader=reader,
+            mpp=mpp,
+            origin=origin,
+            candidate_classes=candidate_classes,
+            unit=unit,
+            keep_duplicates=keep_duplicates,
+            allow_upsampling=allow_upsampling,
+            progress=progress,
+        )
 
 
 def _say_what_was_selected(prepared: Prepared) -> None:
@@ -221,113 +326,51 @@ def _say_what_was_selected(prepared: Prepared) -> None:
         )
 
 
-def _classify(
-    prepared: Prepared,
-    card: ModelCard,
-    compute: ComputeOptions,
-    seconds: _Seconds,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[list[Prediction], dict[str, Any]]:
-    """The predictions, and how they were computed, for the summary."""
-    predictions = list(prepared.predictions)
-    how: dict[str, Any] = dataclasses.asdict(compute) | {"device": None, "precision": None}
-    if not prepared.windows:
-        return predictions, how
-    # Reading starts before torch is imported, which takes longer than reading a slide's figures.
-    loader = PatchLoader(
-        prepared.open_slide,
-        prepared.windows,
-        patch=card.patch.side,
-        batch_size=compute.batch_size or BATCH_SIZE,
-        workers=compute.workers or 0,
-    )
-    with loader:
-        loading = time.perf_counter()
-        from slidemitosis.classify import SizedForward, choose_device, choose_precision  # noqa: PLC0415
-        from slidemitosis.models import build_model  # noqa: PLC0415
-
-        device = choose_device(compute.device)
-        precision = choose_precision(compute.precision, device)
-        model = build_model(card, device=device)
-        forward = SizedForward(model, piece=loader.batch_size, views=compute.views, precision=precision)
-        seconds.loading = time.perf_counter() - loading
-        _fill_in(
-            predictions, loader=loader, forward=forward, prepared=prepared, seconds=seconds, progress=progress
-        )
-    _refuse_all_unreadable(predictions, prepared)
-    how |= {"device": device, "precision": precision, "batch_size": forward.piece}
-    return predictions, how
-
-
-def default_workers() -> int:
-    """Reader processes: a quarter of the processors given to us, since computing needs them too; 1 to 4."""
-    # What a cluster's scheduler grants is less than what the machine has.
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(4, mine // 4))
-
-
 def _fill_in(
     predictions: list[Prediction],
     *,
-    loader: PatchLoader,
-    forward: SizedForward,
+    batches: Iterator[Batch],
+    forward: Forward,
     prepared: Prepared,
     seconds: _Seconds,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Classify what the loader reads, and put the outcome in the candidates' places."""
-    card = forward.model.card
+    """Classify what the readers read, and put the outcome in the candidates' places."""
     done, total = 0, len(prepared.windows)
     if progress:
         progress(done, total)
-    clock = time.perf_counter()
-    for batch in loader:
-        arrived = time.perf_counter()
-        seconds.waiting += arrived - clock
-        seconds.reading += batch.read_seconds
+    for batch, outputs in _computed(batches, forward, seconds, count=-(-total // READ_SIZE)):
         for row, reason in batch.unreadable:
             i = prepared.to_read[row]
             predictions[i] = dataclasses.replace(predictions[i], status="unreadable", reason=reason)
-        outputs = forward(batch.pixels)
-        probabilities = card.decision.probability(outputs.logit)
-        extras = stated_extras(card, outputs.extra, probabilities)
-        blank = blank_patches(batch.pixels, crop=min(c for n in card.networks for c in n.crops))
-        for k, row in enumerate(batch.indices):
-            i, p = prepared.to_read[row], round(float(probabilities[k]), 6)
-            told = {name: round(float(column[k]), 6) for name, column in extras.items()}
-            doubt = told.pop(HARD, None)
-            predictions[i] = (
-                dataclasses.replace(predictions[i], status="blank", reason=BLANK)
-                if blank[k]
-                else dataclasses.replace(
-                    predictions[i],
-                    status="classified",
-                    probability=p,
-                    atypical=p >= card.decision.threshold,
-                    p_hard=doubt if card.hardness else None,
-                    subtypes=told,
-                )
-            )
+        rows = [prepared.to_read[row] for row in batch.indices]
+        found = classified([predictions[i] for i in rows], batch.pixels, outputs, forward.card)
+        for i, prediction in zip(rows, found, strict=True):
+            predictions[i] = prediction
         done += len(batch.indices) + len(batch.unreadable)
-        clock = time.perf_counter()
-        seconds.computing += clock - arrived
         if progress:
             progress(done, total)
 
 
-def blank_patches(pixels: NDArray[np.uint8], *, crop: int) -> NDArray[np.bool_]:
-    """Which patches, uint8 (B, S, S, 3), show nothing in their central `crop` px: bool (B,).
-
-    Nothing is: 98 % of the pixels within 16 grey levels, as on bare glass or where a slide has no
-    pixels. The palest of 4,773 real figures (AMi-Br, AtNorM-MD) spans 78.
-    """
-    if len(pixels) == 0:
-        return np.zeros(0, np.bool_)
-    start = (pixels.shape[1] - crop) // 2
-    centre = pixels[:, start : start + crop, start : start + crop].astype(np.float32).mean(axis=3)
-    low, high = np.percentile(centre.reshape(len(pixels), -1), (1, 99), axis=1)
-    blank: NDArray[np.bool_] = high - low < 16
-    return blank
+def _computed(
+    batches: Iterator[Batch], forward: Forward, seconds: _Seconds, *, count: int
+) -> Iterator[tuple[Batch, Outputs]]:
+    """Each batch with its outputs; while one is waited for, the next is already begun."""
+    begun: deque[tuple[Batch, Callable[[], Outputs]]] = deque()
+    clock = time.perf_counter()
+    for batch in gathered(batches, max(1, forward.piece // READ_SIZE), count=count):
+        seconds.waiting += time.perf_counter() - clock
+        seconds.reading += batch.read_seconds
+        clock = time.perf_counter()
+        begun.append((batch, forward.submit(batch.pixels)))
+        if len(begun) > 1:
+            ready, outputs = begun.popleft()
+            yield ready, outputs()
+        seconds.computing += time.perf_counter() - clock
+        clock = time.perf_counter()
+    for ready, outputs in begun:
+        yield ready, outputs()
+    seconds.computing += time.perf_counter() - clock
 
 
 def _refuse_all_unreadable(predictions: list[Prediction], prepared: Prepared) -> None:

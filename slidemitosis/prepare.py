@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.candidates import find_duplicates, read_candidates, select_candidates
-from slidemitosis.errors import CandidatesOffSlide
-from slidemitosis.geometry import padding_share, place_window, plan_reading, reading_order
+from slidemitosis.errors import CandidatesOffSlide, InvalidOption
+from slidemitosis.geometry import PixelSize, padding_share, place_window, plan_reading, reading_order
 from slidemitosis.objects import object_ids
 from slidemitosis.predictions import Prediction
-from slidemitosis.slides import open_slide, settle_mpp, settle_origin
+from slidemitosis.settle import settle_mpp, settle_origin
+from slidemitosis.slides import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidates, Selection, Unit
     from slidemitosis.cards import PatchPart
-    from slidemitosis.geometry import Origin, PixelSize, ReadPlan, Window
+    from slidemitosis.geometry import Origin, ReadPlan, Window
     from slidemitosis.predictions import Status
     from slidemitosis.slides import Reader, Slide, SlideInfo
 
@@ -38,6 +39,9 @@ WIDEST_UM = 100.0
 
 DUPLICATE_UM = 2.0
 """Centres this close are one figure: a metaphase plate is 8 to 14 um long."""
+
+WORTH_TELLING = 2000
+"""Candidates from which a slide library takes seconds longer than tiles that are decoded directly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,16 @@ class ReadOptions:
     unit: Unit | None = None
     keep_duplicates: bool = False
     allow_upsampling: bool = False
+
+
+def given_pixel_size(mpp: float | tuple[float, float] | None) -> PixelSize | None:
+    """One number of um/px, or two (x, y), as a PixelSize. Raises InvalidOption for anything else."""
+    if mpp is None:
+        return None
+    both = mpp if isinstance(mpp, tuple | list) else (mpp, mpp)
+    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in both):
+        raise InvalidOption(f"mpp must be one number of um/px, or two (x, y), not {mpp!r}")
+    return PixelSize(*map(float, both))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,7 @@ class Prepared:
     windows: tuple[Window, ...]
     """One for each of `to_read`."""
     open_slide: Callable[[], Slide]
-    """Opens the slide with the reader that was settled; picklable."""
+    """Opens the slide as it was opened here: what "auto" takes depends on the file alone. Picklable."""
 
     @property
     def upsampled(self) -> bool:
@@ -101,6 +115,8 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
         predictions = _mark_duplicates(predictions, mpp)
     plan = plan_reading(info.levels, mpp, model_mpp=patch.mpp, patch=patch.side)
     rows = [i for i, p in enumerate(predictions) if p.status == "pending"]
+    if options.reader == "auto" and len(rows) >= WORTH_TELLING:
+        _tell_of_slow_reading(info, plan.level)
     windows = [place_window(predictions[i].x, predictions[i].y, plan) for i in rows]
     order = reading_order(windows, info.tile)
     for i, window in zip(rows, windows, strict=True):
@@ -116,8 +132,14 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
         predictions=tuple(predictions),
         to_read=tuple(rows[i] for i in order),
         windows=tuple(windows[i] for i in order),
-        open_slide=functools.partial(open_slide, slide_path, reader=info.reader),  # type: ignore[arg-type]
+        open_slide=functools.partial(open_slide, slide_path, reader=options.reader),
     )
+
+
+def _tell_of_slow_reading(info: SlideInfo, level: int) -> None:
+    reason = info.not_direct[level]
+    if reason is not None:
+        log.info("%s: level %d is read by %s, which is slower: %s", info.path, level, info.reader, reason)
 
 
 def _warn_of_regions(predictions: Sequence[Prediction], mpp: PixelSize, unit: Unit) -> None:

@@ -1,7 +1,8 @@
 """Whole-slide images: open one, know its size and resolution, read RGB pixels.
 
 This is the only module that imports a slide library. Both libraries are behind the same small
-class, and both give the same frame: level-0 pixels of the slide's full extent.
+class, and both give the same frame: level-0 pixels of the slide's full extent. Where a level's tiles
+can be decoded without the library and give its pixels, they are; see `direct`.
 """
 
 from __future__ import annotations
@@ -11,30 +12,28 @@ import importlib.metadata
 import logging
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
-from slidemitosis.errors import (
-    InvalidOption,
-    MissingResolution,
-    UnreadableSlide,
-    UnsettledOrigin,
-    UnsuitableResolution,
-)
-from slidemitosis.geometry import Bounds, Level, Origin, PixelSize
+from slidemitosis.direct import find_pages, prove
+from slidemitosis.errors import InvalidOption, UnreadableSlide
+from slidemitosis.geometry import Bounds, Level
+from slidemitosis.properties import bounds, colour, pixel_size, tile
+from slidemitosis.tiles import BadTile, TileReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
+
+    from slidemitosis.geometry import PixelSize
 
 Reader = Literal["auto", "openslide", "tiffslide"]
 
-COARSEST_MPP = 0.6
-"""um/px; anything coarser (below about 16x) shows too little of a mitotic figure."""
+_BY_LIBRARY = "the library was asked for"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,8 @@ class SlideInfo:
     """RGB of what lies beyond the slide's edge and in its empty parts."""
     tile: tuple[int, int]
     """Width and height of a tile of level 0, px."""
+    not_direct: tuple[str | None, ...]
+    """One for each level: why its tiles are not decoded directly; None where they are."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,14 +76,17 @@ class Slide(abc.ABC):
     """
 
     info: SlideInfo
+    _tiles: TileReader | None = None
+    """Of the levels whose tiles are decoded directly."""
 
     @abc.abstractmethod
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """RGBA or RGB pixels of a region that lies inside the level, uint8 (height, width, 3 or 4)."""
 
-    @abc.abstractmethod
     def close(self) -> None:
-        """Give back the file handle."""
+        """Give back the file handles."""
+        if self._tiles is not None:
+            self._tiles.close()
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """RGB pixels of a region in level px, uint8 (height, width, 3).
@@ -90,6 +94,15 @@ class Slide(abc.ABC):
         Whatever lies beyond the level's edges, or is transparent, is the slide's background colour.
         Raises UnreadableSlide.
         """
+        if self._tiles is not None and level in self._tiles.pages:
+            try:
+                return self._tiles.region(level, x, y, width, height, self.info.background)
+            except BadTile as e:
+                # The library may know better, and if not, then its error is the one to show.
+                log.debug("%s: level %d at x %d, y %d: %s", self.info.path.name, level, x, y, e)
+        return self._read_by_library(level, x, y, width, height)
+
+    def _read_by_library(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         out = np.empty((height, width, 3), np.uint8)
         out[...] = self.info.background
         extent = self.info.levels[level]
@@ -99,6 +112,23 @@ class Slide(abc.ABC):
             pixels = self._pixels(level, x0, y0, x1 - x0, y1 - y0)
             out[y0 - y : y1 - y, x0 - x : x1 - x] = _opaque(pixels, self.info.background)
         return out
+
+    def decode_directly(self) -> None:
+        """From now on decode the tiles of those levels of which this gives the library's pixels.
+
+        `info.not_direct` says which. Raises OSError if the file cannot be opened again, UnreadableSlide if
+        the library cannot read what it is compared with; the slide must be closed then, as after `read`.
+        """
+        info = self.info
+        pages, reasons = find_pages(info.path, info.vendor, info.levels, info.bounds)
+        not_direct = list(reasons)
+        if pages:
+            self._tiles = TileReader(info.path, pages)
+            for level in list(pages):
+                not_direct[level] = prove(self._tiles, level, self._read_by_library)
+                if not_direct[level] is not None:
+                    del pages[level]
+        self.info = replace(info, not_direct=tuple(not_direct))
 
     def __enter__(self) -> Self:
         return self
@@ -143,10 +173,11 @@ class _OpenSlideSlide(Slide):
             reader_version=library.__library_version__,
             vendor=properties.get(library.PROPERTY_NAME_VENDOR),
             levels=levels,
-            mpp=_pixel_size(properties, "openslide"),
-            bounds=_bounds(properties, "openslide", levels[0]),
-            background=_colour(properties.get(library.PROPERTY_NAME_BACKGROUND_COLOR)),
-            tile=_tile(properties, "openslide"),
+            mpp=pixel_size(properties, "openslide"),
+            bounds=bounds(properties, "openslide", levels[0]),
+            background=colour(properties.get(library.PROPERTY_NAME_BACKGROUND_COLOR)),
+            tile=tile(properties, "openslide"),
+            not_direct=(_BY_LIBRARY,) * len(levels),
         )
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
@@ -162,6 +193,7 @@ class _OpenSlideSlide(Slide):
         return np.asarray(region)
 
     def close(self) -> None:
+        super().close()
         self._handle.close()
 
 
@@ -189,10 +221,11 @@ class _TiffSlideSlide(Slide):
             reader_version=importlib.metadata.version("tiffslide"),
             vendor=properties.get("tiffslide.vendor"),
             levels=levels,
-            mpp=_pixel_size(properties, "tiffslide"),
-            bounds=_bounds(properties, "tiffslide", levels[0]),
-            background=_colour(properties.get("tiffslide.background-color")),
-            tile=_tile(properties, "tiffslide"),
+            mpp=pixel_size(properties, "tiffslide"),
+            bounds=bounds(properties, "tiffslide", levels[0]),
+            background=colour(properties.get("tiffslide.background-color")),
+            tile=tile(properties, "tiffslide"),
+            not_direct=(_BY_LIBRARY,) * len(levels),
         )
 
     def lacking(self) -> str | None:
@@ -253,14 +286,16 @@ class _TiffSlideSlide(Slide):
         return np.where(inside, pixels[..., :3], background)
 
     def close(self) -> None:
+        super().close()
         self._handle.close()
 
 
 def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
     """Open a whole-slide image.
 
-    `reader` "auto" takes OpenSlide, and tiffslide for files of a kind that OpenSlide does not know;
-    "openslide" and "tiffslide" take that library or fail. Raises UnreadableSlide.
+    `reader` "auto" takes OpenSlide, and tiffslide for files of a kind that OpenSlide does not know, and
+    decodes tiles without either where that gives the same pixels; "openslide" and "tiffslide" take that
+    library alone or fail. Raises UnreadableSlide.
     """
     path = Path(path)
     try:
@@ -273,6 +308,24 @@ def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
         raise UnreadableSlide(f"{path}: no such file")
     if kind == "folder":
         raise UnreadableSlide(f"{path}: is a folder, not a slide")
+    slide = _open_library(path, reader)
+    if reader != "auto":
+        return slide
+    try:
+        slide.decode_directly()
+    except OSError as e:  # UnreadableSlide is one
+        # An error is terminal for the library's handle, and this tile may be one that nobody asks for.
+        slide.close()
+        slide = _open_library(path, reader)
+        reason = f"tiles cannot be compared with the library's pixels: {e}"
+        slide.info = replace(slide.info, not_direct=(reason,) * len(slide.info.levels))
+    except BaseException:
+        slide.close()
+        raise
+    return slide
+
+
+def _open_library(path: Path, reader: Reader) -> Slide:
     if reader == "tiffslide":
         return _open_tiffslide(path)
     import openslide
@@ -329,86 +382,3 @@ def _open_tiffslide(path: Path) -> Slide:
 def _one_line(e: BaseException) -> str:
     text = " ".join(str(e).split())
     return f"{type(e).__name__}: {text}"[:300]
-
-
-def _number(value: object) -> float | None:
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _pixel_size(properties: Mapping[str, Any], library: str) -> PixelSize | None:
-    x, y = (_number(properties.get(f"{library}.mpp-{axis}")) for axis in "xy")
-    return PixelSize(x, y) if x and y and x > 0 and y > 0 else None
-
-
-def _bounds(properties: Mapping[str, Any], library: str, full: Level) -> Bounds | None:
-    numbers = [_number(properties.get(f"{library}.bounds-{k}")) for k in ("x", "y", "width", "height")]
-    if any(v is None for v in numbers):
-        return None
-    bounds = Bounds(*(int(v) for v in numbers if v is not None))
-    return None if bounds == Bounds(0, 0, full.width, full.height) else bounds
-
-
-def _colour(text: object) -> tuple[int, int, int]:
-    """RGB of "rrggbb"; white where nothing is stated, as scanners show empty glass."""
-    try:
-        value = bytes.fromhex(str(text or "ffffff").lstrip("#"))
-    except ValueError:
-        value = b""
-    return (value[0], value[1], value[2]) if len(value) == 3 else (255, 255, 255)
-
-
-def _tile(properties: Mapping[str, Any], library: str) -> tuple[int, int]:
-    width, height = (_number(properties.get(f"{library}.level[0].tile-{k}")) for k in ("width", "height"))
-    return (int(width), int(height)) if width and height else (256, 256)
-
-
-def settle_mpp(
-    info: SlideInfo, *, given: PixelSize | None, allow_coarse: bool, model_mpp: float
-) -> PixelSize:
-    """The slide's um/px: what the user gives, else what the metadata state; never a guess.
-
-    Raises MissingResolution if neither is there, UnsuitableResolution if it is implausible, or
-    coarser than 0.6 um/px and `allow_coarse` is not set.
-    """
-    mpp = given or info.mpp
-    if mpp is None:
-        raise MissingResolution(f"{info.path}: no pixel size in its metadata; pass --mpp (um/px of level 0)")
-    whose = "given" if given else "in its metadata"
-    for value in (mpp.x, mpp.y):
-        if not 0.02 <= value <= 100:
-            raise UnsuitableResolution(
-                f"{info.path}: the pixel size {whose} is {value:g} um/px, which no scanner has; pass --mpp"
-            )
-    if max(mpp.x, mpp.y) > max(COARSEST_MPP, model_mpp) and not allow_coarse:
-        raise UnsuitableResolution(
-            f"{info.path}: the pixel size {whose} is {max(mpp.x, mpp.y):g} um/px, coarser than "
-            f"{COARSEST_MPP} um/px: too coarse to tell mitotic figures apart; "
-            "pass --allow-upsampling to classify all the same, or --mpp if the size is wrong"
-        )
-    return mpp
-
-
-def settle_origin(info: SlideInfo, origin: Origin) -> tuple[int, int]:
-    """What to add to the candidates' coordinates to get level-0 px, as (x, y).
-
-    QuPath and some other tools show only the bounds of a slide that has them, and count from their
-    corner. Nothing in a candidate file says so, and so on such a slide the origin must be told.
-    Raises UnsettledOrigin.
-    """
-    if origin not in get_args(Origin):
-        raise InvalidOption(f"origin {origin!r} is not known; use {', '.join(get_args(Origin))}")
-    b = info.bounds
-    if b is None or origin == "level0":
-        return 0, 0
-    if origin == "bounds":
-        return b.x, b.y
-    raise UnsettledOrigin(
-        f"{info.path}: this slide has bounds ({b.width} x {b.height} px at x {b.x}, y {b.y} of "
-        f"{info.size[0]} x {info.size[1]} px) and the candidates do not say where they count from; "
-        "pass --origin bounds (QuPath's default) or --origin level0 (Bio-Formats, QuPath with --no-crop, "
-        "OpenSlide scripts)"
-    )

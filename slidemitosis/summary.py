@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import platform
@@ -33,6 +34,7 @@ def slide_summary(
     `how` is how it was computed: device, precision, batch size, views, workers.
     """
     slide, selection = prepared.slide, prepared.selection
+    not_direct = slide.not_direct[prepared.plan.level]
     return {
         "slide": {
             "path": str(slide.path.resolve()),
@@ -51,6 +53,8 @@ def slide_summary(
         "reading": {
             "model_mpp": card.patch.mpp,
             "level": prepared.plan.level,
+            "direct": not_direct is None,
+            "not_direct": not_direct,
             "resampling": prepared.plan.resampling,
             "upsampled": prepared.upsampled,
             "offset_px": list(prepared.offset),
@@ -69,6 +73,7 @@ def slide_summary(
             "name": card.name,
             "version": card.version,
             "sha256": card.weights_sha256,
+            "graph_sha256": card.graph.sha256 if card.graph and how["engine"] == "onnx" else None,
             "threshold": card.decision.threshold,
         },
         "counts": {
@@ -93,7 +98,7 @@ def slide_summary(
             if p.status != "classified"
         ],
         "options": {**dataclasses.asdict(read), **how},
-        "versions": _versions(),
+        "versions": _versions(how, direct=not_direct is None),
     }
 
 
@@ -120,8 +125,14 @@ def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:
     return [{"class": name, "count": n} for name, n in counts.items()]
 
 
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version  # noqa: PLC0415
+def _versions(how: Mapping[str, Any], *, direct: bool) -> dict[str, str]:
+    """Of what read and computed; a package that goes by another name here is left out."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
-    ours = {"slidemitosis": slidemitosis.__version__, "python": platform.python_version()}
-    return ours | {name: version(name) for name in ("numpy", "pillow", "timm", "torch")}
+    used = ["numpy", "pillow", *(["simplejpeg"] * direct)]
+    used += {"onnx": ["onnxruntime"], "torch": ["timm", "torch"]}.get(how["engine"], [])
+    versions = {"slidemitosis": slidemitosis.__version__, "python": platform.python_version()}
+    for name in used:
+        with contextlib.suppress(PackageNotFoundError):  # onnxruntime has several
+            versions[name] = version(name)
+    return versions

@@ -71,30 +71,53 @@ class ReopeningSlide:
             self._slide = None
 
 
-def work(connection: Connection, open_slide: Callable[[], Slide], layout: SlotLayout, name: str) -> None:
-    """A worker's life: take jobs from the pipe until it closes."""
+def work(connection: Connection, layout: SlotLayout, name: str) -> None:
+    """A worker's life: take slides and jobs from the pipe until it closes."""
     # Ctrl-C reaches every process of the terminal; the parent decides, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        reader = ReopeningSlide(open_slide, layout.patch)
-    except SlideMitosisError as e:
-        _send(connection, ("cannot open", e))
-        return
     slots = Slots(layout, name)
+    reader: ReopeningSlide | None = None
+    failure: SlideMitosisError | None = None
     _send(connection, ("ready", None))
-    with contextlib.closing(slots), contextlib.closing(reader):
-        while (job := _receive(connection)) is not None:
-            slot, windows = job
-            failures: dict[int, str] = {}
-            started = time.perf_counter()
-            for row, window in windows:
-                slots.set_row(slot, row)
-                try:
-                    slots.put(slot, row, reader.read(window))
-                except UnreadableSlide as e:
-                    failures[row] = str(e)
-            if not _send(connection, ("done", (failures, time.perf_counter() - started))):
+    with contextlib.closing(slots):
+        while (message := _receive(connection)) is not None:
+            kind, value = message
+            if kind == "slide":
+                if reader is not None:
+                    reader.close()
+                reader, failure = _open(value, layout.patch) if value else (None, None)
+                continue
+            slot, windows = value
+            answer: tuple[str, Any] = ("cannot open", failure)
+            if reader is not None:
+                answer = ("done", _read(reader, slots, slot, windows))
+            if not _send(connection, answer):
                 break
+
+
+def _open(
+    open_slide: Callable[[], Slide], patch: int
+) -> tuple[ReopeningSlide | None, SlideMitosisError | None]:
+    """The slide, or why it cannot be opened."""
+    try:
+        return ReopeningSlide(open_slide, patch), None
+    except SlideMitosisError as e:
+        return None, e
+
+
+def _read(
+    reader: ReopeningSlide, slots: Slots, slot: int, windows: list[tuple[int, Window]]
+) -> tuple[dict[int, str], float]:
+    """Read a job's windows into its slot; reasons of those that could not be read by row, and seconds."""
+    failures: dict[int, str] = {}
+    started = time.perf_counter()
+    for row, window in windows:
+        slots.set_row(slot, row)
+        try:
+            slots.put(slot, row, reader.read(window))
+        except UnreadableSlide as e:
+            failures[row] = str(e)
+    return failures, time.perf_counter() - started
 
 
 def _send(connection: Connection, message: tuple[str, Any]) -> bool:
@@ -107,7 +130,7 @@ def _send(connection: Connection, message: tuple[str, Any]) -> bool:
 
 
 def _receive(connection: Connection) -> Any:
-    """The next job; None if the parent is gone."""
+    """The next message; None if the parent is gone."""
     try:
         return connection.recv()
     except (EOFError, OSError):

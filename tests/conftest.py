@@ -81,8 +81,17 @@ SCN_NS = "http://www.leica-microsystems.com/scn/2010/10/01"
 SCN_NM = 250  # nm a px
 
 
+LOSSLESS: dict[str, Any] = {"compression": "lzw", "photometric": "rgb"}
+JPEG: dict[str, Any] = {"compression": "jpeg", "photometric": "ycbcr", "subsampling": (2, 2)}
+
+
 def write_scn(
-    path: Path, region: NDArray[np.uint8], *, at: tuple[int, int], collection: tuple[int, int]
+    path: Path,
+    region: NDArray[np.uint8],
+    *,
+    at: tuple[int, int],
+    collection: tuple[int, int],
+    layout: dict[str, Any] = LOSSLESS,
 ) -> Path:
     """A Leica SCN: `region` is what was scanned, at `at` px of a slide of `collection` px.
 
@@ -123,8 +132,7 @@ def write_scn(
             tif.write(
                 pixels,
                 tile=(64, 64),
-                photometric="rgb",
-                compression="lzw",
+                **layout,
                 description=xml if i == 0 else None,
                 metadata=None,
                 software=False,

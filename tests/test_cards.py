@@ -23,12 +23,12 @@ from slidemitosis.cards import (
     PatchPart,
     Score,
     ValidationPart,
-    check_weights,
     find_model,
     read_card,
     write_card,
 )
 from slidemitosis.errors import InvalidCard, UnknownModel, WeightsMismatch
+from slidemitosis.model_files import check_graph, check_weights, file_sha256
 
 WEIGHTS = b"not parsed here"
 
@@ -280,7 +280,7 @@ def test_a_hash_that_is_no_sha256_is_refused(tmp_path: Path, digest: str) -> Non
 def test_weights_of_the_right_hash_come_back_as_bytes(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(WEIGHTS)
     assert check_weights(tmp_path, NETWORK) == WEIGHTS
-    assert cards.file_sha256(tmp_path / "weights.safetensors") == NETWORK.sha256
+    assert file_sha256(tmp_path / "weights.safetensors") == NETWORK.sha256
 
 
 def test_one_changed_bit_of_the_weights_is_seen(tmp_path: Path) -> None:
@@ -421,9 +421,10 @@ def test_a_shipped_model_is_whole(name: str) -> None:
     assert card.name == name
     for network in card.networks:
         check_weights(card.folder, network)
+    check_graph(card)
     assert card.validation.protocol != "not yet validated"
     assert card.scores
     readme = (card.folder / "README.md").read_text(encoding="utf-8")
     assert name in readme
     suffixes = {p.suffix for p in card.folder.iterdir()}
-    assert suffixes <= {".toml", ".md", ".log", ".csv", ".safetensors"}  # and so no code
+    assert suffixes <= {".toml", ".md", ".log", ".csv", ".safetensors", ".onnx"}  # and so no code

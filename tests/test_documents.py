@@ -34,3 +34,8 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
         assert place.exists(), f"{document.name}: {target}"
         if anchor and place.suffix == ".md":
             assert anchor in anchors(place), f"{document.name}: {target}{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
+def test_no_number_is_still_to_be_filled_in(document: Path) -> None:
+    assert not re.search(r"@[A-Z]{2}|\bTODO\b", document.read_text(encoding="utf-8"))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter, OrderedDict
 from itertools import pairwise
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slidemitosis.geometry import (
+    CACHE_BYTES,
     Bounds,
     Level,
     PixelSize,
@@ -112,9 +116,49 @@ def test_the_order_of_reading_is_a_permutation(places: list[tuple[int, int]]) ->
 def test_windows_of_one_tile_are_read_one_after_the_other() -> None:
     windows = [Window(0, x % 2048, (x * 7919) % 2048, 2, 2, None) for x in range(0, 30000, 17)]
     order = reading_order(windows, (256, 256))
-    tiles = [(windows[i].x + 1) // 256 + 8 * ((windows[i].y + 1) // 256) for i in order]
+    tiles = [windows[i].x // 256 + 8 * (windows[i].y // 256) for i in order]
     changes = sum(a != b for a, b in pairwise(tiles))
     assert changes == len(set(tiles)) - 1
+
+
+def decodes(
+    windows: list[Window], tile: tuple[int, int], corner: tuple[int, int]
+) -> dict[tuple[int, int], int]:
+    """Tile (column, row) -> how often it is decoded in the order of reading, with a cache of the last."""
+    room = CACHE_BYTES // (3 * tile[0] * tile[1])
+    cache: OrderedDict[tuple[int, int], None] = OrderedDict()
+    count: Counter[tuple[int, int]] = Counter()
+    for i in reading_order(windows, tile):
+        w = windows[i]
+        columns = range((w.x - corner[0]) // tile[0], (w.x + w.width - 1 - corner[0]) // tile[0] + 1)
+        rows = range((w.y - corner[1]) // tile[1], (w.y + w.height - 1 - corner[1]) // tile[1] + 1)
+        for key in itertools.product(columns, rows):
+            if key not in cache:
+                count[key] += 1
+                cache[key] = None
+            cache.move_to_end(key)
+            while len(cache) > room:
+                cache.popitem(last=False)
+    return count
+
+
+@given(
+    st.sampled_from([(240, 240), (256, 256), (512, 512), (1024, 1024), (512, 128)]),
+    st.tuples(st.integers(0, 600), st.integers(0, 600)),
+    st.integers(0, 10),
+)
+@settings(max_examples=25)
+def test_a_cache_of_fixed_size_decodes_each_tile_once_but_for_those_between_strips(
+    tile: tuple[int, int], corner: tuple[int, int], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    places = rng.integers(0, [20000, 40000], (4000, 2)).tolist()  # x and y; several strips of any tile
+    count = decodes([Window(0, x, y, 128, 128, None) for x, y in places], tile, corner)
+    twice = {row for (_, row), n in count.items() if n > 1}
+    assert max(count.values()) <= 2
+    # Of the rows of tiles, the one between two strips; two on a slide whose tiles begin at its bounds.
+    between = 39999 // tile[1] // min(64, CACHE_BYTES // (9 * tile[0] * tile[1]) - 2)
+    assert len(twice) <= 2 * between
 
 
 def test_half_a_pixel_over_the_patch_is_where_resampling_begins() -> None:

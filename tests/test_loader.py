@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from multiprocessing import shared_memory
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,15 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidemitosis import slots as slots_module
+from slidemitosis.batches import Batch, gathered
 from slidemitosis.errors import ReadingFailed, UnreadableSlide
 from slidemitosis.geometry import Level, PixelSize, Window, place_window, plan_reading
-from slidemitosis.loader import Batch, PatchLoader
+from slidemitosis.loader import ReaderPool
 from slidemitosis.slides import Slide, open_slide
 from slidemitosis.worker import read_patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -58,12 +61,12 @@ _LEVELS = [Level(SIDE, SIDE, 1.0)]
 
 
 def load(opener: Callable[[], Slide], windows: Sequence[Window], workers: int, batch: int = 8) -> list[Batch]:
-    with PatchLoader(opener, windows, patch=PATCH, batch_size=batch, workers=workers) as loader:
-        return list(loader)
+    with ReaderPool(patch=PATCH, batch_size=batch, workers=workers) as pool:
+        return list(pool.read(opener, windows))
 
 
-def process_ids(loader: PatchLoader) -> tuple[int, ...]:
-    return tuple(w.process.pid for w in loader._workers if w.process.pid is not None)
+def process_ids(pool: ReaderPool) -> tuple[int, ...]:
+    return tuple(w.process.pid for w in pool._workers if w.process.pid is not None)
 
 
 def pixels_of(batches: Sequence[Batch]) -> dict[int, NDArray[np.uint8]]:
@@ -79,7 +82,7 @@ def test_batches_are_the_same_bit_for_bit_with_any_number_of_workers(opener: Cal
     windows = places(101)
     want = direct(opener, windows)
     for workers in (0, 1, 2, 4):
-        batches = load(opener, windows, workers)
+        batches = sorted(load(opener, windows, workers), key=lambda b: int(b.indices[0]))
         assert [b.indices.tolist() for b in batches] == [
             list(range(i, min(i + 8, 101))) for i in range(0, 101, 8)
         ]
@@ -89,9 +92,9 @@ def test_batches_are_the_same_bit_for_bit_with_any_number_of_workers(opener: Cal
 
 
 def test_no_windows_give_no_batches_and_start_no_process(opener: Callable[[], Slide]) -> None:
-    with PatchLoader(opener, [], patch=PATCH, batch_size=8, workers=2) as loader:
-        assert process_ids(loader) == ()
-        assert list(loader) == []
+    with ReaderPool(patch=PATCH, batch_size=8, workers=2) as pool:
+        assert list(pool.read(opener, [])) == []
+        assert process_ids(pool) == ()
 
 
 posix = pytest.mark.skipif(os.name == "nt", reason="asks for processes by POSIX signals")
@@ -102,13 +105,14 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(opener: Callable[[], Sl
     windows = places(200)
     want = direct(opener, windows)
     batches: list[Batch] = []
-    with PatchLoader(opener, windows, patch=PATCH, batch_size=8, workers=2) as loader:
-        first = set(process_ids(loader))
-        for i, batch in enumerate(loader):
+    with ReaderPool(patch=PATCH, batch_size=8, workers=2) as pool:
+        reading = pool.read(opener, windows)
+        first = set(process_ids(pool))
+        for i, batch in enumerate(reading):
             batches.append(batch)
             if i in (3, 10):
-                os.kill(process_ids(loader)[i % 2], signal.SIGKILL)
-        assert not first.issuperset(process_ids(loader))
+                os.kill(process_ids(pool)[i % 2], signal.SIGKILL)
+        assert not first.issuperset(process_ids(pool))
     got = pixels_of(batches)
     assert sorted(got) == list(range(200))
     assert all(b.unreadable == () for b in batches)
@@ -199,14 +203,91 @@ def test_workers_that_keep_dying_end_the_run(slide_path: Path) -> None:
         load(functools.partial(deadly_everywhere, slide_path), windows, 2)
 
 
-def death_at_start() -> Slide:
+def test_workers_that_cannot_start_say_what_to_do(slide_path: Path, tmp_path: Path) -> None:
+    """A script without the guard: each worker imports it anew, and would start workers of its own."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import functools\n"
+        "from slidemitosis.geometry import Window\n"
+        "from slidemitosis.loader import ReaderPool\n"
+        "from slidemitosis.slides import open_slide\n"
+        "with ReaderPool(patch=32, batch_size=8, workers=1) as pool:\n"
+        f"    opener = functools.partial(open_slide, {str(slide_path)!r})\n"
+        "    list(pool.read(opener, [Window(0, 0, 0, 32, 32, None)]))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
+    assert re.search(r"ReadingFailed: a reader process ended at its start .*__main__", done.stderr)
+
+
+def death_at_opening() -> Slide:
     os._exit(5)
 
 
-def test_workers_that_cannot_start_say_what_to_do() -> None:
+def test_a_slide_that_kills_whoever_opens_it_ends_the_run() -> None:
     windows = [Window(0, 0, 0, PATCH, PATCH, None)]
-    with pytest.raises(ReadingFailed, match=r"exit code 5.*__main__"):
-        load(death_at_start, windows, 1)
+    with pytest.raises(ReadingFailed, match=r"died 21 times \(last exit code 5\)"):
+        load(death_at_opening, windows, 1)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_one_pool_reads_slide_after_slide_even_if_one_was_given_up(
+    opener: Callable[[], Slide], slide_path: Path, tmp_path: Path, workers: int
+) -> None:
+    other = write_aperio(tmp_path / "other.svs", [position_colours(SIDE, SIDE, x0=7)])
+    windows = places(120)
+    with ReaderPool(patch=PATCH, batch_size=8, workers=workers) as pool:
+        want = direct(opener, windows)
+        for given_up_after in (0, 3, None):
+            batches = list(itertools.islice(pool.read(opener, windows), given_up_after))
+            for i, pixels in pixels_of(batches).items():
+                np.testing.assert_array_equal(pixels, want[i])
+        processes = process_ids(pool)
+        with pytest.raises(UnreadableSlide, match=r"gone\.svs: no such file"):
+            list(pool.read(functools.partial(open_slide, tmp_path / "gone.svs"), windows))
+        again = functools.partial(open_slide, other)
+        got = pixels_of(list(pool.read(again, windows)))
+        assert process_ids(pool) == processes
+        assert len(processes) == workers
+        for i, pixels in enumerate(direct(again, windows)):
+            np.testing.assert_array_equal(got[i], pixels)
+        assert all(sorted([*w.free, *(j.slot for j in w.jobs)]) == [0, 1, 2] for w in pool._workers)
+
+
+@posix
+def test_a_worker_may_die_between_two_slides(opener: Callable[[], Slide]) -> None:
+    windows = places(60)
+    with ReaderPool(patch=PATCH, batch_size=8, workers=2) as pool:
+        list(pool.read(opener, windows))
+        os.kill(process_ids(pool)[0], signal.SIGKILL)
+        assert sorted(pixels_of(list(pool.read(opener, windows)))) == list(range(60))
+
+
+def test_each_worker_reads_a_stretch_of_its_own(slide_path: Path, tmp_path: Path) -> None:
+    """Neighbours share tiles, which are decoded twice if two workers read them."""
+    windows = [Window(0, i, 0, PATCH, PATCH, None) for i in range(400)]
+    opener = functools.partial(_Signed, slide_path)
+    with ReaderPool(patch=PATCH, batch_size=4, workers=2) as pool:
+        got = pixels_of(list(pool.read(opener, windows)))
+    by = [int.from_bytes(got[i][0, 0].tobytes(), "little") for i in range(400)]
+    changes = sum(a != b for a, b in itertools.pairwise(by))
+    assert len(set(by)) == 2
+    assert changes <= 9  # of 99 batches; the one that is faster helps the other out, from its end
+
+
+class _Signed(Slide):
+    """Its pixels tell which process read them."""
+
+    def __init__(self, path: Path) -> None:
+        with open_slide(path) as slide:
+            self.info = slide.info
+
+    def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        time.sleep(0.001)
+        colour = np.frombuffer(os.getpid().to_bytes(3, "little"), np.uint8)
+        return np.broadcast_to(colour, (height, width, 3))
+
+    def close(self) -> None:
+        pass
 
 
 def test_a_slide_that_a_worker_cannot_open_is_the_slides_own_error(tmp_path: Path) -> None:
@@ -219,21 +300,21 @@ def test_a_slide_that_a_worker_cannot_open_is_the_slides_own_error(tmp_path: Pat
 @pytest.mark.parametrize("after", [0, 2])
 def test_leaving_early_ends_the_workers_and_frees_the_memory(opener: Callable[[], Slide], after: int) -> None:
     started = time.monotonic()
-    with PatchLoader(opener, places(300), patch=PATCH, batch_size=8, workers=2) as loader:
-        processes = [w.process for w in loader._workers]
-        assert loader._slots is not None
-        name = loader._slots.name
-        for i, _ in enumerate(loader):
+    with ReaderPool(patch=PATCH, batch_size=8, workers=2) as pool:
+        reading = pool.read(opener, places(300))
+        sentinels = process_ids(pool)
+        names = [w.slots.name for w in pool._workers]
+        for i, _ in enumerate(reading):
             if i == after:
                 break
-        sentinels = [p.pid for p in processes]
     assert time.monotonic() - started < 20
+    assert len(sentinels) == len(names) == 2
     for pid in sentinels:
-        assert pid is not None
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    with pytest.raises(FileNotFoundError):
-        shared_memory.SharedMemory(name)
+    for name in names:
+        with pytest.raises(FileNotFoundError):
+            shared_memory.SharedMemory(name)
 
 
 def test_workers_import_neither_torch_nor_timm(slide_path: Path) -> None:
@@ -276,3 +357,97 @@ def test_too_little_shared_memory_is_said_before_anything_is_killed(
     with pytest.raises(ReadingFailed, match=r"MB of shared memory.*--workers"):
         load(opener, windows, 256, 2_000_000_000)
     assert load(opener, windows[:5], 2, 2)
+
+
+@given(st.data())
+def test_batches_are_joined_by_their_numbers_in_whatever_order_they_come(data: st.DataObject) -> None:
+    n, size, each = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 7)), data.draw(st.integers(1, 5))
+    windows = [Window(0, i, i, PATCH, PATCH, None) for i in range(n)]
+    batches = data.draw(st.permutations(load(_blank_slide, windows, 0, size)))
+    joined = list(gathered(batches, each, count=len(batches)))
+    assert sorted(i for b in joined for i in b.indices.tolist()) == list(range(n))
+    for b in joined:
+        first = b.number * size
+        assert b.number % each == 0
+        assert b.indices.tolist() == list(range(first, min(first + each * size, n)))
+        assert b.pixels[:, 0, 0, 0].tolist() == b.indices.tolist()
+
+
+def test_what_could_not_be_read_stays_so_in_a_joined_batch(slide_path: Path, tmp_path: Path) -> None:
+    opener = functools.partial(TrickySlide, slide_path, tmp_path)
+    windows = [Window(0, v, v, PATCH, PATCH, None) for v in (0, 300, 320, 300, 340)]
+    (batch,) = gathered(load(opener, windows, 0, 2), 3, count=3)
+    assert batch.indices.tolist() == [0, 2, 4]
+    assert [i for i, _ in batch.unreadable] == [1, 3]
+
+
+@posix
+def test_an_interrupt_anywhere_leaves_a_pool_that_reads_the_next_slide(opener: Callable[[], Slide]) -> None:
+    """Ctrl-C at random moments, in a session that goes on: nothing hangs, and no pixel is another's."""
+    windows = places(100)
+    want = direct(opener, windows)
+    rng = np.random.default_rng(0)
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    broken_off = 0
+    try:
+        with ReaderPool(patch=PATCH, batch_size=4, workers=2) as pool:
+            for _ in range(25):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.001, 0.05))
+                    try:
+                        list(pool.read(opener, windows))
+                    finally:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+                except KeyboardInterrupt:
+                    broken_off += 1
+                got = pixels_of(list(pool.read(opener, windows)))
+                assert all(np.array_equal(got[i], want[i]) for i in range(len(windows)))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert broken_off > 5
+
+
+def test_a_pool_that_has_ended_says_so(opener: Callable[[], Slide]) -> None:
+    with ReaderPool(patch=PATCH, batch_size=4, workers=1) as pool:
+        list(pool.read(opener, places(5)))
+    with pytest.raises(ReadingFailed, match="have ended"):
+        pool.read(opener, places(5))
+
+
+def test_a_pool_reads_one_slide_at_a_time(opener: Callable[[], Slide]) -> None:
+    with ReaderPool(patch=PATCH, batch_size=4, workers=1) as pool:
+        first = pool.read(opener, places(50))
+        next(first)
+        second = pool.read(opener, places(50))
+        with pytest.raises(ReadingFailed, match="one slide at a time"):
+            next(first)
+        assert len(list(second)) == 13
+
+
+@posix
+def test_after_workers_that_could_not_start_the_next_slide_is_read(opener: Callable[[], Slide]) -> None:
+    with ReaderPool(patch=PATCH, batch_size=4, workers=2) as pool:
+        reading = pool.read(opener, places(20))
+        for pid in process_ids(pool):
+            os.kill(pid, signal.SIGKILL)
+        if not any(w.ready for w in pool._workers):
+            with pytest.raises(ReadingFailed, match=r"its start \(exit code -9\); is there enough memory"):
+                list(reading)
+        assert sorted(pixels_of(list(pool.read(opener, places(20))))) == list(range(20))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks at open files in /proc")
+def test_a_slide_that_was_read_is_closed(opener: Callable[[], Slide], slide_path: Path) -> None:
+    with ReaderPool(patch=PATCH, batch_size=4, workers=1) as pool:
+        list(pool.read(opener, places(20)))
+        (pid,) = process_ids(pool)
+        for _ in range(100):
+            links = {str(p.readlink()) for p in Path(f"/proc/{pid}/fd").iterdir()}
+            if str(slide_path) not in links:
+                break
+            time.sleep(0.05)
+        assert str(slide_path) not in links

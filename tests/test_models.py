@@ -25,12 +25,11 @@ from slidemitosis.cards import (
     NetworkPart,
     PatchPart,
     ValidationPart,
-    check_weights,
-    file_sha256,
     write_card,
 )
 from slidemitosis.colour import HED_MEAN, HED_STD, rgb_to_hed
 from slidemitosis.errors import InvalidCard, SlideMitosisError, WeightsMismatch
+from slidemitosis.model_files import check_weights, file_sha256
 from slidemitosis.models import PatchInput, build_model, combine, empty_network, load_model, type_logit
 
 ARCHITECTURE = "test_efficientnet"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
 
-from slidemitosis import classify_slide, load_model
+from slidemitosis import SlideClassifier, classify_slide, load_model
 from slidemitosis.cards import AMF_SUBTYPES, SUBTYPES, HardnessPart, find_model, write_card
 from slidemitosis.cli import main
 from slidemitosis.errors import (
@@ -22,6 +22,7 @@ from slidemitosis.errors import (
     MissingResolution,
     OutputError,
     ReadingFailed,
+    UnreadableSlide,
     UnsettledClasses,
     UnsettledOrigin,
     UnsuitableResolution,
@@ -322,6 +323,8 @@ def test_a_coarse_slide_is_refused_or_flagged_in_every_output(tmp_path: Path) ->
     assert result.summary["reading"] == {
         "model_mpp": 0.25,
         "level": 0,
+        "direct": False,
+        "not_direct": "its compression is LZW, not JPEG",
         "resampling": "upsampled",
         "upsampled": True,
         "offset_px": [0, 0],
@@ -549,3 +552,63 @@ def test_both_axes_of_the_pixel_size_are_compared_with_the_metadata(
 ) -> None:
     classify_slide(painted, write_points(tmp_path / "p.geojson", [(300, 200)]), mpp=(0.25, 0.2))
     assert "the metadata say 0.25 um/px, --mpp says 0.25 x 0.2" in caplog.text
+
+
+def test_one_classifier_does_slide_after_slide_even_after_one_that_fails(
+    drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """What it writes is what `classify_slide` writes, and readers and model are those of the first slide."""
+    slide, points = drawn
+    alone = classify_slide(slide, points, model="lite0", out=tmp_path / "alone", workers=1)
+    with SlideClassifier("lite0", workers=1) as classifier:
+        first = classifier.classify(slide, points, out=tmp_path / "first")
+        forward, processes = classifier.forward, [w.process.pid for w in classifier._pool._workers]
+        with pytest.raises(UnreadableSlide, match="no such file"):
+            classifier.classify(tmp_path / "gone.svs", points, out=tmp_path / "none")
+        with pytest.raises(KeyboardInterrupt):
+            classifier.classify(slide, points, out=tmp_path / "none", progress=interrupt)
+        second = classifier.classify(slide, points, out=tmp_path / "second")
+        assert classifier.forward is forward
+        assert [w.process.pid for w in classifier._pool._workers] == processes
+    assert not (tmp_path / "none").exists()
+    for result in (first, second):
+        assert result.objects_path.read_bytes() == alone.objects_path.read_bytes()
+        assert result.candidates_path.read_bytes() == alone.candidates_path.read_bytes()
+
+
+def interrupt(_done: int, _total: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_slow_reading_is_told_once_with_its_reason_where_it_costs_seconds(
+    painted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = write_points(tmp_path / "p.geojson", [(300, 200), (400, 300)])
+    for worth, reader, times in ((2, "auto", 1), (2, "openslide", 0), (3, "auto", 0)):
+        caplog.clear()
+        monkeypatch.setattr("slidemitosis.prepare.WORTH_TELLING", worth)
+        with caplog.at_level("INFO"):
+            result = classify_slide(painted, points, reader=reader)  # type: ignore[arg-type]
+        told = [r.getMessage() for r in caplog.records if "which is slower" in r.getMessage()]
+        assert len(told) == times
+        assert all(
+            t.endswith("read by openslide, which is slower: its compression is LZW, not JPEG") for t in told
+        )
+        assert result.summary["reading"]["direct"] is False
+
+
+def test_a_slide_of_jpeg_tiles_is_read_directly_with_the_same_results(tmp_path: Path) -> None:
+    from slidemitosis.phantom_files import write_demo
+
+    slide, points = write_demo(tmp_path)
+    windows = windows_read(slide, points)
+    assert len(windows) == 40
+    results = [
+        classify_slide(slide, points, reader=reader, out=tmp_path / reader)
+        for reader in ("auto", "openslide")
+    ]
+    assert [r.summary["reading"]["direct"] for r in results] == [True, False]
+    assert [r.summary["reading"]["not_direct"] for r in results] == [None, "the library was asked for"]
+    assert results[0].candidates_path.read_text() == results[1].candidates_path.read_text()
+    for ours, theirs in zip(windows, windows_read(slide, points, reader="openslide"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -17,7 +17,8 @@ from slidemitosis.errors import (
     UnsuitableResolution,
 )
 from slidemitosis.geometry import Bounds, PixelSize, place_window, plan_reading
-from slidemitosis.slides import open_slide, settle_mpp, settle_origin
+from slidemitosis.settle import settle_mpp, settle_origin
+from slidemitosis.slides import open_slide
 from slidemitosis.worker import read_patch
 
 if TYPE_CHECKING:

@@ -14,8 +14,10 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from slidemitosis import __version__
+from slidemitosis.cli.bench import add_bench
+from slidemitosis.cli.models import add_models
 from slidemitosis.cli.report import LogToReport, Report
-from slidemitosis.cli.slides import add_classify, add_demo, add_inspect, models
+from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_compare, add_data, add_evaluate, add_train, add_tune
 from slidemitosis.errors import SlideMitosisError
 
@@ -74,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
     add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
-    shown = commands.add_parser("models", help="list the models that come with this package")
-    shown.set_defaults(run=models)
+    add_models(commands.add_parser("models", help="list the models that come with this package"))
+    add_bench(commands.add_parser("bench", help="where the time goes on your slide and machine"))
     add_demo(commands.add_parser("demo", help="draw a small slide and classify it"))
     add_train(commands.add_parser("train", help="train a recipe's models on labelled figures"))
     add_evaluate(commands.add_parser("evaluate", help="score models on labelled figures"))

@@ -1,17 +1,18 @@
-"""The commands for one slide: classify, inspect, models, demo."""
+"""The commands for one slide: classify, inspect, demo."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cards import DEFAULT_MODEL, NEGATIVE, POSITIVE
+from slidemitosis.cards import NEGATIVE, POSITIVE
+from slidemitosis.cli.options import add_computing, add_reading, computing, read_options
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping
 
     from slidemitosis.pipeline import SlideResult
@@ -19,92 +20,13 @@ if TYPE_CHECKING:
     from slidemitosis.slides import SlideInfo
 
 
-def _add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> None:
-    parser.add_argument("slide", type=Path, help="whole-slide image")
-    parser.add_argument(
-        "--points",
-        type=Path,
-        required=points_required,
-        metavar="FILE",
-        help="candidates: GeoJSON of QuPath, or a CSV with x and y",
-    )
-    parser.add_argument(
-        "--model", default=DEFAULT_MODEL, help="name of a model or a model folder (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--candidate-class",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help='class of the objects that are candidates; repeat for several; "Unclassified" for none '
-        "(default: those that read as mitosis)",
-    )
-    parser.add_argument(
-        "--reader",
-        choices=("auto", "openslide", "tiffslide"),
-        default="auto",
-        help="library that reads the slide (default: OpenSlide, or tiffslide for what it does not know)",
-    )
-    parser.add_argument(
-        "--mpp",
-        type=_mpp,
-        metavar="UM",
-        help="um/px of level 0, where the slide's metadata lack it or are wrong; X,Y if they differ",
-    )
-    parser.add_argument(
-        "--origin",
-        choices=("auto", "level0", "bounds"),
-        default="auto",
-        help="what the candidates count from, on a slide that has bounds",
-    )
-    parser.add_argument("--unit", choices=("px", "um"), help="unit of a CSV whose header does not say it")
-    parser.add_argument(
-        "--keep-duplicates", action="store_true", help="count candidates of one id, or within 2 um, each"
-    )
-    parser.add_argument(
-        "--allow-upsampling", action="store_true", help="accept a slide coarser than 0.6 um/px"
-    )
-
-
-def _mpp(text: str) -> tuple[float, float]:
-    try:
-        x, _, y = text.partition(",")
-        return float(x), float(y or x)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of um/px") from None
-
-
-def _batch_size(text: str) -> int | None:
-    try:
-        return None if text == "auto" else int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
-
-
 def add_classify(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis classify`."""
-    _add_reading(parser, points_required=True)
+    add_reading(parser, points_required=True)
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "fp16", "bf16"),
-        default="auto",
-        help="arithmetic (default: fp16 on CUDA, else fp32)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=_batch_size,
-        default="auto",
-        metavar="N",
-        help="patches a batch, halved where the device's memory is too small (default: auto, which is 64)",
-    )
-    parser.add_argument(
-        "--views", type=int, choices=(1, 8), default=1, help="8: mean of rotations and mirrors"
-    )
-    parser.add_argument("--workers", type=int, metavar="N", help="reader processes; 0 reads in this process")
+    add_computing(parser)
     parser.add_argument(
         "--progress",
         choices=("bar", "json", "none"),
@@ -116,7 +38,7 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis inspect`."""
-    _add_reading(parser, points_required=False)
+    add_reading(parser, points_required=False)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of some patches")
     parser.set_defaults(run=_inspect)
 
@@ -128,7 +50,6 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
         args.slide,
         args.points,
         out=args.out,
-        model=args.model,
         reader=args.reader,
         mpp=args.mpp,
         origin=args.origin,
@@ -136,12 +57,8 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
         unit=args.unit,
         keep_duplicates=args.keep_duplicates,
         allow_upsampling=args.allow_upsampling,
-        device=args.device,
-        precision=args.precision,
-        batch_size=args.batch_size,
-        views=args.views,
-        workers=args.workers,
         progress=report.progress,
+        **computing(args),
     )
     report.done(objects=str(result.objects_path), summary=str(result.summary_path))
     _print_result(result)
@@ -215,21 +132,13 @@ def _size(width: int, height: int) -> str:
 def _inspect(args: argparse.Namespace, _report: Report) -> None:
     from slidemitosis.candidates import counts_text  # noqa: PLC0415
     from slidemitosis.cards import find_model  # noqa: PLC0415
-    from slidemitosis.prepare import ReadOptions, prepare  # noqa: PLC0415
+    from slidemitosis.prepare import prepare  # noqa: PLC0415
     from slidemitosis.sheet import write_sheet  # noqa: PLC0415
     from slidemitosis.slides import open_slide  # noqa: PLC0415
 
     if args.sheet and not args.points:
         raise InvalidOption("--sheet shows patches of candidates: give --points too")
-    options = ReadOptions(
-        reader=args.reader,
-        mpp=PixelSize(*args.mpp) if args.mpp else None,
-        origin=args.origin,
-        candidate_classes=tuple(args.candidate_class),
-        unit=args.unit,
-        keep_duplicates=args.keep_duplicates,
-        allow_upsampling=args.allow_upsampling,
-    )
+    options = read_options(args)
     card = find_model(args.model)
     with open_slide(args.slide, reader=args.reader) as slide:
         print_table(_slide_rows(slide.info))
@@ -264,29 +173,21 @@ def _slide_rows(info: SlideInfo) -> list[tuple[str, str]]:
     b = info.bounds
     return [
         ("slide", str(info.path)),
-        ("reader", f"{info.reader} {info.reader_version}, vendor {info.vendor or 'unknown'}"),
+        ("reader", f"{info.reader} {info.reader_version}, vendor {info.vendor or 'unknown'}; {_tiles(info)}"),
         ("levels", levels),
         ("um/px", f"{info.mpp} in the metadata" if info.mpp else "not in the metadata: pass --mpp"),
         ("bounds", f"{_size(b.width, b.height)} at x {b.x}, y {b.y}: pass --origin" if b else "none"),
     ]
 
 
-def models(_args: argparse.Namespace, _report: Report) -> None:
-    """`slidemitosis models`."""
-    from slidemitosis.cards import list_models  # noqa: PLC0415
-
-    for card in list_models():
-        default = " (default)" if card.name == DEFAULT_MODEL else ""
-        print(f"{card.name} {card.version}{default}: {card.description}")
-        networks = "one network" if len(card.networks) == 1 else f"{len(card.networks)} networks"
-        size = f"{networks}, {card.parameters / 1e6:.1f} M parameters"
-        print(f"  {size}, {card.licence}. {card.intended_use}")
-        for s in card.scores:
-            views = "1 view" if s.views == 1 else f"{s.views} views"
-            print(
-                f"  {s.data}, {views}: BA {s.balanced_accuracy:.3f}, AUROC {s.auroc:.3f} "
-                f"({s.figures} figures, {s.atypical} atypical)"
-            )
+def _tiles(info: SlideInfo) -> str:
+    """Of which levels tiles are decoded directly, and why not of all."""
+    if set(info.not_direct) == {None}:
+        return "tiles decoded directly"
+    if len(set(info.not_direct)) == 1:
+        return f"tiles not decoded directly: {info.not_direct[0]}"
+    reasons = [f"not of level {i}: {reason}" for i, reason in enumerate(info.not_direct) if reason]
+    return "; ".join(["tiles decoded directly", *reasons])
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:

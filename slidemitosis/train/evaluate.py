@@ -7,6 +7,7 @@ OUT/roc-DATA.png, reliability-DATA.png   figures, and the same as SVG
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -15,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.cards import CARD_NAME, Score, find_model, read_card, write_card
-from slidemitosis.classify import SizedForward
+from slidemitosis.engine import ComputeOptions, load_forward
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.extras import stated_extras
-from slidemitosis.models import build_model
 from slidemitosis.results import write_text
 from slidemitosis.train.metrics import Metrics, Scored
 from slidemitosis.train.paths import (
@@ -46,14 +46,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from slidemitosis.cards import ModelCard
-    from slidemitosis.classify import Outputs
+    from slidemitosis.outputs import Outputs
     from slidemitosis.train.figures import Figures
     from slidemitosis.train.recipe import Recipe
     from slidemitosis.train.report import Entry, Role
 
 log = logging.getLogger(__name__)
-
-PIECE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,12 @@ def score_sets(
                 f"{data}: patches are {figures.pixels.shape[1]} px, "
                 f"the model {card.name} sees {card.patch.side} px"
             )
-    forward = SizedForward(build_model(card, device=device), piece=PIECE, views=views, precision="fp32")
-    return {data: _scored(card, figures, data, forward(figures.pixels)) for data, figures in sets.items()}
+    compute = ComputeOptions(device=device, precision="fp32", views=views)
+    with contextlib.closing(load_forward(card, compute)) as forward:
+        return {
+            data: _scored(card, figures, data, forward.submit(figures.pixels)())
+            for data, figures in sets.items()
+        }
 
 
 def _scored(card: ModelCard, figures: Figures, data: str, outputs: Outputs) -> Scored:

@@ -18,8 +18,8 @@ from slidemitosis.cards import (
     NetworkPart,
     PatchPart,
     ValidationPart,
-    file_sha256,
 )
+from slidemitosis.model_files import file_sha256
 from slidemitosis.train.targets import heads_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from slidemitosis.cards import file_sha256
+from slidemitosis.model_files import file_sha256
 from slidemitosis.models import empty_network
 from slidemitosis.train.export import network_part, write_network
 from slidemitosis.train.recipe import load_recipe

@@ -11,8 +11,9 @@ import numpy as np
 
 from slidemitosis.errors import MissingResolution, SlideError, UnsuitableResolution
 from slidemitosis.geometry import PixelSize, place_window, plan_reading, reading_order
-from slidemitosis.loader import PatchLoader
-from slidemitosis.slides import open_slide, settle_mpp
+from slidemitosis.loader import ReaderPool
+from slidemitosis.settle import settle_mpp
+from slidemitosis.slides import open_slide
 from slidemitosis.train.data.patches import PUBLISHED_SIDE
 from slidemitosis.train.data.rows import data_of_rows
 from slidemitosis.train.data.table import read_table
@@ -83,10 +84,10 @@ def _cut(
     plan = plan_reading(info.levels, mpp, model_mpp=MPP, patch=PUBLISHED_SIDE)
     windows = [place_window(x, y, plan) for x, y in xy.tolist()]
     order = reading_order(windows, info.tile)
-    reopen = functools.partial(open_slide, place, reader=info.reader)  # type: ignore[arg-type]
+    reopen = functools.partial(open_slide, place)
     ordered = [windows[i] for i in order]
-    with PatchLoader(reopen, ordered, patch=PUBLISHED_SIDE, batch_size=64, workers=0) as loader:
-        for batch in loader:
+    with ReaderPool(patch=PUBLISHED_SIDE, batch_size=64, workers=0) as pool:
+        for batch in pool.read(reopen, ordered):
             for at, reason in batch.unreadable:
                 raise table.bad(rows[order[at]], "x", f"cannot be read: {reason}; take the row out")
             pixels[[rows[order[i]] for i in batch.indices]] = batch.pixels

@@ -1,0 +1,52 @@
+"""Batches of patches, as readers give them and classifying takes them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Patches of a few candidates."""
+
+    number: int
+    """Of the windows' batches, in the order of the windows; of several that were joined, the first one's."""
+    indices: NDArray[np.int64]
+    """Position of each patch's window in the list given to the pool, (B,)."""
+    pixels: NDArray[np.uint8]
+    """RGB, (B, patch, patch, 3)."""
+    unreadable: tuple[tuple[int, str], ...]
+    """(position of the window, reason) of those that could not be read; they are not among the pixels."""
+    read_seconds: float
+    """Time that the worker took to read this batch."""
+
+
+def gathered(batches: Iterable[Batch], each: int, *, count: int) -> Iterator[Batch]:
+    """The `count` batches, joined to ones of `each` by their numbers, in whatever order they come."""
+    held: dict[int, list[Batch]] = {}
+    for batch in batches:
+        group = batch.number // each
+        held.setdefault(group, []).append(batch)
+        if len(held[group]) == min(each, count - group * each):
+            yield _joined(sorted(held.pop(group), key=lambda b: b.number))
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    return Batch(
+        number=batches[0].number,
+        indices=np.concatenate([b.indices for b in batches]),
+        pixels=np.concatenate([b.pixels for b in batches]),
+        unreadable=tuple(itertools.chain.from_iterable(b.unreadable for b in batches)),
+        read_seconds=sum(b.read_seconds for b in batches),
+    )

@@ -1,0 +1,129 @@
+"""Options that several commands share: what is read, and how it is computed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis.cards import DEFAULT_MODEL
+from slidemitosis.geometry import PixelSize
+
+if TYPE_CHECKING:
+    from slidemitosis.prepare import ReadOptions
+
+
+def add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> None:
+    """What is read, of which slide, for which model."""
+    parser.add_argument("slide", type=Path, help="whole-slide image")
+    parser.add_argument(
+        "--points",
+        type=Path,
+        required=points_required,
+        metavar="FILE",
+        help="candidates: GeoJSON of QuPath, or a CSV with x and y",
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help="name of a model or a model folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--candidate-class",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help='class of the objects that are candidates; repeat for several; "Unclassified" for none '
+        "(default: those that read as mitosis)",
+    )
+    parser.add_argument(
+        "--reader",
+        choices=("auto", "openslide", "tiffslide"),
+        default="auto",
+        help="library that reads the slide (default: OpenSlide, or tiffslide for what it does not know, and "
+        "JPEG tiles decoded without either where that gives the same pixels)",
+    )
+    parser.add_argument(
+        "--mpp",
+        type=_mpp,
+        metavar="UM",
+        help="um/px of level 0, where the slide's metadata lack it or are wrong; X,Y if they differ",
+    )
+    parser.add_argument(
+        "--origin",
+        choices=("auto", "level0", "bounds"),
+        default="auto",
+        help="what the candidates count from, on a slide that has bounds",
+    )
+    parser.add_argument("--unit", choices=("px", "um"), help="unit of a CSV whose header does not say it")
+    parser.add_argument(
+        "--keep-duplicates", action="store_true", help="count candidates of one id, or within 2 um, each"
+    )
+    parser.add_argument(
+        "--allow-upsampling", action="store_true", help="accept a slide coarser than 0.6 um/px"
+    )
+
+
+def _mpp(text: str) -> tuple[float, float]:
+    try:
+        x, _, y = text.partition(",")
+        return float(x), float(y or x)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of um/px") from None
+
+
+def _batch_size(text: str) -> int | None:
+    try:
+        return None if text == "auto" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+
+
+def read_options(args: argparse.Namespace) -> ReadOptions:
+    """The options of `add_reading`, as `prepare` takes them."""
+    from slidemitosis.prepare import ReadOptions  # noqa: PLC0415
+
+    return ReadOptions(
+        reader=args.reader,
+        mpp=PixelSize(*args.mpp) if args.mpp else None,
+        origin=args.origin,
+        candidate_classes=tuple(args.candidate_class),
+        unit=args.unit,
+        keep_duplicates=args.keep_duplicates,
+        allow_upsampling=args.allow_upsampling,
+    )
+
+
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    """How it is computed."""
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "onnx", "torch"),
+        default="auto",
+        help="what computes: onnx on the CPU, torch on a GPU (default: as the device and the model allow)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "fp16", "bf16"),
+        default="auto",
+        help="arithmetic (default: fp16 on CUDA, else fp32)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_batch_size,
+        default="auto",
+        metavar="N",
+        help="patches computed at once, halved where the device's memory is too small (default: auto)",
+    )
+    parser.add_argument(
+        "--views", type=int, choices=(1, 8), default=1, help="8: mean of rotations and mirrors"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="let torch.compile the network, for very many figures"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="reader processes; 0 reads in this process")
+
+
+def computing(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of `add_computing`, and the model, as `SlideClassifier` takes them."""
+    names = ("model", "engine", "device", "precision", "batch_size", "views", "workers")
+    return {name: getattr(args, name) for name in names} | {"compiled": args.compile}

@@ -1,0 +1,51 @@
+"""What a slide library's properties say: text to numbers. Pure; `library` is the prefix of its keys."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis.geometry import Bounds, PixelSize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slidemitosis.geometry import Level
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def pixel_size(properties: Mapping[str, Any], library: str) -> PixelSize | None:
+    """um/px of level 0; None where they state none, or what cannot be one."""
+    x, y = (_number(properties.get(f"{library}.mpp-{axis}")) for axis in "xy")
+    return PixelSize(x, y) if x and y and x > 0 and y > 0 else None
+
+
+def bounds(properties: Mapping[str, Any], library: str, full: Level) -> Bounds | None:
+    """The part of the slide that holds pixels; None where they state none, or the full extent."""
+    numbers = [_number(properties.get(f"{library}.bounds-{k}")) for k in ("x", "y", "width", "height")]
+    if any(v is None for v in numbers):
+        return None
+    stated = Bounds(*(int(v) for v in numbers if v is not None))
+    return None if stated == Bounds(0, 0, full.width, full.height) else stated
+
+
+def colour(text: object) -> tuple[int, int, int]:
+    """RGB of "rrggbb"; white where nothing is stated, as scanners show empty glass."""
+    try:
+        value = bytes.fromhex(str(text or "ffffff").lstrip("#"))
+    except ValueError:
+        value = b""
+    return (value[0], value[1], value[2]) if len(value) == 3 else (255, 255, 255)
+
+
+def tile(properties: Mapping[str, Any], library: str) -> tuple[int, int]:
+    """Width and height of a tile of level 0, px; 256 x 256 where they state none."""
+    width, height = (_number(properties.get(f"{library}.level[0].tile-{k}")) for k in ("width", "height"))
+    return (int(width), int(height)) if width and height else (256, 256)
