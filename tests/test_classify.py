@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -275,3 +276,13 @@ def test_a_gpu_gives_the_logits_of_the_cpu(
     finally:
         tiny.to("cpu")
     assert np.allclose(found, plain, atol=1e-3 if precision == "fp32" else 0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.filterwarnings("ignore")  # of torch's own code
+def test_a_compiled_network_gives_the_same_outputs(tiny: Classifier, patches: NDArray[np.uint8]) -> None:
+    """Also for a last piece of another size."""
+    compiled = SizedForward(tiny, piece=4, views=1, precision="fp32", compiled=True)
+    np.testing.assert_allclose(compiled(patches).logit, forward(tiny)(patches).logit, atol=1e-4)
+    assert compiled._run is not tiny

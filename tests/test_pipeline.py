@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import inspect
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from slidemitosis.train.export import network_part, new_card, write_network
 from slidemitosis.train.recipe import load_recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from slidemitosis.pipeline import SlideResult
@@ -612,3 +614,11 @@ def test_a_slide_of_jpeg_tiles_is_read_directly_with_the_same_results(tmp_path: 
     assert results[0].candidates_path.read_text() == results[1].candidates_path.read_text()
     for ours, theirs in zip(windows, windows_read(slide, points, reader="openslide"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_both_ways_of_classifying_take_the_same_options_with_the_same_defaults() -> None:
+    def options(*functions: Callable[..., object]) -> dict[str, object]:
+        found = [p for f in functions for p in inspect.signature(f).parameters.values()]
+        return {p.name: p.default for p in found if p.name != "self"}
+
+    assert options(classify_slide) == options(SlideClassifier, SlideClassifier.classify)
