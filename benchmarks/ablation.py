@@ -22,19 +22,25 @@ import argparse
 import multiprocessing
 import tomllib
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from slidemitosis.classify import SizedForward
+from slidemitosis.models import load_model
 from slidemitosis.train.data import read_data
 from slidemitosis.train.paths import VALIDATION
 from slidemitosis.train.recipe import load_recipe
-from slidemitosis.train.report import read_predictions
+from slidemitosis.train.report import read_predictions, write_predictions
 from slidemitosis.train.run import Run, train_folds
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from slidemitosis.train.figures import Figures
     from slidemitosis.train.metrics import Scored
 
 BY_SOURCE = ("split.group=domain", "split.folds=2", "split.algorithm=stratified")
@@ -46,6 +52,11 @@ def train(root: Path, out: Path, name: str, seed: int) -> None:
     told = tomllib.loads(VARIANTS.read_text(encoding="utf-8"))
     recipe = load_recipe(told["recipe"], overrides=[*BY_SOURCE, *told["all"], *told["variants"][name]])
     data = read_data("ami-br", root)
+    if scored := told["eight_views_of"].get(name):
+        score_with_eight_views(data.training, out / scored / str(seed), out / name / str(seed))
+        return
+    if teacher := told["teachers"].get(name):
+        data = replace(data, training=taught(data.training, sorted(out.glob(f"{teacher}/*/fold-*"))))
     run = Run(
         recipe=recipe,
         name=name,
@@ -57,6 +68,36 @@ def train(root: Path, out: Path, name: str, seed: int) -> None:
         device="cpu",
     )
     train_folds(run)
+
+
+def score_with_eight_views(figures: Figures, trained: Path, out: Path) -> None:
+    row_of = {name: i for i, name in enumerate(figures.names)}
+    for path in sorted(trained.glob(f"fold-*/{VALIDATION}")):
+        scored = read_predictions(path)
+        forward = SizedForward(load_model(path.parent), piece=8, views=8, precision="fp32")
+        logit = forward(figures.pixels[[row_of[name] for name in scored.names]]).logit
+        (out / path.parent.name).mkdir(parents=True, exist_ok=True)
+        write_predictions(replace(scored, logit=logit), out / path.parent.name / VALIDATION)
+
+
+def taught(figures: Figures, teachers: list[Path]) -> Figures:
+    """The figures with one vote each: the mean P(AMF), with eight views, of networks that learnt from them.
+
+    Each network learnt from one source, and speaks for that one alone, so that what is distilled has not seen
+    the source that it is scored on either.
+    """
+    told: list[list[NDArray[np.float32]]] = [[] for _ in range(len(figures))]
+    for folder in teachers:
+        if not (folder / VALIDATION).is_file():
+            continue
+        held_out = set(read_predictions(folder / VALIDATION).domains)
+        rows = [i for i, domain in enumerate(figures.domains) if domain not in held_out]
+        forward = SizedForward(load_model(folder), piece=8, views=8, precision="fp32")
+        p = 1 / (1 + np.exp(-forward(figures.pixels[rows]).logit))
+        for i, value in zip(rows, p, strict=True):
+            told[i].append(value)
+    votes = np.array([np.mean(t) for t in told], np.float32)[:, None]
+    return replace(figures, votes=votes)
 
 
 def by_source(run: Path) -> dict[str, Scored]:
