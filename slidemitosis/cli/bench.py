@@ -57,7 +57,7 @@ def _rows(found: SlideBench) -> list[tuple[str, str]]:
         ("load", f"{s['loading']:.2f} s, while the first batches are read"),
         (
             "read",
-            f"{s['reading']:.2f} s by {found.workers} workers, {found.reading_alone:.0f} patches/s alone",
+            f"{s['reading']:.2f} s, --workers {found.workers}; {found.reading_alone:.0f} patches/s alone",
         ),
         ("wait", f"{s['waiting']:.2f} s for patches"),
         ("compute", f"{s['computing']:.2f} s, {found.computing_alone:.0f} patches/s alone"),
