@@ -16,9 +16,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from slidemitosis import load_model
-from slidemitosis.cards import DEFAULT_MODEL
-from slidemitosis.classify import SizedForward
+from slidemitosis.cards import DEFAULT_MODEL, find_model
+from slidemitosis.engine import ComputeOptions, load_forward
 from slidemitosis.train.data import read_data
 
 if TYPE_CHECKING:
@@ -85,15 +84,15 @@ CHANGES: dict[str, Change] = {
 def main() -> None:
     test = read_data("ami-br", Path(sys.argv[1])).test
     assert test is not None
-    model = load_model(sys.argv[2] if len(sys.argv) > 2 else DEFAULT_MODEL)
-    decision = model.card.decision
-    forward = SizedForward(model, piece=32, views=1, precision="fp32")
+    card = find_model(sys.argv[2] if len(sys.argv) > 2 else DEFAULT_MODEL)
+    decision = card.decision
+    forward = load_forward(card, ComputeOptions(device="cpu"))
     print("| Figures | BA | AUROC | called atypical |\n|---|---|---|---|")
     originals = test.pixels.copy()
     for name, change in CHANGES.items():
         for row, pixels in zip(test.pixels, originals, strict=True):
             row[...] = np.asarray(change(Image.fromarray(pixels)))
-        logits = forward(test.pixels).logit
+        logits = forward.submit(test.pixels)().logit
         called = decision.probability(logits) >= decision.threshold
         accuracy = balanced_accuracy_score(test.atypical, called)
         auroc = roc_auc_score(test.atypical, logits)

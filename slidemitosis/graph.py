@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slidemitosis.errors import WeightsMismatch
+from slidemitosis.interrupts import interrupts_wait
 from slidemitosis.model_files import check_graph, check_weights
 from slidemitosis.outputs import as_outputs, view_turns
 
@@ -40,7 +41,9 @@ class GraphForward:
         self.piece = piece
         self.views = views
         self._turns = view_turns(views)
-        self._session = _load(card)
+        # An interrupt within ONNX Runtime's import would come out as an ImportError.
+        with interrupts_wait():
+            self._session = _load(card)
         self._threads = ThreadPoolExecutor(threads)
 
     def __call__(self, patches: NDArray[np.uint8]) -> Outputs:

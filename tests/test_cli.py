@@ -294,7 +294,7 @@ def test_an_interrupt_ends_it_all_within_two_seconds(
         took = time.monotonic() - sent
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert took < 2
     assert out == ""
     assert json.loads(err.splitlines()[-1])["text"] == "interrupted; nothing was written"

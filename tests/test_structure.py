@@ -52,7 +52,7 @@ ALLOWED = {
     "models": {"cards", "colour", "errors", "model_files", "networks"},
     "outputs": {"cards", "errors"},
     "classify": {"errors", "models", "outputs"},
-    "graph": {"cards", "errors", "model_files", "outputs"},
+    "graph": {"cards", "errors", "interrupts", "model_files", "outputs"},
     "engine": {"cards", "classify", "errors", "graph", "models", "outputs"},
     "graph_export": {"cards", "errors", "graph", "interrupts", "model_files", "models"},
     "phantom": {"errors"},
