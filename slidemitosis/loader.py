@@ -289,7 +289,8 @@ class ReaderPool:
         """
         worker.process.join()
         code = worker.process.exitcode
-        if not worker.ready:
+        # Where others have started, one that was killed at its start is only to be replaced.
+        if not any(w.ready for w in self._workers):
             remedy = (
                 'in a script, call slidemitosis under `if __name__ == "__main__":`, or pass workers=0'
                 if code and code > 0
