@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.outputs import view_turns
 
 if TYPE_CHECKING:
     from slidemitosis.cards import ModelCard
@@ -46,8 +47,7 @@ class ComputeOptions:
         if self.engine not in get_args(EngineName):
             known = ", ".join(get_args(EngineName))
             raise InvalidOption(f"engine {self.engine!r} is not known; use {known}")
-        if self.views not in (1, 8):
-            raise InvalidOption(f"views must be 1 or 8, not {self.views}")
+        view_turns(self.views)
         for name, value, low, high in (
             ("batch size", self.batch_size, 1, 4096),
             ("workers", self.workers, 0, MOST_WORKERS),
@@ -77,14 +77,17 @@ def load_forward(card: ModelCard, compute: ComputeOptions) -> Forward:
     network is asked for or to be had. Raises InvalidOption, and what loading raises.
     """
     plain = compute.precision in ("auto", "fp32") and not compute.compiled
-    on_cpu = compute.device == "cpu" or (compute.device == "auto" and not gpu_is_there())
-    if compute.engine == "onnx" or (compute.engine == "auto" and card.graph and plain and on_cpu):
+    graph_fits = compute.engine == "auto" and card.graph is not None and plain
+    # The driver is asked last, and only where its answer decides: it takes its time.
+    if compute.engine == "onnx" or (
+        graph_fits and (compute.device == "cpu" or (compute.device == "auto" and not gpu_is_there()))
+    ):
         return _graph(card, compute)
     from slidemitosis.classify import SizedForward, choose_device, choose_precision  # noqa: PLC0415
     from slidemitosis.models import build_model  # noqa: PLC0415
 
     device = choose_device(compute.device)
-    if compute.engine == "auto" and device == "cpu" and plain and card.graph:
+    if graph_fits and device == "cpu":
         log.warning("torch cannot use this machine's GPU: the CPU computes; --device cpu starts faster")
         return _graph(card, compute)
     precision = choose_precision(compute.precision, device)
