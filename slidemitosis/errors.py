@@ -17,6 +17,7 @@ catch either. A message says what, where, and the remedy, in one line.
     │   ├── UnknownModel (LookupError)         no such model name or folder
     │   ├── InvalidCard (ValueError)           model.toml is incomplete or contradicts itself
     │   └── WeightsMismatch (ValueError)       weights differ from the hash or shape in the card
+    ├── InvalidCohort (ValueError)             a list of slides is not what it must be
     ├── ReadingFailed (RuntimeError)           workers cannot start, or not one candidate was readable
     ├── InvalidOption (ValueError)             an option's value cannot be used
     └── OutputError (OSError)                  results cannot be written
@@ -77,6 +78,10 @@ class InvalidCard(ModelError, ValueError):
 
 class WeightsMismatch(ModelError, ValueError):
     """The weights differ from the hash, or do not fit the architecture, in the card."""
+
+
+class InvalidCohort(SlideMitosisError, ValueError):
+    """A table, folder or project does not say which slides and candidates a cohort has."""
 
 
 class ReadingFailed(SlideMitosisError, RuntimeError):

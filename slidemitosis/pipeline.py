@@ -25,7 +25,7 @@ from slidemitosis.rates import slide_rate
 from slidemitosis.summary import slide_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from slidemitosis.batches import Batch
     from slidemitosis.candidates import Unit
@@ -174,8 +174,12 @@ class SlideClassifier:
         *,
         read: ReadOptions,
         progress: Callable[[int, int], None] | None = None,
+        beside: Callable[[dict[str, Any]], Mapping[str, str]] | None = None,
     ) -> SlideResult:
-        """`classify` with its options as one value."""
+        """`classify` with its options as one value.
+
+        beside: makes further files of the summary, text by name, that appear together with the others.
+        """
         seconds = _Seconds()
         started = time.perf_counter()
         prepared = prepare(slide, points, read, self.card.patch)
@@ -193,6 +197,8 @@ class SlideClassifier:
             )
             summary["seconds"] = {k: round(v, 3) for k, v in dataclasses.asdict(seconds).items()}
             summary["seconds"]["total"] = round(time.perf_counter() - started, 3)
+            for name, text in (beside(summary) if beside else {}).items():
+                results.write_text(stage / name, text)
             results.write_text(stage / results.SUMMARY, results.summary_text(summary))
         return SlideResult(
             rate=rate,

@@ -46,15 +46,19 @@ COLUMNS = (
 
 
 # What is taken off a slide's name for its folder; of any other name all is kept, dots too.
-_SLIDE_SUFFIXES = frozenset(
+SLIDE_SUFFIXES = frozenset(
     (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".dcm", ".czi")
 )
 
 
 def default_folder(slide: Path, points: Path) -> Path:
     """Where results go unless told otherwise: `<slide name>.slidemitosis` beside the points."""
-    name = slide.stem if slide.suffix.lower() in _SLIDE_SUFFIXES else slide.name
-    return points.parent / f"{name}.slidemitosis"
+    return points.parent / f"{slide_stem(slide)}.slidemitosis"
+
+
+def slide_stem(slide: Path) -> str:
+    """A slide's name without the suffix of its format."""
+    return slide.stem if slide.suffix.lower() in SLIDE_SUFFIXES else slide.name
 
 
 def check_folder(out: Path, slide: Path, points: Path) -> None:

@@ -56,6 +56,8 @@ class SlideInfo:
     """Width and height of a tile of level 0, px."""
     not_direct: tuple[str | None, ...]
     """One for each level: why its tiles are not decoded directly; None where they are."""
+    quickhash: str | None = None
+    """OpenSlide's hash of the smallest level and the metadata; None where it gives none."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -178,6 +180,7 @@ class _OpenSlideSlide(Slide):
             background=colour(properties.get(library.PROPERTY_NAME_BACKGROUND_COLOR)),
             tile=tile(properties, "openslide"),
             not_direct=(_BY_LIBRARY,) * len(levels),
+            quickhash=properties.get("openslide.quickhash-1"),
         )
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:

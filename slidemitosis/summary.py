@@ -40,6 +40,7 @@ def slide_summary(
             "path": str(slide.path.resolve()),
             "name": slide.path.name,
             "bytes": slide.path.stat().st_size,
+            "quickhash": slide.quickhash,
             "reader": slide.reader,
             "reader_version": slide.reader_version,
             "vendor": slide.vendor,

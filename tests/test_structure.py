@@ -55,6 +55,20 @@ ALLOWED = {
     "graph": {"cards", "errors", "interrupts", "model_files", "outputs"},
     "engine": {"cards", "classify", "errors", "graph", "models", "outputs"},
     "graph_export": {"cards", "errors", "graph", "interrupts", "model_files", "models"},
+    # The list, the folder of results and the processes; one slide is the pipeline's.
+    "cohort": {
+        "cards",
+        "cohort",
+        "engine",
+        "errors",
+        "geometry",
+        "interrupts",
+        "model_files",
+        "pipeline",
+        "prepare",
+        "results",
+        "slides",
+    },
     "phantom": {"errors"},
     "phantom_files": {"errors", "phantom", "results"},
     # Also the rooms that read a slide, for figures that are still on one, and that write files whole.
@@ -88,6 +102,7 @@ OWNERS = {
     "onnxscript": {"graph_export"},
     "onnx_ir": {"graph_export"},
     "timm": {"networks", "train"},
+    "filelock": {"cohort"},
     "peft": {"train"},
     "optuna": {"train"},
     "matplotlib": {"train"},

@@ -1,6 +1,7 @@
 """The command `slidemitosis`: words in, calls out. Nothing imports this module.
 
-Exit codes: 0 done; 2 bad input or options, one line says what; 130 interrupted.
+Exit codes: 0 done; 2 bad input or options, one line says what; 3 some slides of a cohort are not done;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from slidemitosis import __version__
 from slidemitosis.cli.bench import add_bench
+from slidemitosis.cli.cohort import add_cohort
 from slidemitosis.cli.models import add_models
 from slidemitosis.cli.report import LogToReport, Report
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A program that starts this one ends it by SIGTERM; temporary files and workers must go then too.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        args.run(args, report)
+        return args.run(args, report) or 0
     except SlideMitosisError as e:
         report.close()
         report.message("error", " ".join(str(e).split()))
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"slidemitosis {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
+    add_cohort(commands.add_parser("cohort", help="classify the candidates of many slides, and go on"))
     add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
     add_models(commands.add_parser("models", help="list the models that come with this package"))
     add_bench(commands.add_parser("bench", help="where the time goes on your slide and machine"))

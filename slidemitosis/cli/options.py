@@ -10,6 +10,7 @@ from slidemitosis.cards import DEFAULT_MODEL
 from slidemitosis.geometry import PixelSize
 
 if TYPE_CHECKING:
+    from slidemitosis.engine import ComputeOptions
     from slidemitosis.prepare import ReadOptions
 
 
@@ -23,6 +24,11 @@ def add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> No
         metavar="FILE",
         help="candidates: GeoJSON of QuPath, or a CSV with x and y",
     )
+    add_settling(parser)
+
+
+def add_settling(parser: argparse.ArgumentParser) -> None:
+    """The model, and how slides and candidates are to be understood."""
     parser.add_argument(
         "--model", default=DEFAULT_MODEL, help="name of a model or a model folder (default: %(default)s)"
     )
@@ -121,6 +127,13 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         "--compile", action="store_true", help="let torch.compile the network, for very many figures"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="reader processes; 0 reads in this process")
+
+
+def compute_options(args: argparse.Namespace) -> ComputeOptions:
+    """The options of `add_computing` as one value."""
+    from slidemitosis.engine import ComputeOptions  # noqa: PLC0415
+
+    return ComputeOptions(**{k: v for k, v in computing(args).items() if k != "model"})
 
 
 def computing(args: argparse.Namespace) -> dict[str, Any]:

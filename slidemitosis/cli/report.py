@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Report:
         self.outcome = "nothing was written"
         self._bar: tqdm[NoReturn] | None = None
         self._what = ""
+        self._slides_told, self._told_at = -1, 0.0
 
     def message(self, level: str, text: str) -> None:
         """One line, or one object of JSON."""
@@ -46,6 +48,25 @@ class Report:
                 # disable=None: none where standard error is a file or a pipe.
                 self._bar = tqdm(total=total, unit="figure", desc=what, file=sys.stderr, disable=None)
             self._bar.update(done - self._bar.n)
+
+    def slides(self, done: int, total: int, *, candidates: int) -> None:
+        """So many slides of a cohort have ended, and so many candidates are classified."""
+        if self.style == "bar":
+            from tqdm import tqdm  # noqa: PLC0415
+
+            if self._bar is None:
+                self._bar = tqdm(total=total, unit="slide", desc="slides", file=sys.stderr, disable=None)
+            self._bar.set_postfix_str(f"{candidates} candidates", refresh=False)
+            self._bar.update(done - self._bar.n)
+        # Candidates are done many times a second; whoever reads this has better to do.
+        elif self.style == "json" and (done != self._slides_told or time.monotonic() - self._told_at >= 1):
+            self._slides_told, self._told_at = done, time.monotonic()
+            self._json(event="progress", done=done, total=total, what="slides", candidates=candidates)
+
+    def slide_ended(self, name: str, status: str, *, fresh: bool) -> None:
+        """One slide of a cohort has ended; `fresh` if not long ago."""
+        if self.style == "json":
+            self._json(event="slide", name=name, status=status, fresh=fresh)
 
     def close(self) -> None:
         """End the bar's line, so that what follows stands on one of its own."""

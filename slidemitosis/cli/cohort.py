@@ -1,0 +1,177 @@
+"""The command `cohort`: many slides."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slidemitosis.cli.options import add_computing, add_settling, compute_options, read_options
+from slidemitosis.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slidemitosis.cli.report import Report
+    from slidemitosis.cohort.events import Event
+    from slidemitosis.cohort.job import CohortPlan
+    from slidemitosis.cohort.model import Cohort, CohortSlide, Outcome
+
+INCOMPLETE = 3
+"""Exit code where not all slides are done."""
+_MOST_JOBS = 16
+
+
+def add_cohort(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis cohort`."""
+    parser.add_argument(
+        "slides",
+        type=Path,
+        help="a CSV with the columns slide and points, or a folder of pairs",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for results; the same one to go on")
+    parser.add_argument(
+        "--search",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder in which slides that were moved are looked for by name; repeat for several",
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="slides classified at the same time")
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="do the I-th of N parts of the cohort, and no tables",
+    )
+    parser.add_argument(
+        "--collect", action="store_true", help="write the tables of what has been done; open no slide"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="look at every slide; classify none")
+    parser.add_argument("--force", action="store_true", help="do slides again that are done")
+    add_settling(parser)
+    add_computing(parser)
+    parser.add_argument(
+        "--progress",
+        choices=("bar", "json", "none"),
+        default="bar",
+        help="on standard error; json: one object a line, for programs",
+    )
+    parser.set_defaults(run=_cohort)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 1 to N, such as 3/20")
+    return int(part), int(parts)
+
+
+def _cohort(args: argparse.Namespace, report: Report) -> int:
+    from slidemitosis.cohort.source import read_cohort  # noqa: PLC0415
+
+    cohort = read_cohort(args.slides, read=read_options(args), search=args.search)
+    if args.collect:
+        return _collect(cohort, args.out, report)
+    return _run(cohort, args, report)
+
+
+def _collect(cohort: Cohort, out: Path, report: Report) -> int:
+    from slidemitosis.cohort.run import collect_cohort  # noqa: PLC0415
+    from slidemitosis.cohort.tables import COHORT_CSV  # noqa: PLC0415
+
+    counts = collect_cohort(cohort, out)
+    report.done(table=str(out / COHORT_CSV))
+    print(f"{'slides':<11} {_counts_text(counts, len(cohort.slides))}")
+    print(f"{'written':<11} {out / COHORT_CSV}")
+    return 0 if counts["done"] == len(cohort.slides) else INCOMPLETE
+
+
+def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
+    from slidemitosis.cohort.job import CohortPlan  # noqa: PLC0415
+    from slidemitosis.cohort.local import LocalJobs  # noqa: PLC0415
+    from slidemitosis.cohort.run import run_cohort  # noqa: PLC0415
+    from slidemitosis.cohort.tables import COHORT_CSV  # noqa: PLC0415
+
+    mine: tuple[CohortSlide, ...] | None = None
+    if args.shard:
+        part, parts = args.shard
+        mine = cohort.slides[part - 1 :: parts]
+    slides = cohort.slides if mine is None else mine
+    plan = CohortPlan(
+        out=args.out, model=args.model, compute=compute_options(args), force=args.force, dry=args.dry_run
+    )
+    processes, threads = _processes(plan, args.jobs, len(slides))
+    report.outcome = "what is done is kept, and the same command goes on"
+    teller = _Teller(report, len(slides), dry=args.dry_run)
+    with LocalJobs(plan, processes=processes, threads=threads) as executor:
+        if args.dry_run:
+            for event in executor.run(slides, wait=False):
+                teller(event)
+            report.done()
+            print(f"{'slides':<11} {_counts_text(teller.counts, len(slides))}")
+            return 0 if teller.counts["ready"] == len(slides) else INCOMPLETE
+        result = run_cohort(cohort, args.out, executor, slides=mine, tell=teller)
+    report.done(table=str(args.out / COHORT_CSV))
+    print(f"{'slides':<11} {_counts_text(result.counts, len(slides))}")
+    if mine is None:
+        print(f"{'written':<11} {args.out / COHORT_CSV}")
+    return 0 if result.complete else INCOMPLETE
+
+
+def _processes(plan: CohortPlan, asked: int | None, slides: int) -> tuple[int, int]:
+    """How many processes for slides, and how many threads for each.
+
+    On the CPU a slide a processor: that leaves nothing waiting. With a GPU one process, which it keeps busy.
+    """
+    from slidemitosis.engine import available_processors, gpu_is_there  # noqa: PLC0415
+
+    if asked is not None and not 1 <= asked <= 256:
+        raise InvalidOption(f"--jobs must be 1 to 256, not {asked}")
+    processors = available_processors()
+    on_cpu = plan.compute.device == "cpu" or (plan.compute.device == "auto" and not gpu_is_there())
+    most = asked or (min(processors, _MOST_JOBS) if on_cpu or plan.dry else 1)
+    processes = max(1, min(most, slides))
+    return processes, max(1, processors // processes)
+
+
+def _counts_text(counts: Mapping[str, int], slides: int) -> str:
+    told = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
+    return f"{slides}: {told}" if told else f"{slides}"
+
+
+class _Teller:
+    """What happens to the slides of a cohort, for those who look on."""
+
+    def __init__(self, report: Report, slides: int, *, dry: bool) -> None:
+        self._report, self._slides, self._dry = report, slides, dry
+        self.counts: Counter[str] = Counter()
+        self._ended = 0
+        self._candidates: dict[str, int] = {}
+        """Done of each slide at work; of those that ended, all."""
+        report.slides(0, slides, candidates=0)
+
+    def __call__(self, event: Event) -> None:
+        from slidemitosis.cohort import events  # noqa: PLC0415
+
+        match event:
+            case events.Progress(slide, done, _):
+                self._candidates[slide.name] = done
+            case events.Message(slide, level, text):
+                self._report.message(level, f"{slide.name}: {text}")
+            case events.Held(slide):
+                self._report.message("info", f"{slide.name}: another run is at work on it")
+            case events.Ended(slide, outcome):
+                self._end(slide, outcome)
+        self._report.slides(self._ended, self._slides, candidates=sum(self._candidates.values()))
+
+    def _end(self, slide: CohortSlide, outcome: Outcome) -> None:
+        self._ended += 1
+        status = "ready" if self._dry and outcome.status == "done" else outcome.status
+        self.counts[status] += 1
+        self._report.slide_ended(slide.name, outcome.status, fresh=outcome.fresh)
+        if outcome.status != "done":
+            level = "warning" if outcome.status == "failed" else "info"
+            self._report.message(level, f"{slide.name} {outcome.status} ({outcome.step}): {outcome.cause}")

@@ -1,0 +1,57 @@
+"""A folder in which each slide lies beside its candidates, as a cohort."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slidemitosis.cohort.model import CohortSlide, Outcome
+from slidemitosis.errors import InvalidCohort
+from slidemitosis.results import SLIDE_SUFFIXES, slide_stem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slidemitosis.prepare import ReadOptions
+
+_ENDS = (
+    *(".geojson", ".geojson.gz", ".geojson.zip", ".json", ".json.gz", ".zip"),
+    *(".csv", ".tsv", ".txt", ".xml", ".sqlite", ".db"),
+)
+
+
+def folder_slides(folder: Path, *, read: ReadOptions) -> list[CohortSlide]:
+    """Every slide of a folder, with the candidates of the same name: `a.svs` with `a.geojson`.
+
+    Also `a.svs.geojson`. A slide without candidates is skipped; one with several files of them has failed.
+    """
+    try:
+        files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError as e:
+        raise InvalidCohort(f"{folder}: cannot be listed: {e.strerror}") from e
+    slides = [p for p in files if p.suffix.lower() in SLIDE_SUFFIXES]
+    if not slides:
+        raise InvalidCohort(f"{folder}: holds no slide (looked for {', '.join(sorted(SLIDE_SUFFIXES))})")
+    by_name = {p.name.casefold(): p for p in files}
+    return [_pair(slide, by_name, read) for slide in slides]
+
+
+def _pair(slide: Path, by_name: dict[str, Path], read: ReadOptions) -> CohortSlide:
+    names = {f"{stem}{suffix}".casefold() for stem in (slide.stem, slide.name) for suffix in _ENDS}
+    found = [by_name[n] for n in sorted(names) if n in by_name]
+    problem = None
+    if not found:
+        problem = Outcome("skipped", "cohort", f"no candidates beside it, such as {slide.stem}.geojson")
+    elif len(found) > 1:
+        listed = " and ".join(p.name for p in found)
+        problem = Outcome("failed", "cohort", f"{listed} could both be its candidates: keep one of them")
+    return CohortSlide(
+        where=str(slide),
+        name=slide_stem(slide),
+        slide=slide,
+        points=found[0] if len(found) == 1 else None,
+        patient=None,
+        read=read,
+        area_mm2=None,
+        columns={},
+        problem=problem,
+    )

@@ -1,0 +1,65 @@
+"""By what a finished slide is recognised: the content of slide, points and model, and the options."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis.model_files import networks_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from slidemitosis.cards import ModelCard
+    from slidemitosis.engine import ComputeOptions
+    from slidemitosis.prepare import ReadOptions
+
+
+def slide_identity(path: Path, quickhash: str | None) -> dict[str, Any]:
+    """Of a slide's file: its size, its time, and OpenSlide's hash of its content, where it gives one."""
+    stat = path.stat()
+    return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "quickhash": quickhash}
+
+
+def same_slide(earlier: object, path: Path, quickhash: Callable[[], str | None]) -> bool:
+    """Whether a file holds the slide that was recorded.
+
+    Size and time decide where they are as they were, and nothing is opened. A file of the same size with
+    another time, a copy, is the same slide if OpenSlide's quickhash is the same.
+    """
+    if not isinstance(earlier, dict):
+        return False
+    now = slide_identity(path, None)
+    if now["bytes"] != earlier.get("bytes"):
+        return False
+    if now["mtime_ns"] == earlier.get("mtime_ns"):
+        return True
+    return earlier.get("quickhash") is not None and quickhash() == earlier["quickhash"]
+
+
+def work_identity(
+    points: Path, card: ModelCard, read: ReadOptions, compute: ComputeOptions, more: Mapping[str, Any]
+) -> str:
+    """SHA-256 of everything but the slide that a slide's results depend on.
+
+    The device is left out, and the number of processes: a cohort that was begun on one machine may go on
+    on another.
+    """
+    how = dataclasses.asdict(compute)
+    stated = {
+        "points": _file_sha256(points),
+        "model": networks_digest(card),
+        "decision": dataclasses.asdict(card.decision),
+        "read": dataclasses.asdict(read),
+        "compute": {k: how[k] for k in ("engine", "precision", "views")},
+        "more": more,
+    }
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,167 @@
+"""One slide of a cohort, from its place in the list to its files: run by whatever process has the time."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis import results
+from slidemitosis.cohort.columns import row_values
+from slidemitosis.cohort.identity import same_slide, slide_identity, work_identity
+from slidemitosis.cohort.model import Outcome
+from slidemitosis.cohort.store import ROW, CohortStore
+from slidemitosis.errors import (
+    CandidateError,
+    InvalidOption,
+    ModelError,
+    OutputError,
+    ReadingFailed,
+    SlideError,
+    SlideMitosisError,
+    UnreadableCandidates,
+    UnreadableSlide,
+)
+from slidemitosis.pipeline import SlideClassifier
+from slidemitosis.prepare import prepare
+from slidemitosis.slides import open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from slidemitosis.cohort.model import CohortSlide, Step
+    from slidemitosis.engine import ComputeOptions
+
+log = logging.getLogger(__name__)
+
+_STEPS: tuple[tuple[type[SlideMitosisError], Step], ...] = (
+    (SlideError, "slide"),
+    (CandidateError, "candidates"),
+    (InvalidOption, "options"),
+    (ReadingFailed, "reading"),
+    (OutputError, "writing"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortPlan:
+    """What is the same for every slide of a run."""
+
+    out: Path
+    model: str | Path
+    compute: ComputeOptions
+    force: bool = False
+    """Do all slides again."""
+    dry: bool = False
+    """Look at every slide, and classify none."""
+
+
+class SlideJobs:
+    """Does one slide after another for a plan; the model and its readers are kept between them."""
+
+    def __init__(self, plan: CohortPlan) -> None:
+        self.plan = plan
+        self.store = CohortStore(plan.out)
+        self.classifier = SlideClassifier(plan.model, **dataclasses.asdict(plan.compute))
+
+    def close(self) -> None:
+        """End the reader processes."""
+        self.classifier.close()
+
+    def run(
+        self, slide: CohortSlide, *, wait: bool = True, progress: Callable[[int, int], None] | None = None
+    ) -> Outcome:
+        """Classify one slide, or recognise it as done, and record how it ended.
+
+        Whatever is wrong with a slide becomes its outcome. Raises HeldElsewhere where another process has the
+        slide and `wait` is false; ModelError, and OutputError where not even a failure can be recorded.
+        """
+        if self.plan.dry:
+            return self._look(slide)
+        with self.store.lock(slide.name, wait=wait):
+            if slide.problem is not None:
+                outcome = slide.problem
+            else:
+                outcome = self._guarded(functools.partial(self._classify, slide, progress), slide)
+            if outcome.status == "failed":
+                self.store.record_failure(slide.name, {"step": outcome.step, "cause": outcome.cause})
+            elif outcome.status == "skipped":
+                self.store.clear(slide.name)
+            return outcome
+
+    def _look(self, slide: CohortSlide) -> Outcome:
+        def look() -> Outcome:
+            assert slide.points is not None
+            prepare(slide.slide, slide.points, slide.read, self.classifier.card.patch)
+            return Outcome("done")
+
+        return slide.problem or self._guarded(look, slide)
+
+    def _guarded(self, work: Callable[[], Outcome], slide: CohortSlide) -> Outcome:
+        """The boundary of one slide: what goes wrong inside it never ends the cohort."""
+        try:
+            return work()
+        except ModelError:
+            raise  # it would be so for every slide
+        except SlideMitosisError as e:
+            steps: tuple[Step, ...] = tuple(step for kind, step in _STEPS if isinstance(e, kind))
+            return Outcome("failed", steps[0] if steps else "classifying", " ".join(str(e).split()))
+        except Exception as e:  # noqa: BLE001 - see above; the whole story goes to the log
+            log.error("%s: %s", slide.name, traceback.format_exc())
+            return Outcome("failed", "classifying", f"{type(e).__name__}: {' '.join(str(e).split())}")
+
+    def _classify(self, slide: CohortSlide, progress: Callable[[int, int], None] | None) -> Outcome:
+        assert slide.points is not None
+        _check_files(slide.slide, slide.points)
+        work = work_identity(
+            slide.points,
+            self.classifier.card,
+            slide.read,
+            self.plan.compute,
+            {"area_mm2": slide.area_mm2},
+        )
+        if not self.plan.force and self._is_done(slide, work):
+            return Outcome("done", fresh=False)
+        identity = slide_identity(slide.slide, None)
+        self.store.clear(slide.name)
+
+        def beside(summary: dict[str, Any]) -> dict[str, str]:
+            record = {
+                "slide": {**identity, "quickhash": summary["slide"]["quickhash"]},
+                "work": work,
+                "values": row_values(summary),
+            }
+            return {ROW: results.summary_text(record)}
+
+        self.classifier.classify_into(
+            self.store.folder(slide.name),
+            slide.slide,
+            slide.points,
+            read=slide.read,
+            progress=progress,
+            beside=beside,
+        )
+        return Outcome("done")
+
+    def _is_done(self, slide: CohortSlide, work: str) -> bool:
+        row = self.store.row(slide.name)
+        if row is None or row.get("work") != work:
+            return False
+        return same_slide(row.get("slide"), slide.slide, lambda: _quickhash(slide))
+
+
+def _quickhash(slide: CohortSlide) -> str | None:
+    with open_slide(slide.slide, reader=slide.read.reader) as opened:
+        return opened.info.quickhash
+
+
+def _check_files(slide: Path, points: Path) -> None:
+    """Both must be files that can be asked for their size and content."""
+    if not slide.exists():
+        raise UnreadableSlide(f"{slide}: no such file")
+    if not points.is_file():
+        raise UnreadableCandidates(f"{points}: {'not a file' if points.exists() else 'no such file'}")

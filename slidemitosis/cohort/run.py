@@ -1,0 +1,98 @@
+"""A cohort from its list to its tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slidemitosis.cohort.events import Ended, Held
+from slidemitosis.cohort.store import CohortStore
+from slidemitosis.cohort.tables import CohortTables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from slidemitosis.cohort.events import Event, Executor
+    from slidemitosis.cohort.model import Cohort, CohortSlide, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class CohortResult:
+    """How the slides of a run ended."""
+
+    outcomes: Mapping[str, Outcome]
+    """By the slide's name."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many slides are done, failed and skipped."""
+        found = Counter(o.status for o in self.outcomes.values())
+        return {status: found[status] for status in ("done", "failed", "skipped")}
+
+    @property
+    def complete(self) -> bool:
+        """Whether all slides are done."""
+        return all(o.status == "done" for o in self.outcomes.values())
+
+
+def run_cohort(
+    cohort: Cohort,
+    out: Path,
+    executor: Executor,
+    *,
+    slides: Sequence[CohortSlide] | None = None,
+    tell: Callable[[Event], None] | None = None,
+) -> CohortResult:
+    """Do the slides of a cohort that are not done yet, and write its tables as they finish.
+
+    Those that another run on the same folder is at work on are left to it, and waited for at the end. slides:
+    the part of the cohort that is to be done here; the tables are then left to `collect_cohort`. tell: is
+    called with whatever happens. An interrupted run leaves tables that say what was done. Raises OutputError,
+    ModelError, and what the executor raises if it cannot run anything; a slide's own errors are outcomes.
+    """
+    store = CohortStore(out)
+    store.begin()
+    tables = CohortTables(cohort, store) if slides is None else None
+    outcomes: dict[str, Outcome] = {}
+    left = list(cohort.slides if slides is None else slides)
+    try:
+        for wait in (False, True):
+            held = []
+            for event in executor.run(left, wait=wait) if left else ():
+                if isinstance(event, Held):
+                    held.append(event.slide)
+                elif isinstance(event, Ended):
+                    _record_death(store, event)
+                    outcomes[event.slide.name] = event.outcome
+                    if tables is not None:
+                        tables.note(event.slide)
+                if tell is not None:
+                    tell(event)
+            left = held
+    finally:
+        if tables is not None:
+            tables.write()
+    return CohortResult(outcomes)
+
+
+def _record_death(store: CohortStore, event: Ended) -> None:
+    """Of a process that died with its slide nobody else can say so."""
+    outcome = event.outcome
+    if outcome.step == "process":
+        with store.lock(event.slide.name, wait=True):
+            store.record_failure(event.slide.name, {"step": outcome.step, "cause": outcome.cause})
+
+
+def collect_cohort(cohort: Cohort, out: Path) -> Counter[str]:
+    """Write the tables of what is recorded in a folder, and count the slides by status. No slide is opened.
+
+    For cohorts whose parts were run apart, as by a cluster's jobs.
+    """
+    store = CohortStore(out)
+    store.begin()
+    tables = CohortTables(cohort, store)
+    tables.collect()
+    tables.write()
+    return Counter(str(row["status"]) for row in tables.rows())

@@ -1,0 +1,128 @@
+"""The folder of a cohort's results: its paths, its locks, and what was recorded of each slide.
+
+    results/
+      cohort.csv, ...                the tables; see `cohort.tables`
+      slides/NAME/                   objects.geojson, candidates.csv, row.json, summary.json
+      slides/NAME/failed.json        instead of these, where the slide failed
+      locks/                         held by whoever works on a slide, or writes the tables
+
+A slide is done if its folder holds `summary.json`, which is always the last file to appear.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis import results
+from slidemitosis.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+ROW, FAILED = "row.json", "failed.json"
+_MARKER = ".slidemitosis-cohort"
+_OURS = (results.OBJECTS, results.CANDIDATES, results.SUMMARY, ROW, FAILED)
+_LOCK_POLL = 0.2  # seconds
+
+
+class HeldElsewhere(Exception):
+    """Another process holds the slide."""
+
+
+@dataclass(frozen=True, slots=True)
+class CohortStore:
+    """The result folder of one cohort."""
+
+    out: Path
+
+    def begin(self) -> None:
+        """Make the folder, or recognise it as a cohort's. Raises OutputError for one with other files."""
+        marker = self.out / _MARKER
+        try:
+            if not marker.exists():
+                theirs = [p for name in ("slides", "locks", "cohort.csv") if (p := self.out / name).exists()]
+                if theirs:
+                    raise OutputError(f"{theirs[0]}: is there, and not of a cohort; choose another --out")
+                (self.out / "slides").mkdir(parents=True)
+                (self.out / "locks").mkdir()
+                marker.write_text("The results of a cohort, made by slidemitosis cohort.\n", encoding="utf-8")
+        except FileExistsError as e:
+            # Another run made it a moment ago, or a file is where the folder should be.
+            if not (self.out / "slides").is_dir():
+                raise OutputError(f"{self.out}: cannot be written: {e.strerror}; choose another --out") from e
+            (self.out / "locks").mkdir(exist_ok=True)
+        except OutputError:
+            raise
+        except OSError as e:
+            raise OutputError(f"{self.out}: cannot be written: {e.strerror}; choose another --out") from e
+
+    def folder(self, name: str) -> Path:
+        """Of one slide."""
+        return self.out / "slides" / name
+
+    @contextlib.contextmanager
+    def lock(self, name: str, *, wait: bool) -> Iterator[None]:
+        """Hold a slide, or the tables. The system frees what a process held when it dies, however it dies.
+
+        Raises HeldElsewhere if `wait` is false and another process holds it.
+        """
+        import filelock  # noqa: PLC0415
+
+        lock = filelock.FileLock(self.out / "locks" / f"{name}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=-1 if wait else 0, poll_interval=_LOCK_POLL)
+        except filelock.Timeout:
+            raise HeldElsewhere(name) from None
+        except NotImplementedError as e:
+            raise OutputError(
+                f"{self.out}: this file system knows no locks, without which two runs could spoil each "
+                "other's results; choose another --out"
+            ) from e
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def row(self, name: str) -> dict[str, Any] | None:
+        """What was recorded of a slide that is done: its identity and its values; None if it is not done."""
+        folder = self.folder(name)
+        if not (folder / results.SUMMARY).exists():
+            return None
+        return _read_json(folder / ROW)
+
+    def failure(self, name: str) -> dict[str, Any] | None:
+        """What was recorded of a slide that failed: step and cause."""
+        return _read_json(self.folder(name) / FAILED)
+
+    def clear(self, name: str) -> None:
+        """Remove what is there of a slide: earlier results, and what a killed process has left."""
+        folder = self.folder(name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # The summary first: without it nothing there counts as a result.
+            for file in (folder / results.SUMMARY, *(folder / n for n in _OURS)):
+                file.unlink(missing_ok=True)
+            for stage in folder.glob(".slidemitosis-*"):
+                shutil.rmtree(stage)
+        except OSError as e:
+            raise OutputError(f"{folder}: cannot be cleared: {e.strerror}") from e
+
+    def record_failure(self, name: str, record: Mapping[str, Any]) -> None:
+        """Say that a slide failed. Earlier results of it are removed: they are of other inputs."""
+        self.clear(name)
+        results.write_whole(self.folder(name) / FAILED, results.summary_text(record).encode())
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return None  # as good as not there: the slide is done again
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,163 @@
+"""A table of slides as a cohort: one row a slide, the first line naming the columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from slidemitosis.cohort.model import CohortSlide, Outcome
+from slidemitosis.cohort.moved import find_moved
+from slidemitosis.errors import InvalidCohort
+from slidemitosis.geometry import Origin, PixelSize
+from slidemitosis.results import slide_stem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from slidemitosis.prepare import ReadOptions
+
+_KNOWN = (
+    *("name", "slide", "points", "patient", "mpp", "mpp_x", "mpp_y", "origin", "candidate_class", "unit"),
+    *("area_mm2",),
+)
+
+
+def table_slides(
+    path: Path, *, read: ReadOptions, search: Sequence[Path] = ()
+) -> tuple[list[CohortSlide], list[str]]:
+    """The slides of a table, and the names of its further columns.
+
+    Columns slide and points, whose paths count from the table's folder; optionally name, patient, mpp (or
+    mpp_x and mpp_y; um/px), origin, candidate_class (several parted by ";"), unit and area_mm2. An empty cell
+    says nothing. Raises InvalidCohort for a table that cannot be meant so, with its line.
+    """
+    names, rows = _read(path)
+    further = [n for n in names if _folded(n) not in _KNOWN]
+    find = find_moved(search)
+    slides = []
+    for line, cells in rows:
+        where = f"{path.name}, line {line}"
+        stated = {_folded(n): cell.strip() for n, cell in zip(names, cells, strict=True)}
+        if not stated["slide"]:
+            raise InvalidCohort(f"{path}: line {line}: names no slide")
+        columns = {n: cell for n, cell in zip(names, cells, strict=True) if n in further}
+        slides.append(_slide(stated, columns, path=path, where=where, read=read, find=find))
+    return slides, further
+
+
+def _slide(
+    stated: Mapping[str, str],
+    columns: Mapping[str, str],
+    *,
+    path: Path,
+    where: str,
+    read: ReadOptions,
+    find: Callable[[Path], Path | str],
+) -> CohortSlide:
+    slide = path.parent / stated["slide"]
+    points = path.parent / stated["points"] if stated.get("points") else None
+    problem = None if points else Outcome("skipped", "cohort", "no candidates are given")
+    found = find(slide)
+    if isinstance(found, str):
+        problem = Outcome("failed", "slide", found)
+    else:
+        slide = found
+    where_in_full = f"{path}: {where.rpartition(', ')[2]}"
+    return CohortSlide(
+        where=where,
+        name=stated.get("name") or slide_stem(slide),
+        slide=slide,
+        points=points,
+        patient=stated.get("patient") or None,
+        read=_read_options(stated, read, where_in_full),
+        area_mm2=_positive(stated.get("area_mm2", ""), "area_mm2", where_in_full),
+        columns=columns,
+        problem=problem,
+    )
+
+
+def _read_options(stated: Mapping[str, str], read: ReadOptions, where: str) -> ReadOptions:
+    """The run's options, and what this row says instead."""
+    changes: dict[str, Any] = {}
+    x, y = (_positive(stated.get(f"mpp_{a}", ""), f"mpp_{a}", where) for a in "xy")
+    both = _positive(stated.get("mpp", ""), "mpp", where)
+    if (x is None) != (y is None):
+        raise InvalidCohort(f"{where}: mpp_x and mpp_y must both be given, or neither")
+    if both is not None and x is not None:
+        raise InvalidCohort(f"{where}: gives both mpp and mpp_x; keep one of them")
+    if both is not None or (x is not None and y is not None):
+        changes["mpp"] = PixelSize(both or x or 0.0, both or y or 0.0)
+    for name, known in (("origin", get_args(Origin)), ("unit", ("px", "um"))):
+        if value := stated.get(name, ""):
+            if value not in known:
+                raise InvalidCohort(f"{where}: {name} {value!r} is not known; use {', '.join(known)}")
+            changes[name] = value
+    if classes := stated.get("candidate_class", ""):
+        changes["candidate_classes"] = tuple(c.strip() for c in classes.split(";") if c.strip())
+    return replace(read, **changes)
+
+
+def _positive(text: str, name: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise InvalidCohort(f"{where}: {name} is {text!r}, not a number above 0")
+    return value
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The names of the columns, and each row with its line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as e:
+        raise InvalidCohort(f"{path}: cannot be read: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise InvalidCohort(f"{path}: not UTF-8 text; save it as UTF-8 (in Excel: CSV UTF-8)") from e
+    first = next(iter(text.splitlines()), "")
+    delimiter = max("\t;,", key=lambda d: (first.count(d), d == ","))
+    rows = _rows(path, text, delimiter)
+    _, names = next(rows, (1, [""]))
+    names = [n.strip() for n in names]
+    folded = [_folded(n) for n in names]
+    lacking = [n for n in ("slide", "points") if n not in folded]
+    if lacking:
+        raise InvalidCohort(
+            f"{path}: no column {' and no column '.join(lacking)}; its first line names "
+            f"{', '.join(repr(n) for n in names[:20])}"
+        )
+    twice = next((n for n in folded if folded.count(n) > 1), None)
+    if twice is not None:
+        raise InvalidCohort(f"{path}: two columns are named {twice!r}")
+    table = []
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise InvalidCohort(
+                f"{path}: line {line}: {len(cells)} fields where the first line has {len(names)}"
+            )
+        table.append((line, cells))
+    return names, table
+
+
+def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that hold anything, each with the line on which it begins."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if any(c.strip() for c in cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as e:
+        raise InvalidCohort(f"{path}: line {line}: not readable as a table ({e})") from e
+
+
+def _folded(name: str) -> str:
+    return "_".join(name.casefold().split())

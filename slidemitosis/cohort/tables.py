@@ -1,0 +1,133 @@
+"""The tables of a cohort, made of what was recorded of its slides; docs/cohorts.md explains each column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from typing import TYPE_CHECKING
+
+from slidemitosis import results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from slidemitosis.cohort.columns import Value
+    from slidemitosis.cohort.model import Cohort, CohortSlide
+    from slidemitosis.cohort.store import CohortStore
+
+COHORT_CSV = "cohort.csv"
+_TABLES_LOCK = ".tables"
+_PAUSE = 2.0  # seconds between two writings while slides finish
+_SHARE = 0.05  # of the time that writing may take
+
+Row = dict[str, "Value"]
+
+
+class CohortTables:
+    """Collects the rows of a cohort and writes its tables, whole or not at all.
+
+    Only what is recorded in the slides' folders enters the tables, so that they depend on nothing but the
+    slides: not on who wrote them, on the order in which they were done, or on how often a run was broken off.
+    """
+
+    def __init__(self, cohort: Cohort, store: CohortStore) -> None:
+        self._cohort, self._store = cohort, store
+        self._rows: dict[str, Row] = {s.name: _ended(s, {"status": "pending"}) for s in cohort.slides}
+        self._written, self._took = time.monotonic(), 0.0
+
+    def note(self, slide: CohortSlide) -> None:
+        """Read what is recorded of a slide; write the tables if the last time is long enough ago."""
+        self._rows[slide.name] = _ended(slide, recorded(self._store, slide))
+        if time.monotonic() - self._written > max(_PAUSE, self._took / _SHARE):
+            self.write()
+
+    def collect(self) -> None:
+        """Read what is recorded of every slide, whoever has recorded it."""
+        for slide in self._cohort.slides:
+            self._rows[slide.name] = _ended(slide, recorded(self._store, slide))
+
+    def rows(self) -> Sequence[Row]:
+        """One for each slide, in the order of the list."""
+        return [self._rows[s.name] for s in self._cohort.slides]
+
+    def write(self) -> None:
+        """Raises OutputError."""
+        began = time.monotonic()
+        rows = self.rows()
+        with self._store.lock(_TABLES_LOCK, wait=True):
+            results.write_whole(
+                self._store.out / COHORT_CSV, table_text(rows).encode("utf-8", "backslashreplace")
+            )
+        self._written = time.monotonic()
+        self._took = self._written - began
+
+
+def recorded(store: CohortStore, slide: CohortSlide) -> Row:
+    """How a slide ended, and the values of one that is done, as its folder says."""
+    if slide.problem is not None:
+        p = slide.problem
+        return {"status": p.status, "step": p.step, "cause": p.cause}
+    row = store.row(slide.name)
+    if row is not None and isinstance(values := row.get("values"), dict):
+        return {"status": "done", **values}
+    failure = store.failure(slide.name)
+    if failure is not None:
+        return {"status": "failed", "step": failure.get("step"), "cause": failure.get("cause")}
+    return {"status": "pending"}
+
+
+def _ended(slide: CohortSlide, record: Row) -> Row:
+    """A row of `cohort.csv`: what it is of, how it ended, the list's own columns last."""
+    row: Row = {
+        "name": slide.name,
+        "slide": str(slide.slide),
+        "points": str(slide.points) if slide.points else None,
+        "patient": slide.patient,
+        "status": record.get("status"),
+        "step": record.get("step"),
+        "cause": record.get("cause"),
+    }
+    row |= {k: v for k, v in record.items() if k not in row}
+    for name, cell in slide.columns.items():
+        # One of the list's columns may be named like one of ours.
+        row[name if name not in row else f"list.{name}"] = cell
+    return row
+
+
+def table_text(rows: Iterable[Mapping[str, Value]]) -> str:
+    """CSV, with every column that any row has; an empty cell is what is not known."""
+    rows = list(rows)
+    names = _column_order(rows)
+    text = io.StringIO(newline="")
+    # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(names)
+    writer.writerows([_cell(row.get(n)) for n in names] for row in rows)
+    return text.getvalue().replace("\r\n", "\n")
+
+
+def _column_order(rows: Sequence[Mapping[str, Value]]) -> list[str]:
+    """The longest row's columns, and where they stand in it; those of other rows after their neighbour."""
+    order: list[str] = []
+    for row in sorted(rows, key=len, reverse=True):
+        if len(row) <= len(order) and set(row) <= set(order):
+            continue
+        at = 0
+        for name in row:
+            if name in order:
+                at = order.index(name) + 1
+            else:
+                order.insert(at, name)
+                at += 1
+    return order
+
+
+def _cell(value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
