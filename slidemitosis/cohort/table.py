@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from slidemitosis.cohort.model import CohortSlide, Outcome
 from slidemitosis.cohort.moved import find_moved
+from slidemitosis.cohort.rows import folded, read_rows
 from slidemitosis.errors import InvalidCohort
 from slidemitosis.geometry import Origin, PixelSize
 from slidemitosis.results import slide_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from slidemitosis.prepare import ReadOptions
@@ -35,13 +34,19 @@ def table_slides(
     mpp_x and mpp_y; um/px), origin, candidate_class (several parted by ";"), unit and area_mm2. An empty cell
     says nothing. Raises InvalidCohort for a table that cannot be meant so, with its line.
     """
-    names, rows = _read(path)
-    further = [n for n in names if _folded(n) not in _KNOWN]
+    names, rows = read_rows(path)
+    lacking = [n for n in ("slide", "points") if n not in map(folded, names)]
+    if lacking:
+        listed = ", ".join(map(repr, names[:20]))
+        raise InvalidCohort(
+            f"{path}: no column {' and no column '.join(lacking)}; its first line names {listed}"
+        )
+    further = [n for n in names if folded(n) not in _KNOWN]
     find = find_moved(search)
     slides = []
     for line, cells in rows:
         where = f"{path.name}, line {line}"
-        stated = {_folded(n): cell.strip() for n, cell in zip(names, cells, strict=True)}
+        stated = {folded(n): cell.strip() for n, cell in zip(names, cells, strict=True)}
         if not stated["slide"]:
             raise InvalidCohort(f"{path}: line {line}: names no slide")
         columns = {n: cell for n, cell in zip(names, cells, strict=True) if n in further}
@@ -111,53 +116,3 @@ def _positive(text: str, name: str, where: str) -> float | None:
     if not (math.isfinite(value) and value > 0):
         raise InvalidCohort(f"{where}: {name} is {text!r}, not a number above 0")
     return value
-
-
-def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The names of the columns, and each row with its line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as e:
-        raise InvalidCohort(f"{path}: cannot be read: {e.strerror}") from e
-    except UnicodeDecodeError as e:
-        raise InvalidCohort(f"{path}: not UTF-8 text; save it as UTF-8 (in Excel: CSV UTF-8)") from e
-    first = next(iter(text.splitlines()), "")
-    delimiter = max("\t;,", key=lambda d: (first.count(d), d == ","))
-    rows = _rows(path, text, delimiter)
-    _, names = next(rows, (1, [""]))
-    names = [n.strip() for n in names]
-    folded = [_folded(n) for n in names]
-    lacking = [n for n in ("slide", "points") if n not in folded]
-    if lacking:
-        raise InvalidCohort(
-            f"{path}: no column {' and no column '.join(lacking)}; its first line names "
-            f"{', '.join(repr(n) for n in names[:20])}"
-        )
-    twice = next((n for n in folded if folded.count(n) > 1), None)
-    if twice is not None:
-        raise InvalidCohort(f"{path}: two columns are named {twice!r}")
-    table = []
-    for line, cells in rows:
-        if len(cells) != len(names):
-            raise InvalidCohort(
-                f"{path}: line {line}: {len(cells)} fields where the first line has {len(names)}"
-            )
-        table.append((line, cells))
-    return names, table
-
-
-def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that hold anything, each with the line on which it begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if any(c.strip() for c in cells):
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as e:
-        raise InvalidCohort(f"{path}: line {line}: not readable as a table ({e})") from e
-
-
-def _folded(name: str) -> str:
-    return "_".join(name.casefold().split())

@@ -1,0 +1,62 @@
+"""A user's own table beside ours: its columns join each slide's row by name, slide or patient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from slidemitosis.cohort.rows import folded, read_rows
+from slidemitosis.errors import InvalidCohort
+from slidemitosis.results import slide_stem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from slidemitosis.cohort.model import Cohort, CohortSlide
+
+_KEYS: Mapping[str, Callable[[CohortSlide], tuple[str, ...]]] = {
+    "name": lambda s: (s.name,),
+    "slide": lambda s: (str(s.slide), s.slide.name, slide_stem(s.slide)),
+    "patient": lambda s: (s.patient,) if s.patient else (),
+}
+
+
+def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, int]:
+    """The cohort with the further columns of a table, and how many of the table's rows fit no slide.
+
+    The rows are told by the first of the columns name, slide (its path, file name, or that without suffix)
+    and patient that the table has; in a table of patients one row fits all slides of its patient. Slides that
+    no row fits get empty cells. Raises InvalidCohort for a table without such a column, or with two rows of
+    one key.
+    """
+    names, rows = read_rows(path)
+    by_folded = {folded(n): i for i, n in enumerate(names)}
+    key = next((k for k in _KEYS if k in by_folded), None)
+    if key is None:
+        raise InvalidCohort(
+            f"{path}: no column name, slide or patient to join by; its columns are {', '.join(names)}"
+        )
+    further = [n for n in names if folded(n) != key]
+    by_value: dict[str, tuple[int, list[str]]] = {}
+    for line, cells in rows:
+        value = cells[by_folded[key]].strip()
+        if value in by_value:
+            raise InvalidCohort(f"{path}: line {line}: {key} {value!r} is on line {by_value[value][0]} too")
+        if value:
+            by_value[value] = (line, cells)
+    fitted: set[int] = set()
+    slides = []
+    for slide in cohort.slides:
+        found = next((by_value[v] for v in _KEYS[key](slide) if v in by_value), None)
+        stated = dict(zip(names, found[1], strict=True)) if found else {}
+        fitted |= {found[0]} if found else set()
+        joined = {_free(n, cohort.column_names): stated.get(n, "") for n in further}
+        slides.append(replace(slide, columns={**slide.columns, **joined}))
+    columns = (*cohort.column_names, *(_free(n, cohort.column_names) for n in further))
+    return replace(cohort, slides=tuple(slides), column_names=columns), len(by_value) - len(fitted)
+
+
+def _free(name: str, taken: tuple[str, ...]) -> str:
+    """A column of this name may be in the list of slides as well."""
+    return f"joined.{name}" if name in taken else name
