@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slidemitosis.candidates import read_candidates as read_candidates
     from slidemitosis.errors import SlideMitosisError as SlideMitosisError
+    from slidemitosis.geometry import Viewer as Viewer
     from slidemitosis.models import load_model as load_model
     from slidemitosis.pipeline import SlideClassifier as SlideClassifier
     from slidemitosis.pipeline import classify_slide as classify_slide
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "SlideClassifier": "slidemitosis.pipeline",
     "SlideMitosisError": "slidemitosis.errors",
+    "Viewer": "slidemitosis.geometry",
     "classify_slide": "slidemitosis.pipeline",
     "load_model": "slidemitosis.models",
     "open_slide": "slidemitosis.slides",
@@ -30,6 +32,7 @@ _HOMES = {
 __all__ = [
     "SlideClassifier",
     "SlideMitosisError",
+    "Viewer",
     "__version__",
     "classify_slide",
     "load_model",

@@ -13,6 +13,7 @@ catch either. A message says what, where, and the remedy, in one line.
     │   ├── UnreadableCandidates (ValueError)  not JSON, not GeoJSON, bad coordinates, missing columns
     │   ├── UnsettledClasses (ValueError)      which objects are candidates cannot be told
     │   └── CandidatesOffSlide (ValueError)    every candidate lies off the slide
+    ├── UnreadableProject (ValueError)         not a QuPath project, or its table of candidates is damaged
     ├── ModelError
     │   ├── UnknownModel (LookupError)         no such model name or folder
     │   ├── InvalidCard (ValueError)           model.toml is incomplete or contradicts itself
@@ -62,6 +63,10 @@ class UnsettledClasses(CandidateError, ValueError):
 
 class CandidatesOffSlide(CandidateError, ValueError):
     """Every candidate lies off the slide: most often a wrong origin or a wrong slide."""
+
+
+class UnreadableProject(SlideMitosisError, ValueError):
+    """The file is no QuPath project, or the table of what was exported of it cannot be understood."""
 
 
 class ModelError(SlideMitosisError):

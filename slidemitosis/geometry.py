@@ -8,6 +8,7 @@ a smaller level: level-0 coordinates divided by the level's downsample.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -45,6 +46,24 @@ class Bounds:
     y: int  # level-0 px
     width: int  # level-0 px
     height: int  # level-0 px
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """What a viewer (QuPath) states of the image that it shows, at full resolution."""
+
+    width: int  # px
+    height: int  # px
+    server: str | None = None
+    """What reads the image there, in the viewer's words ("OpenSlide"); None where it is not told."""
+
+    @classmethod
+    def of(cls, size: str, server: str | None = None) -> Viewer:
+        """From a size as "46000x32914". Raises ValueError."""
+        found = re.fullmatch(r"\s*([0-9]{1,9})\s*[xX]\s*([0-9]{1,9})\s*", size)
+        if found is None or not (int(found[1]) and int(found[2])):
+            raise ValueError(f"{size!r} is not a size in px such as 46000x32914")
+        return cls(int(found[1]), int(found[2]), server or None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,11 @@ COLOURS = {"Atypical": [213, 94, 0], "Normal": [0, 114, 178]}
 PROBABILITY = "P(atypical)"
 HARDNESS = "P(experts disagree)"
 UPSAMPLED = "Upsampled"
-_PREFIX = "slidemitosis."
-_REPAIRED = f"{_PREFIX}geometry"
+MEASUREMENTS = (PROBABILITY, UPSAMPLED, HARDNESS, *(f"P({name})" for name in SUBTYPES))
+"""Every measurement that a run of ours may give an object."""
+PREFIX = "slidemitosis."
+"""Of every key of metadata that a run of ours gives an object."""
+_REPAIRED = f"{PREFIX}geometry"
 _NAMESPACE = UUID("6f1b0c0e-7d0f-5a57-9a0c-6d1f6b1f3a52")
 # Candidates of a table have no outline; they get a circle as wide as the boxes of the MIDOG data sets.
 _CIRCLE_UM = 12.5
@@ -70,24 +73,30 @@ def _as_uuid(text: str | None) -> str | None:
 
 
 def qupath_feature(
-    prediction: Prediction, *, model: str, upsampled: bool, pixels_per_um: tuple[float, float]
+    prediction: Prediction,
+    *,
+    model: str,
+    upsampled: bool,
+    pixels_per_um: tuple[float, float],
+    shift: tuple[int, int] = (0, 0),
 ) -> dict[str, Any]:
     """The GeoJSON Feature of one prediction.
 
     Geometry, id, name, cell nucleus and unknown properties are those of the candidate. A classified
     candidate gets the class "<its class>: Atypical" or ": Normal" and a measurement; any other keeps
     its class, or "Mitosis", without an earlier run's addition. An outline that QuPath could not import
-    is repaired. `pixels_per_um` sizes the outline of candidates that have none.
+    is repaired. `pixels_per_um` sizes the outline of candidates that have none. `shift`, px, is added to
+    all coordinates, where objects are to count from elsewhere than the points file; (0, 0) changes none.
     """
-    original: Mapping[str, Any] = prediction.candidate.feature or {
-        "geometry": _circle(prediction, pixels_per_um),
-        "properties": {"objectType": "detection"},
-    }
+    circle = _circle(prediction, pixels_per_um, shift)
+    original: Mapping[str, Any] = {"geometry": circle, "properties": {"objectType": "detection"}}
+    if prediction.candidate.feature is not None:
+        original = _moved(prediction.candidate.feature, shift)
     geometry, sound = _importable(_clean(original["geometry"]))
     feature: dict[str, Any] = {"type": "Feature", "id": prediction.object_id}
-    feature["geometry"] = geometry or _circle(prediction, pixels_per_um)
-    moved = ("type", "id", "geometry", "nucleusGeometry", "properties", "objectType", "object_type")
-    kept = {k: v for k, v in original.items() if k not in moved and v is not None}
+    feature["geometry"] = geometry or circle
+    ours = ("type", "id", "geometry", "nucleusGeometry", "properties", "objectType", "object_type")
+    kept = {k: v for k, v in original.items() if k not in ours and v is not None}
     feature |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
     if isinstance(original.get("nucleusGeometry"), dict):
         nucleus, nucleus_sound = _importable(_clean(original["nucleusGeometry"]))
@@ -97,6 +106,32 @@ def qupath_feature(
     if not sound:
         feature["properties"]["metadata"][_REPAIRED] = "repaired"
     return feature
+
+
+def _moved(feature: Mapping[str, Any], shift: tuple[int, int]) -> Mapping[str, Any]:
+    """The feature with `shift` px added to all of its coordinates, those of bounding boxes too."""
+    if shift == (0, 0):
+        return feature
+    moved: dict[str, Any] = {}
+    for key, value in feature.items():
+        if key in ("geometry", "nucleusGeometry") and isinstance(value, dict):
+            moved[key] = _moved(value, shift)
+        elif key == "coordinates":
+            moved[key] = _moved_positions(value, shift)
+        elif key == "bbox" and isinstance(value, list) and len(value) in (4, 6):
+            half = len(value) // 2
+            moved[key] = [*_moved_positions(value[:half], shift), *_moved_positions(value[half:], shift)]
+        elif key != "bbox":  # one of another form cannot be moved, and would be wrong as it is
+            moved[key] = value
+    return moved
+
+
+def _moved_positions(value: list[Any], shift: tuple[int, int]) -> list[Any]:
+    """A position [x, y], with or without more numbers, or a list of such at any depth."""
+    if not value or isinstance(value[0], list):
+        return [_moved_positions(inner, shift) for inner in value]
+    # Adding a whole number must not turn 0.1 into 100.10000000000001; whole numbers stay whole.
+    return [*(round(v + d, 6) for v, d in zip(value, shift, strict=False)), *value[2:]]
 
 
 def _clean(geometry: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,11 +197,11 @@ def _properties(
     properties |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
     properties["classification"] = _classification(prediction, old.get("classification"))
     measurements = _measurements(old.get("measurements"))
-    for ours_before in (PROBABILITY, UPSAMPLED, HARDNESS, *map(_subtype_measurement, SUBTYPES)):
+    for ours_before in MEASUREMENTS:
         measurements.pop(ours_before, None)
     if prediction.probability is not None:
         measurements[PROBABILITY] = prediction.probability
-        measurements |= {_subtype_measurement(name): p for name, p in prediction.subtypes.items()}
+        measurements |= {f"P({name})": p for name, p in prediction.subtypes.items()}
         if prediction.p_hard is not None:
             measurements[HARDNESS] = prediction.p_hard
         if upsampled:
@@ -175,10 +210,6 @@ def _properties(
         properties["measurements"] = measurements
     properties["metadata"] = _metadata(prediction, old.get("metadata"), model, upsampled=upsampled)
     return properties
-
-
-def _subtype_measurement(name: str) -> str:
-    return f"P({name})"
 
 
 def _classification(prediction: Prediction, old: object) -> dict[str, Any]:
@@ -228,28 +259,28 @@ def _measurements(old: object) -> dict[str, float]:
 def _metadata(prediction: Prediction, old: object, model: str, *, upsampled: bool) -> dict[str, str]:
     """Text by key; QuPath 0.6 and later shows it, earlier versions drop it."""
     metadata = {k: str(v) for k, v in old.items() if v is not None} if isinstance(old, dict) else {}
-    metadata = {k: v for k, v in metadata.items() if not k.startswith(_PREFIX) or k == _REPAIRED}
-    metadata[f"{_PREFIX}model"] = model
-    metadata[f"{_PREFIX}status"] = prediction.status
+    metadata = {k: v for k, v in metadata.items() if not k.startswith(PREFIX) or k == _REPAIRED}
+    metadata[f"{PREFIX}model"] = model
+    metadata[f"{PREFIX}status"] = prediction.status
     if prediction.subtype:
-        metadata[f"{_PREFIX}subtype"] = prediction.subtype
+        metadata[f"{PREFIX}subtype"] = prediction.subtype
     if prediction.reason:
-        metadata[f"{_PREFIX}reason"] = prediction.reason
+        metadata[f"{PREFIX}reason"] = prediction.reason
     if prediction.candidate.id is not None and prediction.candidate.id != prediction.object_id:
         metadata[SOURCE_ID] = prediction.candidate.id
     if upsampled:
-        metadata[f"{_PREFIX}upsampled"] = "true"
+        metadata[f"{PREFIX}upsampled"] = "true"
     return metadata
 
 
-def _circle(prediction: Prediction, pixels_per_um: tuple[float, float]) -> dict[str, Any]:
-    """A closed polygon around the centre, in px of the points file's frame, two decimals."""
+def _circle(
+    prediction: Prediction, pixels_per_um: tuple[float, float], shift: tuple[int, int]
+) -> dict[str, Any]:
+    """A closed polygon around the centre, in px from where the objects count, two decimals."""
+    x, y = prediction.frame_x + shift[0], prediction.frame_y + shift[1]
     rx, ry = (_CIRCLE_UM / 2 * s for s in pixels_per_um)
     angles = [2 * math.pi * i / _CIRCLE_CORNERS for i in range(_CIRCLE_CORNERS)]
-    ring = [
-        [round(prediction.frame_x + rx * math.cos(a), 2), round(prediction.frame_y + ry * math.sin(a), 2)]
-        for a in angles
-    ]
+    ring = [[round(x + rx * math.cos(a), 2), round(y + ry * math.sin(a), 2)] for a in angles]
     return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from slidemitosis.candidates import Unit
     from slidemitosis.cards import ModelCard
     from slidemitosis.engine import EngineName
-    from slidemitosis.geometry import Origin
+    from slidemitosis.geometry import Origin, Viewer
     from slidemitosis.outputs import Forward, Outputs
     from slidemitosis.predictions import Prediction
     from slidemitosis.rates import SlideRate
@@ -141,6 +141,7 @@ class SlideClassifier:
         reader: Reader = "auto",
         mpp: float | tuple[float, float] | None = None,
         origin: Origin = "auto",
+        viewer: Viewer | None = None,
         candidate_classes: Sequence[str] = (),
         unit: Unit | None = None,
         keep_duplicates: bool = False,
@@ -157,6 +158,7 @@ class SlideClassifier:
             reader=reader,
             mpp=given_pixel_size(mpp),
             origin=origin,
+            viewer=viewer,
             candidate_classes=tuple(candidate_classes),
             unit=unit,
             keep_duplicates=keep_duplicates,
@@ -258,6 +260,7 @@ def classify_slide(
     reader: Reader = "auto",
     mpp: float | tuple[float, float] | None = None,
     origin: Origin = "auto",
+    viewer: Viewer | None = None,
     candidate_classes: Sequence[str] = (),
     unit: Unit | None = None,
     keep_duplicates: bool = False,
@@ -277,10 +280,12 @@ def classify_slide(
     out: folder for the results; by default `<slide name>.slidemitosis` beside `points`.
     reader: "auto", "openslide" or "tiffslide". mpp: um/px of level 0, one number or (x, y), where the
     metadata lack it or are wrong. origin: what the candidates count from on a slide with bounds:
-    "level0" or "bounds"; "auto" refuses such a slide. candidate_classes: the classes that are
-    candidates; by default those that read as mitosis. unit: "px" or "um", for a CSV whose header does
-    not say. keep_duplicates: classify candidates with one id, or within 2 um, as often as they stand.
-    allow_upsampling: accept slides coarser than 0.6 um/px.
+    "level0" or "bounds"; "auto" goes by the viewer or the candidates' format, and refuses where neither
+    tells. viewer: the size of the image as QuPath states it, and how it reads it; this settles on a slide
+    with bounds what the objects, and with "auto" the candidates, count from. candidate_classes: the
+    classes that are candidates; by default those that read as mitosis. unit: "px" or "um", for a CSV whose
+    header does not say. keep_duplicates: classify candidates with one id, or within 2 um, as often as they
+    stand. allow_upsampling: accept slides coarser than 0.6 um/px.
     model, engine, device, precision, batch_size, views, compiled, workers: see `SlideClassifier`, which suits
     many slides. progress: called with (candidates done, candidates in all).
 
@@ -305,6 +310,7 @@ def classify_slide(
             reader=reader,
             mpp=mpp,
             origin=origin,
+            viewer=viewer,
             candidate_classes=candidate_classes,
             unit=unit,
             keep_duplicates=keep_duplicates,
@@ -393,8 +399,10 @@ def _write_tables(
 ) -> None:
     per_um = (1 / prepared.mpp.x, 1 / prepared.mpp.y)
     model, upsampled = f"{card.name} {card.version}", prepared.upsampled
+    shift = prepared.frames.shift
     features = (
-        qupath_feature(p, model=model, upsampled=upsampled, pixels_per_um=per_um) for p in predictions
+        qupath_feature(p, model=model, upsampled=upsampled, pixels_per_um=per_um, shift=shift)
+        for p in predictions
     )
     results.write_text(stage / results.OBJECTS, feature_collection_text(features))
     table = results.candidates_csv(predictions, upsampled=upsampled)

@@ -17,7 +17,7 @@ from slidemitosis.errors import CandidatesOffSlide, InvalidOption
 from slidemitosis.geometry import PixelSize, padding_share, place_window, plan_reading, reading_order
 from slidemitosis.objects import object_ids
 from slidemitosis.predictions import Prediction
-from slidemitosis.settle import settle_mpp, settle_origin
+from slidemitosis.settle import settle_frames, settle_mpp
 from slidemitosis.slides import open_slide
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidates, Selection, Unit
     from slidemitosis.cards import PatchPart
-    from slidemitosis.geometry import Origin, ReadPlan, Window
+    from slidemitosis.geometry import Origin, ReadPlan, Viewer, Window
     from slidemitosis.predictions import Status
+    from slidemitosis.settle import Frames
     from slidemitosis.slides import Reader, Slide, SlideInfo
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class ReadOptions:
     reader: Reader = "auto"
     mpp: PixelSize | None = None
     origin: Origin = "auto"
+    viewer: Viewer | None = None
     candidate_classes: tuple[str, ...] = ()
     unit: Unit | None = None
     keep_duplicates: bool = False
@@ -73,8 +75,8 @@ class Prepared:
 
     slide: SlideInfo
     mpp: PixelSize
-    offset: tuple[int, int]
-    """Added to the candidates' coordinates to get level-0 px."""
+    frames: Frames
+    """Where the candidates count from, and where objects.geojson is to count from."""
     candidates: Candidates
     """Every object of the points file."""
     selection: Selection
@@ -107,10 +109,10 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
     _warn_of_other_mpp(info, options.mpp)
     candidates = read_candidates(points_path, unit=options.unit)
     selection = select_candidates(candidates, options.candidate_classes)
-    offset = settle_origin(info, options.origin)
-    predictions = _locate(selection, info, mpp, offset)
+    frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
+    predictions = _locate(selection, info, mpp, frames.points)
     _warn_of_regions(predictions, mpp, candidates.unit)
-    _refuse_all_outside(predictions, info, points_path, options.origin)
+    _refuse_all_outside(predictions, info, points_path, frames)
     if not options.keep_duplicates:
         predictions = _mark_duplicates(predictions, mpp)
     plan = plan_reading(info.levels, mpp, model_mpp=patch.mpp, patch=patch.side)
@@ -125,7 +127,7 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
     return Prepared(
         slide=info,
         mpp=mpp,
-        offset=offset,
+        frames=frames,
         candidates=candidates,
         selection=selection,
         plan=plan,
@@ -191,7 +193,7 @@ def _area_text(info: SlideInfo) -> str:
 
 
 def _refuse_all_outside(
-    predictions: list[Prediction], info: SlideInfo, points_path: Path, origin: Origin
+    predictions: list[Prediction], info: SlideInfo, points_path: Path, frames: Frames
 ) -> None:
     if not predictions or any(p.status != "outside" for p in predictions):
         return
@@ -199,7 +201,7 @@ def _refuse_all_outside(
     raise CandidatesOffSlide(
         f"{points_path}: all {len(predictions)} candidates lie off the slide: they span x {min(xs):.0f} to "
         f"{max(xs):.0f}, y {min(ys):.0f} to {max(ys):.0f} px; {_area_text(info)}; are they of another slide, "
-        f"in um, or counted from another origin (now --origin {origin})?"
+        f"in um, or counted from another origin (now file + {frames.points} px: {frames.points_by})?"
     )
 
 

@@ -33,7 +33,7 @@ def slide_summary(
 
     `how` is how it was computed: device, precision, batch size, views, workers.
     """
-    slide, selection = prepared.slide, prepared.selection
+    slide, selection, frames = prepared.slide, prepared.selection, prepared.frames
     not_direct = slide.not_direct[prepared.plan.level]
     return {
         "slide": {
@@ -58,7 +58,11 @@ def slide_summary(
             "not_direct": not_direct,
             "resampling": prepared.plan.resampling,
             "upsampled": prepared.upsampled,
-            "offset_px": list(prepared.offset),
+            "offset_px": list(frames.points),
+            "offset_by": frames.points_by,
+            "objects_frame": frames.objects_frame,
+            "objects_offset_px": list(frames.objects),
+            "objects_offset_by": frames.objects_by,
         },
         "points": {
             "path": str(prepared.candidates.path.resolve()),

@@ -92,7 +92,10 @@ def test_a_number_of_figures_that_makes_no_sense_is_refused(
     assert "--figures must be 1 to 1,000,000" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [("--unit", "px"), ("--candidate-class", "M"), ("--origin", "level0")])
+@pytest.mark.parametrize(
+    "option",
+    [("--unit", "px"), ("--candidate-class", "M"), ("--origin", "level0"), ("--viewer-size", "768x512")],
+)
 def test_how_to_understand_points_is_not_said_without_any(
     slide: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
 ) -> None:

@@ -93,6 +93,7 @@ def test_public_names_are_there_and_no_others() -> None:
     assert set(slidemitosis.__all__) == {
         "SlideClassifier",
         "SlideMitosisError",
+        "Viewer",
         "__version__",
         "classify_slide",
         "load_model",

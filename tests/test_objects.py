@@ -69,9 +69,16 @@ def predict(
     ]
 
 
-def written(predictions: Iterable[Prediction], *, model: str = "lite0 1", upsampled: bool = False) -> str:
+def written(
+    predictions: Iterable[Prediction],
+    *,
+    model: str = "lite0 1",
+    upsampled: bool = False,
+    shift: tuple[int, int] = (0, 0),
+) -> str:
     return feature_collection_text(
-        qupath_feature(p, model=model, upsampled=upsampled, pixels_per_um=(4.0, 2.0)) for p in predictions
+        qupath_feature(p, model=model, upsampled=upsampled, pixels_per_um=(4.0, 2.0), shift=shift)
+        for p in predictions
     )
 
 
@@ -457,6 +464,73 @@ def test_the_circle_lies_in_the_frame_of_the_file_and_not_of_the_slide() -> None
     (found,) = strict(written([prediction]))
     centre = shapely.geometry.shape(found["geometry"]).centroid
     assert (centre.x, centre.y) == pytest.approx((50, 60), abs=0.01)
+
+
+# Objects that count from elsewhere than the points file
+
+shifts = st.tuples(st.integers(-200_000, 200_000), st.integers(-200_000, 200_000))
+hundredths = st.integers(0, 20_000_000).map(lambda n: n / 100)  # as QuPath writes coordinates
+
+
+def positions(value: Any) -> list[list[float]]:
+    if isinstance(value, dict):
+        parts = (positions(value[k]) for k in ("geometry", "nucleusGeometry", "coordinates") if k in value)
+        return [p for part in parts for p in part]
+    return [value] if not isinstance(value[0], list) else [p for inner in value for p in positions(inner)]
+
+
+@given(hundredths, hundredths, shifts)
+def test_moving_there_and_back_changes_no_digit(x: float, y: float, shift: tuple[int, int]) -> None:
+    source = feature(geometry={"type": "Point", "coordinates": [x, y, 3]}, bbox=[x, y, x, y])
+    away = one(source, shift=shift)
+    assert away["geometry"]["coordinates"] == [
+        pytest.approx(x + shift[0], abs=1e-6),
+        pytest.approx(y + shift[1], abs=1e-6),
+        3,
+    ]
+    assert away["bbox"] == [*away["geometry"]["coordinates"][:2], *away["geometry"]["coordinates"][:2]]
+    back = one(away, shift=(-shift[0], -shift[1]))
+    assert back["geometry"]["coordinates"] == [x, y, 3]
+    assert back["bbox"] == [x, y, x, y]
+
+
+@pytest.mark.parametrize("name", ["export-0.4.4.geojson", "export-0.5.1.geojson", "export-0.6.geojson"])
+def test_every_kind_of_object_is_moved_whole(name: str) -> None:
+    path = EXPORTS / name
+    if not path.exists():
+        pytest.skip(f"{name} of the shared data is not here")
+    predictions = predict(read_candidates(path))
+    stay, away = strict(written(predictions)), strict(written(predictions, shift=(549, -277)))
+    assert stay
+    for a, b in zip(stay, away, strict=True):
+        for p, q in zip(positions(a), positions(b), strict=True):
+            assert q == [pytest.approx(p[0] + 549, abs=1e-6), pytest.approx(p[1] - 277, abs=1e-6), *p[2:]]
+            assert max(len(repr(v).split(".")[-1]) for v in q[:2]) <= 6
+        assert {k: v for k, v in a.items() if "eometry" not in k} == {
+            k: v for k, v in b.items() if "eometry" not in k
+        }
+        assert {k: v for k, v in a["geometry"].items() if k != "coordinates"} == {
+            k: v for k, v in b["geometry"].items() if k != "coordinates"
+        }
+
+
+@given(st.floats(0, 1e5, allow_subnormal=False), st.floats(0, 1e5, allow_subnormal=False))
+def test_coordinates_that_stay_are_written_as_they_were_read(x: float, y: float) -> None:
+    """A detector's many decimals too: rounding is for what is moved."""
+    assert one(feature(geometry={"type": "Point", "coordinates": [x, y]}))["geometry"]["coordinates"] == [
+        x,
+        y,
+    ]
+
+
+def test_whole_numbers_stay_whole_and_a_box_that_cannot_be_moved_is_dropped() -> None:
+    away = one(feature(bbox=[1, 2, 3]), shift=(100, 200))
+    assert away["geometry"]["coordinates"][0][0] == [110, 210]
+    assert isinstance(away["geometry"]["coordinates"][0][0][0], int)
+    assert "bbox" not in away
+    assert one(feature(bbox=[1, 2, 3]))["bbox"] == [1, 2, 3]
+    boxed = feature(geometry={"type": "Polygon", "coordinates": [RING], "bbox": [10, 10, 0, 60, 60, 5]})
+    assert one(boxed, shift=(1, 2))["geometry"]["bbox"] == [11, 12, 0, 61, 62, 5]
 
 
 # The text, and runs on our own output

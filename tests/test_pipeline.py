@@ -330,6 +330,10 @@ def test_a_coarse_slide_is_refused_or_flagged_in_every_output(tmp_path: Path) ->
         "resampling": "upsampled",
         "upsampled": True,
         "offset_px": [0, 0],
+        "offset_by": "the slide has no bounds",
+        "objects_frame": "level0",
+        "objects_offset_px": [0, 0],
+        "objects_offset_by": "as the candidates",
     }
 
 

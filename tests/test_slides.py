@@ -13,11 +13,10 @@ from slidemitosis.errors import (
     InvalidOption,
     MissingResolution,
     UnreadableSlide,
-    UnsettledOrigin,
     UnsuitableResolution,
 )
 from slidemitosis.geometry import Bounds, PixelSize, place_window, plan_reading
-from slidemitosis.settle import settle_mpp, settle_origin
+from slidemitosis.settle import settle_mpp
 from slidemitosis.slides import open_slide
 from slidemitosis.worker import read_patch
 
@@ -305,20 +304,6 @@ class TestPixelSize:
         path = write_aperio(tmp_path / "a.svs", [position_colours(300, 200)])
         with open_slide(path) as slide, pytest.raises(UnsuitableResolution):
             settle_mpp(slide.info, given=PixelSize(value, value), allow_coarse=True, model_mpp=0.25)
-
-
-class TestOrigin:
-    def test_without_bounds_every_origin_is_the_corner(self, painted: Path) -> None:
-        with open_slide(painted) as slide:
-            assert [settle_origin(slide.info, o) for o in ("auto", "level0", "bounds")] == [(0, 0)] * 3
-
-    def test_with_bounds_it_must_be_told(self, tmp_path: Path) -> None:
-        path = write_scn(tmp_path / "a.scn", position_colours(300, 200), at=(100, 60), collection=(1000, 800))
-        with open_slide(path) as slide:
-            assert settle_origin(slide.info, "bounds") == (100, 60)
-            assert settle_origin(slide.info, "level0") == (0, 0)
-            with pytest.raises(UnsettledOrigin, match=r"300 x 200 px at x 100, y 60 of 1000 x 800"):
-                settle_origin(slide.info, "auto")
 
 
 def test_transparent_pixels_are_mixed_with_the_background() -> None:

@@ -10,7 +10,7 @@ from slidemitosis.candidates.classes import (
 )
 from slidemitosis.candidates.duplicates import Duplicate, find_duplicates
 from slidemitosis.candidates.files import read_candidates
-from slidemitosis.candidates.geojson import SOURCE_ID
+from slidemitosis.candidates.geojson import SOURCE_ID, parse_geojson
 from slidemitosis.candidates.model import Candidate, Candidates, Unit
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "counts_text",
     "find_duplicates",
     "normal_name",
+    "parse_geojson",
     "read_candidates",
     "reads_as_mitosis",
     "select_candidates",

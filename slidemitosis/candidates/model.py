@@ -42,6 +42,8 @@ class Candidates:
     unit: Unit
     """Pixels of the frame's own level 0 ("px"), or micrometres ("um"), both from the frame's origin."""
     items: tuple[Candidate, ...]
+    frame: Literal["level0"] | None = None
+    """"level0" where the format itself says that it counts from the slide's corner, else None."""
 
     def __len__(self) -> int:
         return len(self.items)

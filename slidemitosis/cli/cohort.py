@@ -28,7 +28,7 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "slides",
         type=Path,
-        help="a CSV with the columns slide and points, or a folder of pairs",
+        help="a CSV with the columns slide and points, a folder of pairs, or a QuPath project",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for results; the same one to go on")
     parser.add_argument(
@@ -40,6 +40,12 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
         help="folder in which slides that were moved are looked for by name; repeat for several",
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="slides classified at the same time")
+    parser.add_argument(
+        "--join",
+        type=Path,
+        metavar="CSV",
+        help="a table with a column name, slide or patient, whose columns join ours",
+    )
     parser.add_argument(
         "--shard",
         type=_shard,
@@ -59,7 +65,8 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
         default="bar",
         help="on standard error; json: one object a line, for programs",
     )
-    parser.set_defaults(run=_cohort)
+    # What a viewer says of one image is in the list, a slide's row each.
+    parser.set_defaults(run=_cohort, viewer_size=None, viewer_server=None)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -73,6 +80,12 @@ def _cohort(args: argparse.Namespace, report: Report) -> int:
     from slidemitosis.cohort.source import read_cohort  # noqa: PLC0415
 
     cohort = read_cohort(args.slides, read=read_options(args), search=args.search)
+    if args.join:
+        from slidemitosis.cohort.join import join_columns  # noqa: PLC0415
+
+        cohort, unfit = join_columns(cohort, args.join)
+        if unfit:
+            report.message("warning", f"{args.join}: {unfit} rows fit no slide of the cohort")
     if args.collect:
         return _collect(cohort, args.out, report)
     return _run(cohort, args, report)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.cards import DEFAULT_MODEL
-from slidemitosis.geometry import PixelSize
+from slidemitosis.errors import InvalidOption
+from slidemitosis.geometry import PixelSize, Viewer
 
 if TYPE_CHECKING:
     from slidemitosis.engine import ComputeOptions
@@ -23,6 +25,16 @@ def add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> No
         required=points_required,
         metavar="FILE",
         help="candidates: GeoJSON of QuPath, or a CSV with x and y",
+    )
+    parser.add_argument(
+        "--viewer-size",
+        type=_viewer_size,
+        metavar="WxH",
+        help="width and height of the image as QuPath states them, such as 46000x32914: tells whether it "
+        "shows the slide or its bounds, and so what objects and candidates count from",
+    )
+    parser.add_argument(
+        "--viewer-server", metavar="NAME", help="how QuPath reads the slide (its Image tab: Server type)"
     )
     add_settling(parser)
 
@@ -57,7 +69,8 @@ def add_settling(parser: argparse.ArgumentParser) -> None:
         "--origin",
         choices=("auto", "level0", "bounds"),
         default="auto",
-        help="what the candidates count from, on a slide that has bounds",
+        help="what the candidates count from, on a slide that has bounds (default: as --viewer-size or the "
+        "candidates' format tell)",
     )
     parser.add_argument("--unit", choices=("px", "um"), help="unit of a CSV whose header does not say it")
     parser.add_argument(
@@ -76,11 +89,26 @@ def _mpp(text: str) -> tuple[float, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of um/px") from None
 
 
+def _viewer_size(text: str) -> Viewer:
+    try:
+        return Viewer.of(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from None
+
+
 def _batch_size(text: str) -> int | None:
     try:
         return None if text == "auto" else int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+
+
+def viewer_option(args: argparse.Namespace) -> Viewer | None:
+    """What `--viewer-size` and `--viewer-server` say. Raises InvalidOption."""
+    size: Viewer | None = args.viewer_size
+    if args.viewer_server and size is None:
+        raise InvalidOption("--viewer-server says how the image of --viewer-size is read: give that too")
+    return dataclasses.replace(size, server=args.viewer_server) if size else None
 
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
@@ -91,6 +119,7 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
         reader=args.reader,
         mpp=PixelSize(*args.mpp) if args.mpp else None,
         origin=args.origin,
+        viewer=viewer_option(args),
         candidate_classes=tuple(args.candidate_class),
         unit=args.unit,
         keep_duplicates=args.keep_duplicates,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.cards import NEGATIVE, POSITIVE
-from slidemitosis.cli.options import add_computing, add_reading, computing, read_options
+from slidemitosis.cli.options import add_computing, add_reading, computing, read_options, viewer_option
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.pipeline import SlideResult
     from slidemitosis.rates import SlideRate
+    from slidemitosis.settle import Frames
     from slidemitosis.slides import SlideInfo
 
 
@@ -53,6 +54,7 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
         reader=args.reader,
         mpp=args.mpp,
         origin=args.origin,
+        viewer=viewer_option(args),
         candidate_classes=args.candidate_class,
         unit=args.unit,
         keep_duplicates=args.keep_duplicates,
@@ -153,7 +155,7 @@ def _inspect(args: argparse.Namespace, _report: Report) -> None:
             ("objects", counts_text(prepared.candidates.class_counts())),
             ("candidates", f"{counts_text(prepared.selection.taken)}, in {prepared.candidates.unit}"),
             ("to classify", f"{n['pending']}; outside {n['outside']}, duplicate {n['duplicate']}"),
-            ("origin", f"level 0 = file + ({prepared.offset[0]}, {prepared.offset[1]}) px"),
+            *_frame_rows(prepared.frames),
             ("um/px used", str(prepared.mpp)),
             (
                 "patches",
@@ -166,6 +168,14 @@ def _inspect(args: argparse.Namespace, _report: Report) -> None:
         print(f"{'sheet':<11} {args.sheet} ({shown} patches)")
 
 
+def _frame_rows(frames: Frames) -> list[tuple[str, str]]:
+    """Where the candidates count from, and the objects where these count from elsewhere."""
+    rows = [("origin", f"level 0 = file + {frames.points} px: {frames.points_by}")]
+    if frames.shift != (0, 0):
+        rows.append(("to write", f"level 0 = objects.geojson + {frames.objects} px: {frames.objects_by}"))
+    return rows
+
+
 def _slide_rows(info: SlideInfo) -> list[tuple[str, str]]:
     levels = ", ".join(
         f"{_size(level.width, level.height)} (1:{level.downsample:g})" for level in info.levels
@@ -176,7 +186,7 @@ def _slide_rows(info: SlideInfo) -> list[tuple[str, str]]:
         ("reader", f"{info.reader} {info.reader_version}, vendor {info.vendor or 'unknown'}; {_tiles(info)}"),
         ("levels", levels),
         ("um/px", f"{info.mpp} in the metadata" if info.mpp else "not in the metadata: pass --mpp"),
-        ("bounds", f"{_size(b.width, b.height)} at x {b.x}, y {b.y}: pass --origin" if b else "none"),
+        ("bounds", f"{_size(b.width, b.height)} at x {b.x}, y {b.y}" if b else "none"),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from slidemitosis.cohort.folder import folder_slides
 from slidemitosis.cohort.model import Cohort
+from slidemitosis.cohort.project import project_cohort
 from slidemitosis.cohort.table import table_slides
 from slidemitosis.errors import InvalidCohort
 
@@ -39,6 +40,8 @@ def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -
         slides = folder_slides(path, read=read)
     elif not path.exists():
         raise InvalidCohort(f"{path}: no such file; give a table of slides, a folder or a QuPath project")
+    elif path.suffix.lower() == ".qpproj":
+        slides, columns = project_cohort(path, read=read, search=search)
     else:
         slides, columns = table_slides(path, read=read, search=search)
     if not slides:

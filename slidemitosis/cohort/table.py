@@ -10,7 +10,7 @@ from slidemitosis.cohort.model import CohortSlide, Outcome
 from slidemitosis.cohort.moved import find_moved
 from slidemitosis.cohort.rows import folded, read_rows
 from slidemitosis.errors import InvalidCohort
-from slidemitosis.geometry import Origin, PixelSize
+from slidemitosis.geometry import Origin, PixelSize, Viewer
 from slidemitosis.results import slide_stem
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _KNOWN = (
     *("name", "slide", "points", "patient", "mpp", "mpp_x", "mpp_y", "origin", "candidate_class", "unit"),
-    *("area_mm2",),
+    *("area_mm2", "viewer_size", "viewer_server"),
 )
 
 
@@ -31,8 +31,9 @@ def table_slides(
     """The slides of a table, and the names of its further columns.
 
     Columns slide and points, whose paths count from the table's folder; optionally name, patient, mpp (or
-    mpp_x and mpp_y; um/px), origin, candidate_class (several parted by ";"), unit and area_mm2. An empty cell
-    says nothing. Raises InvalidCohort for a table that cannot be meant so, with its line.
+    mpp_x and mpp_y; um/px), origin, viewer_size and viewer_server (what QuPath states), candidate_class
+    (several parted by ";"), unit and area_mm2. An empty cell says nothing. Raises InvalidCohort for a table
+    that cannot be meant so, with its line.
     """
     names, rows = read_rows(path)
     lacking = [n for n in ("slide", "points") if n not in map(folded, names)]
@@ -101,6 +102,11 @@ def _read_options(stated: Mapping[str, str], read: ReadOptions, where: str) -> R
             if value not in known:
                 raise InvalidCohort(f"{where}: {name} {value!r} is not known; use {', '.join(known)}")
             changes[name] = value
+    if size := stated.get("viewer_size", ""):
+        try:
+            changes["viewer"] = Viewer.of(size, stated.get("viewer_server") or None)
+        except ValueError as e:
+            raise InvalidCohort(f"{where}: viewer_size {e}") from None
     if classes := stated.get("candidate_class", ""):
         changes["candidate_classes"] = tuple(c.strip() for c in classes.split(";") if c.strip())
     return replace(read, **changes)
