@@ -19,6 +19,7 @@ catch either. A message says what, where, and the remedy, in one line.
     │   ├── InvalidCard (ValueError)           model.toml is incomplete or contradicts itself
     │   └── WeightsMismatch (ValueError)       weights differ from the hash or shape in the card
     ├── InvalidCohort (ValueError)             a list of slides is not what it must be
+    ├── UnreadableStack (ValueError)           not a TIFF of patches, or a page of it is damaged
     ├── ReadingFailed (RuntimeError)           workers cannot start, or not one candidate was readable
     ├── InvalidOption (ValueError)             an option's value cannot be used
     └── OutputError (OSError)                  results cannot be written
@@ -87,6 +88,10 @@ class WeightsMismatch(ModelError, ValueError):
 
 class InvalidCohort(SlideMitosisError, ValueError):
     """A table, folder or project does not say which slides and candidates a cohort has."""
+
+
+class UnreadableStack(SlideMitosisError, ValueError):
+    """The file is not a TIFF of patches, or one of its pages is damaged or of another size or kind."""
 
 
 class ReadingFailed(SlideMitosisError, RuntimeError):

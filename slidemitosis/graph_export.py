@@ -25,7 +25,7 @@ from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.graph import GraphForward
 from slidemitosis.interrupts import interrupts_wait
 from slidemitosis.model_files import file_sha256, networks_digest
-from slidemitosis.models import build_model
+from slidemitosis.models import build_model, telling_patches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,12 +144,7 @@ def _refer(model: ir.Model, *, prefix: str, weights: Path) -> None:
 
 def _difference(model: torch.nn.Module, card: ModelCard) -> float:
     """Largest difference of any probability, the type's before its calibration."""
-    rng = np.random.default_rng(0)
-    side = card.patch.side
-    noise = rng.integers(0, 256, (4, side, side, 3), np.uint8)
-    ramp = np.linspace(0, 1, side)[None, :, None, None] * np.ones((4, 1, side, 1))
-    smooth = (ramp * rng.uniform(100, 255, (4, 1, 1, 3))).astype(np.uint8)
-    patches = np.concatenate([noise, smooth])
+    patches = telling_patches(card.patch.side)
     with torch.inference_mode():
         ours = model(torch.from_numpy(patches)).numpy()
     graph = GraphForward(card, piece=3, views=1, threads=1)

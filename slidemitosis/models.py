@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -27,6 +28,8 @@ from slidemitosis.networks import Network, build_network
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from slidemitosis.cards import HeadPart, NetworkPart
 
@@ -91,11 +94,19 @@ class Classifier(nn.Module):
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """uint8 (B, side, side, 3) to float32 (B, 1 + E)."""
-        answers = []
-        for part, prepare, network in zip(self.card.networks, self.inputs, self.networks, strict=True):
-            x = prepare(patches).contiguous(memory_format=torch.channels_last)
-            answers.append(split_heads(network(x).float(), part.heads))
+        answers = [self._answers(i, prepare(patches)) for i, prepare in enumerate(self.inputs)]
         return combine(answers, self.card.extra_outputs)
+
+    def of_unit(self, x: torch.Tensor) -> torch.Tensor:
+        """The logit of AMF alone, float32 (B,), of RGB in 0..1, float32 (B, 3, side, side)."""
+        inputs = cast("Sequence[PatchInput]", self.inputs)
+        answers = [self._answers(i, prepare.of_unit(x)) for i, prepare in enumerate(inputs)]
+        return combine(answers, ())[:, 0]
+
+    def _answers(self, i: int, x: torch.Tensor) -> list[Answer]:
+        """Of one network, by its position, to its own input."""
+        outputs = self.networks[i](x.contiguous(memory_format=torch.channels_last))
+        return split_heads(outputs.float(), self.card.networks[i].heads)
 
 
 Answer = tuple["HeadPart", torch.Tensor]
@@ -146,7 +157,9 @@ def combine(networks: Sequence[Sequence[Answer]], extra_outputs: Sequence[str]) 
 
 
 def _log_share(log_p: torch.Tensor, labels: Sequence[str], wanted: str) -> torch.Tensor:
-    return log_p[:, [i for i, label in enumerate(labels) if label == wanted]].logsumexp(1)
+    # Not by a list: traced, that is a tensor which stays on the device of the tracing.
+    picked = [log_p[:, i] for i, label in enumerate(labels) if label == wanted]
+    return torch.stack(picked, dim=1).logsumexp(1)
 
 
 def _subtype(heads: Sequence[Answer], name: str, logit: torch.Tensor) -> torch.Tensor:
@@ -175,6 +188,14 @@ def build_model(card: ModelCard, *, device: str = "cpu") -> Classifier:
     model = Classifier(card, [_load_network(card.folder, part) for part in card.networks])
     model.eval().requires_grad_(requires_grad=False)
     return model.to(device)
+
+
+def telling_patches(side: int) -> NDArray[np.uint8]:
+    """Noise and smooth colours, uint8 (8, side, side, 3), on which a model is compared with its export."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (4, side, side, 3), np.uint8)
+    ramp = np.linspace(0, 1, side)[None, :, None, None] * np.ones((4, 1, side, 1))
+    return np.concatenate([noise, (ramp * rng.uniform(100, 255, (4, 1, 1, 3))).astype(np.uint8)])
 
 
 def empty_network(part: NetworkPart, *, dropout: float = 0.0) -> Network:

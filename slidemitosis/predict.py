@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,25 +22,35 @@ if TYPE_CHECKING:
 BLANK = "nothing to be seen: bare glass, or no pixels here; is the place right?"
 
 
-def classified(
-    predictions: Sequence[Prediction], pixels: NDArray[np.uint8], outputs: Outputs, card: ModelCard
-) -> list[Prediction]:
-    """The predictions of patches, (B,) of all, filled in with what the model says of them, or as blank."""
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What is said of one patch; every number has six decimals."""
+
+    blank: bool
+    """There is nothing to be seen in it, and the rest means nothing."""
+    probability: float
+    """P(atypical), calibrated."""
+    atypical: bool
+    """Whether P(atypical) reaches the model's threshold."""
+    p_hard: float | None
+    """Probability that experts disagree; None where the model tells none, or it is not calibrated."""
+    subtypes: dict[str, float]
+    """Probability of each subtype; empty where the model tells none."""
+
+
+def stated(pixels: NDArray[np.uint8], outputs: Outputs, card: ModelCard) -> list[Stated]:
+    """What the model says of patches, uint8 (B, S, S, 3), by its outputs of them."""
     probabilities = card.decision.probability(outputs.logit)
     extras = stated_extras(card, outputs.extra, probabilities)
     blank = blank_patches(pixels, crop=min(c for n in card.networks for c in n.crops))
     found = []
-    for k, prediction in enumerate(predictions):
-        if blank[k]:
-            found.append(dataclasses.replace(prediction, status="blank", reason=BLANK))
-            continue
+    for k, nothing in enumerate(blank):
         p = round(float(probabilities[k]), 6)
         told = {name: round(float(column[k]), 6) for name, column in extras.items()}
         doubt = told.pop(HARD, None)
         found.append(
-            dataclasses.replace(
-                prediction,
-                status="classified",
+            Stated(
+                blank=bool(nothing),
                 probability=p,
                 atypical=p >= card.decision.threshold,
                 p_hard=doubt if card.hardness else None,
@@ -47,6 +58,25 @@ def classified(
             )
         )
     return found
+
+
+def classified(
+    predictions: Sequence[Prediction], pixels: NDArray[np.uint8], outputs: Outputs, card: ModelCard
+) -> list[Prediction]:
+    """The predictions of patches, (B,) of all, filled in with what the model says of them, or as blank."""
+    return [
+        dataclasses.replace(prediction, status="blank", reason=BLANK)
+        if said.blank
+        else dataclasses.replace(
+            prediction,
+            status="classified",
+            probability=said.probability,
+            atypical=said.atypical,
+            p_hard=said.p_hard,
+            subtypes=said.subtypes,
+        )
+        for prediction, said in zip(predictions, stated(pixels, outputs, card), strict=True)
+    ]
 
 
 def blank_patches(pixels: NDArray[np.uint8], *, crop: int) -> NDArray[np.bool_]:

@@ -78,6 +78,25 @@ def read_directories(file: BinaryIO) -> list[Directory]:
     return found
 
 
+def page_places(file: BinaryIO) -> list[int]:
+    """Where the directories of a TIFF's pages begin, bytes from its start, in their order; without SubIFDs.
+
+    Raises BadTiff where they do not lead to an end, and OSError.
+    """
+    layout, offset = _header(file)
+    places: dict[int, None] = {}
+    while offset:
+        if offset in places:
+            raise BadTiff(f"the TIFF directory after page {len(places)} is that of an earlier page")
+        try:
+            _, following = _directory(file, layout, offset)
+        except BadTiff as e:
+            raise BadTiff(f"page {len(places) + 1}: {e}") from None
+        places[offset] = None
+        offset = following
+    return list(places)
+
+
 def whole_number(file: BinaryIO, directory: Mapping[int, Field], tag: int, default: int) -> int:
     """A tag that holds one number, or several that are the same; -1 if they differ. Raises BadTiff."""
     if tag not in directory:

@@ -18,6 +18,7 @@ from slidemitosis import __version__
 from slidemitosis.cli.bench import add_bench
 from slidemitosis.cli.cohort import add_cohort
 from slidemitosis.cli.models import add_models
+from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.report import LogToReport, Report
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_compare, add_data, add_evaluate, add_train, add_tune
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
     add_cohort(commands.add_parser("cohort", help="classify the candidates of many slides, and go on"))
     add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
+    add_patches(commands.add_parser("patches", help="classify patches that are cut already"))
     add_models(commands.add_parser("models", help="list the models that come with this package"))
     add_bench(commands.add_parser("bench", help="where the time goes on your slide and machine"))
     add_demo(commands.add_parser("demo", help="draw a small slide and classify it"))

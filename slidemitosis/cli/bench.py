@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slidemitosis.cli.options import add_computing, add_reading, computing, read_options
+from slidemitosis.cli.options import add_computing, add_reading, add_workers, computing, read_options
 from slidemitosis.cli.report import print_table
 from slidemitosis.errors import InvalidOption
 
@@ -19,6 +19,7 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis bench`."""
     add_reading(parser, points_required=False)
     add_computing(parser)
+    add_workers(parser)
     parser.add_argument(
         "--figures", type=int, default=1000, metavar="N", help="places to draw where there are no --points"
     )
@@ -31,7 +32,7 @@ def _bench(args: argparse.Namespace, report: Report) -> None:
 
     if not 1 <= args.figures <= 1_000_000:
         raise InvalidOption(f"--figures must be 1 to 1,000,000, not {args.figures}")
-    with SlideClassifier(**computing(args)) as classifier:
+    with SlideClassifier(workers=args.workers, **computing(args)) as classifier:
         found = bench_slide(
             classifier,
             args.slide,

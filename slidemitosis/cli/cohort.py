@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidemitosis.cli.options import add_computing, add_settling, compute_options, read_options
+from slidemitosis.cli.options import add_computing, add_settling, add_workers, compute_options, read_options
 from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="do slides again that are done")
     add_settling(parser)
     add_computing(parser)
+    add_workers(parser)
     parser.add_argument(
         "--progress",
         choices=("bar", "json", "none"),

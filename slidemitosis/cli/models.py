@@ -1,7 +1,8 @@
-"""The command `models`: which there are, and their ONNX graphs."""
+"""The command `models`: which there are, and what others can run of them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slidemitosis.cards import DEFAULT_MODEL
@@ -10,6 +11,7 @@ from slidemitosis.errors import InvalidOption
 if TYPE_CHECKING:
     import argparse
 
+    from slidemitosis.cards import ModelCard
     from slidemitosis.cli.report import Report
 
 
@@ -17,17 +19,34 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     """`slidemitosis models`, and what can be done with one."""
     parser.set_defaults(run=_models)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    export = actions.add_parser(
-        "export", help="write a model's ONNX graph, which runs on the CPU without torch"
-    )
+    export = actions.add_parser("export", help="write a model as an ONNX graph, or for WSInfer and QuPath")
     export.add_argument("model", help="a model folder, or the name of a model")
+    export.add_argument(
+        "--format",
+        choices=("onnx", "wsinfer"),
+        default="onnx",
+        help="onnx: the graph that runs on the CPU without torch, in the model's own folder (default); "
+        "wsinfer: a folder with TorchScript, for WSInfer and its QuPath extension",
+    )
+    export.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="for wsinfer (default: <model's name>-wsinfer, here)"
+    )
     export.set_defaults(run=_export)
 
 
 def _export(args: argparse.Namespace, _report: Report) -> None:
     from slidemitosis.cards import find_model  # noqa: PLC0415
 
+    if args.format == "onnx" and args.out:
+        raise InvalidOption("--out is for --format wsinfer; an ONNX graph goes into the model's own folder")
     card = find_model(args.model)
+    if args.format == "wsinfer":
+        _export_wsinfer(card, args.out or Path(Path(f"{card.name}-wsinfer").name))
+    else:
+        _export_graph(card)
+
+
+def _export_graph(card: ModelCard) -> None:
     try:
         from slidemitosis.graph_export import export_graph  # noqa: PLC0415
     except ImportError as e:
@@ -36,6 +55,17 @@ def _export(args: argparse.Namespace, _report: Report) -> None:
     assert new.graph is not None
     print(f"{'graph':<11} {new.folder / new.graph.file}")
     print(f"{'checked':<11} probabilities differ from torch's by {difference:.1e} at most")
+
+
+def _export_wsinfer(card: ModelCard, out: Path) -> None:
+    from slidemitosis.wsinfer_export import MODEL, README, export_wsinfer  # noqa: PLC0415
+
+    written = export_wsinfer(card, out)
+    print(f"{'folder':<11} {written.folder}")
+    print(f"{'sha256':<11} {written.sha256} {MODEL}")
+    print(f"{'checked':<11} probabilities differ from torch's by {written.difference:.1e} at most")
+    call = f"atypical from P {card.decision.threshold:g}"
+    print(f"{'note':<11} WSInfer calls the likelier class, slidemitosis {call}: see {README} there")
 
 
 def _models(_args: argparse.Namespace, _report: Report) -> None:

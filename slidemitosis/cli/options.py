@@ -155,17 +155,22 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile", action="store_true", help="let torch.compile the network, for very many figures"
     )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """How many processes read the slide."""
     parser.add_argument("--workers", type=int, metavar="N", help="reader processes; 0 reads in this process")
 
 
 def compute_options(args: argparse.Namespace) -> ComputeOptions:
-    """The options of `add_computing` as one value."""
+    """The options of `add_computing` and `add_workers` as one value."""
     from slidemitosis.engine import ComputeOptions  # noqa: PLC0415
 
-    return ComputeOptions(**{k: v for k, v in computing(args).items() if k != "model"})
+    how = {k: v for k, v in computing(args).items() if k != "model"}
+    return ComputeOptions(**how, workers=args.workers)
 
 
 def computing(args: argparse.Namespace) -> dict[str, Any]:
     """The options of `add_computing`, and the model, as `SlideClassifier` takes them."""
-    names = ("model", "engine", "device", "precision", "batch_size", "views", "workers")
+    names = ("model", "engine", "device", "precision", "batch_size", "views")
     return {name: getattr(args, name) for name in names} | {"compiled": args.compile}

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.cards import NEGATIVE, POSITIVE
-from slidemitosis.cli.options import add_computing, add_reading, computing, read_options, viewer_option
+from slidemitosis.cli.options import (
+    add_computing,
+    add_reading,
+    add_workers,
+    computing,
+    read_options,
+    viewer_option,
+)
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize
@@ -28,6 +35,7 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
     )
     add_computing(parser)
+    add_workers(parser)
     parser.add_argument(
         "--progress",
         choices=("bar", "json", "none"),
@@ -60,6 +68,7 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
         keep_duplicates=args.keep_duplicates,
         allow_upsampling=args.allow_upsampling,
         progress=report.progress,
+        workers=args.workers,
         **computing(args),
     )
     report.done(objects=str(result.objects_path), summary=str(result.summary_path))

@@ -1,0 +1,68 @@
+"""The command `patches`: patches that are cut already, a stack of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slidemitosis.cards import DEFAULT_MODEL
+from slidemitosis.cli.options import add_computing, computing
+from slidemitosis.cli.report import print_table
+from slidemitosis.errors import OutputError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from slidemitosis.cli.report import Report
+
+
+def add_patches(parser: argparse.ArgumentParser) -> None:
+    """Options of `slidemitosis patches`."""
+    parser.add_argument(
+        "stack", type=Path, help="TIFF each page of which is a patch of the model's size, RGB"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the results")
+    parser.add_argument(
+        "--format",
+        choices=("csv", "midog25"),
+        default="csv",
+        help="csv: one row a page (default); midog25: the JSON of the MIDOG 2025 challenge, track 2",
+    )
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help="name of a model or a model folder (default: %(default)s)"
+    )
+    add_computing(parser)
+    parser.set_defaults(run=_patches, progress="bar")
+
+
+def _patches(args: argparse.Namespace, report: Report) -> None:
+    from slidemitosis.engine import ComputeOptions  # noqa: PLC0415
+    from slidemitosis.patches import classify_patches, csv_text, midog25_text  # noqa: PLC0415
+    from slidemitosis.results import write_whole  # noqa: PLC0415
+
+    _check_out(args.out, args.stack)
+    options = computing(args)
+    model = options.pop("model")
+    compute = ComputeOptions(**options)
+    found = classify_patches(args.stack, model=model, compute=compute, progress=report.progress)
+    text = csv_text(found) if args.format == "csv" else midog25_text(found)
+    write_whole(args.out, text.encode())
+    report.done(out=str(args.out))
+    blank = sum(said.blank for said in found)
+    atypical = sum(said.atypical and not said.blank for said in found)
+    print_table(
+        [
+            ("patches", f"{len(found)}" + (f", of which {blank} blank" if blank else "")),
+            ("atypical", f"{atypical} of {len(found) - blank}"),
+            ("written", str(args.out)),
+        ]
+    )
+
+
+def _check_out(out: Path, stack: Path) -> None:
+    """Refuse, before anything is computed, what could not be written or would replace the input."""
+    if out.is_dir() or not out.parent.is_dir():
+        reason = "is a folder" if out.is_dir() else f"there is no folder {out.parent}"
+        raise OutputError(f"{out}: cannot be written: {reason}; choose another --out")
+    if out.exists() and stack.exists() and out.samefile(stack):
+        raise OutputError(f"{out}: is the input, and would be replaced; choose another --out")
