@@ -92,12 +92,11 @@ def qupath_feature(
     original: Mapping[str, Any] = {"geometry": circle, "properties": {"objectType": "detection"}}
     if prediction.candidate.feature is not None:
         original = _moved(prediction.candidate.feature, shift)
-    geometry, sound = _importable(_clean(original["geometry"]))
+    outline = original.get("geometry")  # of other formats than GeoJSON there may be none
+    geometry, sound = _importable(_clean(outline)) if outline else (None, True)
     feature: dict[str, Any] = {"type": "Feature", "id": prediction.object_id}
     feature["geometry"] = geometry or circle
-    ours = ("type", "id", "geometry", "nucleusGeometry", "properties", "objectType", "object_type")
-    kept = {k: v for k, v in original.items() if k not in ours and v is not None}
-    feature |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
+    feature |= _foreign_members(original)
     if isinstance(original.get("nucleusGeometry"), dict):
         nucleus, nucleus_sound = _importable(_clean(original["nucleusGeometry"]))
         feature |= {"nucleusGeometry": nucleus} if nucleus else {}
@@ -187,14 +186,7 @@ def _properties(
     prediction: Prediction, original: Mapping[str, Any], *, model: str, upsampled: bool
 ) -> dict[str, Any]:
     old: Mapping[str, Any] = original.get("properties") or {}
-    ours = ("type", "object_type", "objectType", "classification", "measurements", "metadata")
-    # The `type` of a Feature itself says that it is one.
-    stated = [old.get(k) for k in ("objectType", "object_type", "type")]
-    stated += [original.get(k) for k in ("objectType", "object_type")]
-    kind = next((s for s in stated if isinstance(s, str)), None)
-    properties: dict[str, Any] = {"objectType": kind} if kind is not None else {}
-    kept = {k: v for k, v in old.items() if k not in ours and v is not None}
-    properties |= {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
+    properties = _stated_properties(original, old)
     properties["classification"] = _classification(prediction, old.get("classification"))
     measurements = _measurements(old.get("measurements"))
     for ours_before in MEASUREMENTS:
@@ -210,6 +202,25 @@ def _properties(
         properties["measurements"] = measurements
     properties["metadata"] = _metadata(prediction, old.get("metadata"), model, upsampled=upsampled)
     return properties
+
+
+def _foreign_members(original: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in a Feature beside the members that are written anew."""
+    ours = ("type", "id", "geometry", "nucleusGeometry", "properties", "objectType", "object_type")
+    kept = {k: v for k, v in original.items() if k not in ours and v is not None}
+    return {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
+
+
+def _stated_properties(original: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """The type of the object, and the properties that are not written anew."""
+    ours = ("type", "object_type", "objectType", "classification", "measurements", "metadata")
+    # The `type` of a Feature itself says that it is one.
+    stated = [old.get(k) for k in ("objectType", "object_type", "type")]
+    stated += [original.get(k) for k in ("objectType", "object_type")]
+    kind = next((s for s in stated if isinstance(s, str)), None)
+    properties: dict[str, Any] = {"objectType": kind} if kind is not None else {}
+    kept = {k: v for k, v in old.items() if k not in ours and v is not None}
+    return properties | {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
 
 
 def _classification(prediction: Prediction, old: object) -> dict[str, Any]:
@@ -282,6 +293,42 @@ def _circle(
     angles = [2 * math.pi * i / _CIRCLE_CORNERS for i in range(_CIRCLE_CORNERS)]
     ring = [[round(x + rx * math.cos(a), 2), round(y + ry * math.sin(a), 2)] for a in angles]
     return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+def plain_feature(
+    candidate: Candidate,
+    *,
+    object_id: str | None,
+    centre: tuple[float, float],
+    shift: tuple[int, int] = (0, 0),
+) -> dict[str, Any]:
+    """The GeoJSON Feature of a candidate as it was read, which QuPath can import: for `convert`.
+
+    An outline is moved by `shift`; a candidate without one becomes a point at `centre`. Both are px of the
+    frame that is written. Without an `object_id` QuPath makes one.
+    """
+    original = _moved(candidate.feature or {"properties": {"objectType": "detection"}}, shift)
+    outlines = {
+        key: _importable(_clean(original[key]))[0]
+        for key in ("geometry", "nucleusGeometry")
+        if isinstance(original.get(key), dict)
+    }
+    point = {"type": "Point", "coordinates": list(centre)}
+    feature = {"type": "Feature", "id": object_id, "geometry": None} | outlines
+    feature["geometry"] = feature["geometry"] or point
+    feature = {k: v for k, v in feature.items() if v is not None} | _foreign_members(original)
+    old: Mapping[str, Any] = original.get("properties") or {}
+    properties = _stated_properties(original, old)
+    if candidate.class_name:
+        colour = _colour(old.get("classification"))
+        properties["classification"] = {"names": _names(candidate.class_name), "color": colour}
+    stated = old.get("metadata")
+    metadata = {k: str(v) for k, v in stated.items() if v is not None} if isinstance(stated, dict) else {}
+    metadata.pop(SOURCE_ID, None)
+    if candidate.id is not None and candidate.id != object_id:
+        metadata[SOURCE_ID] = candidate.id
+    told = {"measurements": _measurements(old.get("measurements")), "metadata": metadata}
+    return feature | {"properties": properties | {k: v for k, v in told.items() if v}}
 
 
 def feature_collection_text(features: Iterable[Mapping[str, Any]]) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from slidemitosis.batches import Batch
-    from slidemitosis.candidates import Unit
+    from slidemitosis.candidates import Format, Unit
     from slidemitosis.cards import ModelCard
     from slidemitosis.engine import EngineName
     from slidemitosis.geometry import Origin, Viewer
@@ -144,6 +144,7 @@ class SlideClassifier:
         viewer: Viewer | None = None,
         candidate_classes: Sequence[str] = (),
         unit: Unit | None = None,
+        format: Format | None = None,
         keep_duplicates: bool = False,
         allow_upsampling: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -161,6 +162,7 @@ class SlideClassifier:
             viewer=viewer,
             candidate_classes=tuple(candidate_classes),
             unit=unit,
+            format=format,
             keep_duplicates=keep_duplicates,
             allow_upsampling=allow_upsampling,
         )
@@ -263,6 +265,7 @@ def classify_slide(
     viewer: Viewer | None = None,
     candidate_classes: Sequence[str] = (),
     unit: Unit | None = None,
+    format: Format | None = None,
     keep_duplicates: bool = False,
     allow_upsampling: bool = False,
     engine: EngineName = "auto",
@@ -276,7 +279,8 @@ def classify_slide(
 ) -> SlideResult:
     """Classify the candidate mitoses of one slide and write objects, table and summary.
 
-    slide: a whole-slide image. points: candidates as GeoJSON of QuPath, or a CSV with x and y.
+    slide: a whole-slide image. points: candidates as GeoJSON of QuPath, a CSV with x and y, or a file of
+    another format of docs/candidates.md.
     out: folder for the results; by default `<slide name>.slidemitosis` beside `points`.
     reader: "auto", "openslide" or "tiffslide". mpp: um/px of level 0, one number or (x, y), where the
     metadata lack it or are wrong. origin: what the candidates count from on a slide with bounds:
@@ -284,7 +288,8 @@ def classify_slide(
     tells. viewer: the size of the image as QuPath states it, and how it reads it; this settles on a slide
     with bounds what the objects, and with "auto" the candidates, count from. candidate_classes: the
     classes that are candidates; by default those that read as mitosis. unit: "px" or "um", for a CSV whose
-    header does not say. keep_duplicates: classify candidates with one id, or within 2 um, as often as they
+    header does not say. format: that of `points`, one of `slidemitosis.candidates.FORMATS`; by default its
+    content tells. keep_duplicates: classify candidates with one id, or within 2 um, as often as they
     stand. allow_upsampling: accept slides coarser than 0.6 um/px.
     model, engine, device, precision, batch_size, views, compiled, workers: see `SlideClassifier`, which suits
     many slides. progress: called with (candidates done, candidates in all).
@@ -313,6 +318,7 @@ def classify_slide(
             viewer=viewer,
             candidate_classes=candidate_classes,
             unit=unit,
+            format=format,
             keep_duplicates=keep_duplicates,
             allow_upsampling=allow_upsampling,
             progress=progress,

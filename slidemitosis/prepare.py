@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slidemitosis.candidates import Candidates, Selection, Unit
+    from slidemitosis.candidates import Candidates, Format, Selection, Unit
     from slidemitosis.cards import PatchPart
     from slidemitosis.geometry import Origin, ReadPlan, Viewer, Window
     from slidemitosis.predictions import Status
@@ -55,6 +55,7 @@ class ReadOptions:
     viewer: Viewer | None = None
     candidate_classes: tuple[str, ...] = ()
     unit: Unit | None = None
+    format: Format | None = None
     keep_duplicates: bool = False
     allow_upsampling: bool = False
 
@@ -107,7 +108,9 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
         info = slide.info
     mpp = settle_mpp(info, given=options.mpp, allow_coarse=options.allow_upsampling, model_mpp=patch.mpp)
     _warn_of_other_mpp(info, options.mpp)
-    candidates = read_candidates(points_path, unit=options.unit)
+    candidates = read_candidates(
+        points_path, unit=options.unit, format=options.format, slide_name=slide_path.name
+    )
     selection = select_candidates(candidates, options.candidate_classes)
     frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
     predictions = _locate(selection, info, mpp, frames.points)

@@ -316,7 +316,7 @@ def test_inspect_shows_what_would_be_read(slide: Path, points: Path, tmp_path: P
         r"^um/px       0\.25 in the metadata$",
         r"^um/px used  0\.25$",
         r"^bounds      none$",
-        r"^objects     Mitosis \(3\)$",
+        r"^objects     Mitosis \(3\), read as geojson$",
         r"^to classify 3; outside 0, duplicate 0$",
         r"^patches     128 px at 0\.25 um/px from level 0: as they are$",
     ):

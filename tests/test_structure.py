@@ -52,6 +52,7 @@ ALLOWED = {
     "batches": set(),
     "loader": {"batches", "errors", "interrupts", "geometry", "slides", "slots", "worker"},
     "prepare": {"errors", "geometry", "settle", "slides", "candidates", "cards", "objects", "predictions"},
+    "convert": {"candidates", "errors", "geometry", "objects", "results", "settle", "slides"},
     "sheet": {"errors", "results", "worker", "prepare"},
     "summary": {"cards"},
     "models": {"cards", "colour", "errors", "model_files", "networks"},
@@ -62,6 +63,7 @@ ALLOWED = {
     "graph_export": {"cards", "errors", "graph", "interrupts", "model_files", "models"},
     # The list, the folder of results and the processes; one slide is the pipeline's.
     "cohort": {
+        "candidates",
         "cards",
         "cohort",
         "engine",
@@ -123,6 +125,7 @@ OWNERS = {
     "simplejpeg": {"tiles"},
     "paquo": {"qupath_objects"},
     "jpype": {"qupath_objects"},
+    "defusedxml": {"candidates"},
 }
 
 

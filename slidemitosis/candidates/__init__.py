@@ -11,13 +11,15 @@ from slidemitosis.candidates.classes import (
 from slidemitosis.candidates.duplicates import Duplicate, find_duplicates
 from slidemitosis.candidates.files import read_candidates
 from slidemitosis.candidates.geojson import SOURCE_ID, parse_geojson
-from slidemitosis.candidates.model import Candidate, Candidates, Unit
+from slidemitosis.candidates.model import FORMATS, Candidate, Candidates, Format, Unit
 
 __all__ = [
+    "FORMATS",
     "SOURCE_ID",
     "Candidate",
     "Candidates",
     "Duplicate",
+    "Format",
     "Selection",
     "Unit",
     "base_class",

@@ -1,7 +1,8 @@
-"""From a path to candidates: opening, unpacking, decoding, and telling GeoJSON from a table."""
+"""From a path to candidates: opening, unpacking, decoding, and telling text, XML and databases apart."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import lzma
@@ -9,18 +10,25 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NoReturn, get_args
+from typing import TYPE_CHECKING, get_args
 
-from slidemitosis.candidates.geojson import parse_geojson
-from slidemitosis.candidates.model import Unit
-from slidemitosis.candidates.table import parse_table
+from slidemitosis.candidates.databases import MAGIC
+from slidemitosis.candidates.formats import (
+    Request,
+    read_database,
+    read_json,
+    read_table,
+    read_xml,
+)
+from slidemitosis.candidates.model import FORMATS, Unit
+from slidemitosis.candidates.refusal import refusal
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
 
 if TYPE_CHECKING:
-    from slidemitosis.candidates.model import Candidates
+    from slidemitosis.candidates.model import Candidates, Format
 
 _GZIP, _ZIP, _EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
-_SUFFIXES = {".json", ".geojson", ".csv", ".tsv"}
+_SUFFIXES = {".json", ".geojson", ".csv", ".tsv", ".xml"}
 _LIMIT = 4 << 30  # bytes, far beyond any slide's export: a packed file should not exhaust the memory
 _CHUNK = 16 << 20  # bytes
 # What the standard library raises for a packed file that is damaged, cut off, or (RuntimeError) locked by
@@ -31,35 +39,64 @@ _DAMAGE = (
 )
 
 
-def read_candidates(path: Path | str, *, unit: Unit | None = None) -> Candidates:
-    """The candidates in a GeoJSON file or a table, plain or packed as gzip or zip.
+def read_candidates(
+    path: Path | str,
+    *,
+    unit: Unit | None = None,
+    format: Format | None = None,
+    slide_name: str | None = None,
+) -> Candidates:
+    """The candidates in a file of any format of docs/candidates.md; text may be packed as gzip or zip.
 
-    What the file is, is told by its content, never by its name. `unit` says what the columns x and
-    y of a table are in if their names do not; GeoJSON is always in px. Raises
-    `UnreadableCandidates`, or `InvalidOption` for a unit that cannot be.
+    What the file is, is told by its content, never by its name, unless `format` says it. `unit` says what the
+    columns x and y of a table are in if their names do not; all other formats have a unit of their own.
+    `slide_name` is the slide's file name, which says whose objects are meant in a file of several images.
+    Raises `UnreadableCandidates`, or `InvalidOption` for a unit or a format that cannot be.
     """
     path = Path(path)
     if unit is not None and unit not in get_args(Unit):
         message = f"the unit of candidates is px or um, not {unit!r}"
         raise InvalidOption(message)
-    text = _decode(_unpack(_read(path), path), path)
+    if format is not None and format not in FORMATS:
+        message = f"the format of candidates is one of {', '.join(FORMATS)}, not {format!r}"
+        raise InvalidOption(message)
+    request = Request(path=path, unit=unit, format=format, slide_name=slide_name)
+    if _is_database(path):
+        return read_database(request)
+    data = _unpack(_read(path), path)
+    if data.startswith(MAGIC):
+        raise refusal(path, "holds a packed SQLite database; unpack it first")
+    if _is_xml(data):
+        return read_xml(data, request)
+    text = _decode(data, path)
     start = text.lstrip()[:1]
     if not start:
-        _fail(path, "the file is empty")
-    if start not in {"{", "["}:
-        return parse_table(text, path=path, unit=unit)
-    if unit == "um":
-        message = f"{path}: GeoJSON is in px, yet the unit given is um; leave the unit out"
-        raise InvalidOption(message)
-    return parse_geojson(text, path=path)
+        raise refusal(path, "the file is empty")
+    return read_json(text, request) if start in {"{", "["} else read_table(text, request)
+
+
+def _is_database(path: Path) -> bool:
+    """Whether it begins as SQLite files do: these may be large, and are not read whole."""
+    try:
+        if not path.is_file():  # a pipe can be read once only
+            return False
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, ValueError):  # said when the file is read
+        return False
+
+
+def _is_xml(data: bytes) -> bool:
+    """Whether it begins with a tag, in UTF-8 or in UTF-16 with its mark, which XML says for itself."""
+    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start.startswith((b"<", b"\xff\xfe<\0", b"\xfe\xff\0<"))
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        message = f"{path}: {_why_unread(error)}"
-        raise UnreadableCandidates(message) from error
+        raise refusal(path, _why_unread(error)) from error
 
 
 def _why_unread(error: OSError | ValueError) -> str:
@@ -83,8 +120,9 @@ def _unpack(data: bytes, path: Path) -> bytes:
         raise
     except _DAMAGE as error:
         why = " ".join(str(error).split())
-        message = f"{path}: cannot be unpacked ({why}); it may be cut off: copy or export it again"
-        raise UnreadableCandidates(message) from error
+        raise refusal(
+            path, f"cannot be unpacked ({why}); it may be cut off: copy or export it again"
+        ) from error
     return data
 
 
@@ -96,7 +134,7 @@ def _gunzip(data: bytes, path: Path) -> bytes:
             size += len(chunk)
             # The size that a gzip states wraps round at 4 GiB, so it is counted here.
             if size > _LIMIT:
-                _fail(path, "larger than 4 GiB when unpacked")
+                raise refusal(path, "larger than 4 GiB when unpacked")
     return b"".join(chunks)
 
 
@@ -108,9 +146,11 @@ def _unzip(data: bytes, path: Path) -> bytes:
             listed = ", ".join(repr(member.filename) for member in members[:10]) or "nothing"
             if len(members) > 10:
                 listed += f" and {len(members) - 10} more"
-            _fail(path, f"must hold exactly one .geojson, .json, .csv or .tsv; it holds {listed}")
+            raise refusal(
+                path, f"must hold exactly one .geojson, .json, .csv, .tsv or .xml; it holds {listed}"
+            )
         if fit[0].file_size > _LIMIT:
-            _fail(path, f"its {fit[0].filename!r} is larger than 4 GiB")
+            raise refusal(path, f"its {fit[0].filename!r} is larger than 4 GiB")
         return archive.read(fit[0])
 
 
@@ -123,10 +163,11 @@ def _decode(data: bytes, path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"{path}: not UTF-8 text (byte {error.start + 1}); save it as UTF-8 (in Excel: CSV UTF-8)"
-        raise UnreadableCandidates(message) from error
-
-
-def _fail(path: Path, what: str) -> NoReturn:
-    message = f"{path}: {what}"
-    raise UnreadableCandidates(message)
+        # Tables of QuPath were written in the encoding of the system, in which their micro sign is one byte.
+        header = data.lstrip().splitlines()[0]
+        if b"entroid X \xb5m" in header:
+            with contextlib.suppress(UnicodeDecodeError):
+                return data.decode("cp1252")
+        raise refusal(
+            path, f"not UTF-8 text (byte {error.start + 1}); save it as UTF-8 (in Excel: CSV UTF-8)"
+        ) from error

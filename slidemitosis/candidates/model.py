@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 Unit = Literal["px", "um"]
+Format = Literal[
+    "geojson",
+    "csv",
+    "qupath-table",
+    "midog",
+    "coco",
+    "sliderunner",
+    "ami-br",
+    "midog25",
+    "grand-challenge",
+    "hover-next",
+    "tiatoolbox",
+    "asap",
+    "imagescope",
+]
+FORMATS: tuple[Format, ...] = get_args(Format)
+"""What `--format` takes; docs/candidates.md explains each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +47,8 @@ class Candidate:
     extent: float = 0.0
     """Larger side of its outline's bounding box, in `Candidates.unit`; 0 for a point."""
     feature: Mapping[str, Any] | None = None
-    """The GeoJSON Feature as read (of a MultiPoint: one of this point alone); None from a table."""
+    """The GeoJSON Feature as read (of a MultiPoint: one of this point alone). From another format one of what
+    it states besides, without a geometry where it states no outline; None where it states nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +56,13 @@ class Candidates:
     """The candidates of one file, in the file's order."""
 
     path: Path
-    format: Literal["geojson", "csv"]
+    format: Format
     unit: Unit
     """Pixels of the frame's own level 0 ("px"), or micrometres ("um"), both from the frame's origin."""
     items: tuple[Candidate, ...]
     frame: Literal["level0"] | None = None
-    """"level0" where the format itself says that it counts from the slide's corner, else None."""
+    """"level0" where the format counts from the corner of the slide's full level 0; None where it may count
+    from that of a viewer's image, as QuPath does on a slide with bounds."""
 
     def __len__(self) -> int:
         return len(self.items)

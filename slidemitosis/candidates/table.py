@@ -1,206 +1,203 @@
-"""Tables of candidates: comma, semicolon or tab between the fields, the first line naming the columns."""
+"""Tables of candidates: those with columns x and y, and what every layout of columns has in common."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
-import reprlib
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal
 
-from slidemitosis.candidates.classes import normal_name
-from slidemitosis.candidates.model import Candidate, Candidates
-from slidemitosis.errors import InvalidOption, UnreadableCandidates
+from slidemitosis.candidates.delimited import Numbers, find_delimiter
+from slidemitosis.candidates.images import choose_image
+from slidemitosis.candidates.marks import Mark, candidates_of
+from slidemitosis.candidates.refusal import refusal
+from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from slidemitosis.candidates.model import Unit
+    from slidemitosis.candidates.delimited import Delimited, Row
+    from slidemitosis.candidates.model import Candidates, Format, Unit
 
-_UNITS: dict[str, Unit] = {
+UNITS: Mapping[str, Unit] = {
     **dict.fromkeys(("px", "pixel", "pixels"), "px"),
     # casefold() turns the micro sign into the Greek letter, so one spelling stands for both.
     **dict.fromkeys(("um", "\N{GREEK SMALL LETTER MU}m", "micron", "microns"), "um"),
     **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), "um"),
 }
+"""How the name of a column may state its unit, in lower case."""
+IMAGE_NAMES = {
+    "image",
+    "image name",
+    "image_name",
+    "slide",
+    "slide name",
+    "slide_name",
+    "filename",
+    "file_name",
+}
+
+LOOKED_FOR = "columns x and y, or x_um and y_um"
+
 _COORDINATE = re.compile(r"(?P<axis>[xy])(?:[ _]+(?P<bare>\w+)|[ _]*[(\[]\s*(?P<bracketed>\w+)\s*[)\]])?")
 _ID_NAMES = {"id"}
 _CLASS_NAMES = {"class", "classification", "class_name", "class name"}
 _LESSER_CLASS_NAMES = {"label"}
 # Beside these, x and y may be a corner as well as a centre.
 _BOX_NAMES = {"width", "height", "w", "h", "xmax", "ymax", "x2", "y2"}
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+# How an object is displayed, and the numbers of rows that pandas writes.
+_SAYS_NOTHING = re.compile(r"|colou?r|unnamed: \d+")
+# Our own table of results says these anew.
+_OURS = {"object_id", "source", "level0_x", "level0_y", "status", "reason", "p_atypical", "call"}
+_OURS |= {"padding", "upsampled", "subtype", "p_subtype", "p_hard"}
 
-_Row = tuple[int, list[str]]
-"""The line on which a row begins, and its fields."""
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Which columns of a table say what. A column that is not named here is kept as it is."""
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Where the columns stand that are read."""
-
+    format: Format
     x: int
     y: int
-    id: int | None
-    class_name: int | None
-    width: int
-    unit: Unit | None
+    unit: Unit
+    frame: Literal["level0"] | None = None
+    id: tuple[int, ...] = ()
+    """Columns that make up the id between them."""
+    class_name: int | str | None = None
+    """The column of the class, or the class of all rows."""
+    image: int | None = None
+    left_out: frozenset[int] = frozenset()
+    """Columns that say nothing of the figure."""
+    comma: bool = False
+    """Whether a decimal comma may be one, whatever parts the fields."""
+    wanted: Callable[[Row], bool] | None = None
+    """Whether a row is a candidate; it may refuse the table."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How the rows of one table are to be read."""
+def parse_table(
+    text: str, *, path: Path, unit: Unit | None = None, slide_name: str | None = None
+) -> Candidates:
+    """The candidates in a table with x and y, in its order; `path` is for messages and is not opened.
 
-    path: Path
-    delimiter: str
-    columns: _Columns
-    marks: dict[str, int]
-    """Decimal mark -> the line on which it was first seen; filled while rows are read."""
-
-
-def parse_table(text: str, *, path: Path, unit: Unit | None = None) -> Candidates:
-    """The candidates in a table, in its order; `path` is for messages and is not opened.
-
-    `unit` is that of columns whose names state none; without it these are px. Raises
-    `UnreadableCandidates`, or `InvalidOption` where a column's name contradicts `unit`.
+    `unit` is that of columns whose names state none; without it these are px. Of a table with a column of
+    images, such as `slide`, the rows of the image `slide_name` are read. Raises `UnreadableCandidates`, or
+    `InvalidOption` where a column's name contradicts `unit`.
     """
-    delimiter, header = _header(text, path)
-    columns = _columns(header, path)
-    if unit is not None and columns.unit is not None and unit != columns.unit:
-        message = (
-            f"{path}: its columns are in {columns.unit}, yet the unit given is {unit}; leave the unit out"
-        )
-        raise InvalidOption(message)
-    layout = _Layout(path, delimiter, columns, marks={})
-    rows = _rows(text, delimiter, path)
-    next(rows)  # the names of the columns
-    items = tuple(_candidate(row, layout) for row in rows)
-    return Candidates(path=path, format="csv", unit=columns.unit or unit or "px", items=items)
+    table = find_delimiter(text, path, fits=fits, looked_for=LOOKED_FOR)
+    return read_rows(table, layout(table, unit), slide_name=slide_name)
 
 
-def _header(text: str, path: Path) -> tuple[str, list[str]]:
-    """The delimiter and the column names: the delimiter is the one that brings x and y to light."""
-    found: list[tuple[str, list[str]]] = []
-    for delimiter in ("\t", ";", ","):
-        # Not strict: to a tab-separated reader the header "x","y" is one badly quoted field.
-        _, fields = next(_rows(text, delimiter, path, strict=False), (0, [""]))
-        names = [_folded(field) for field in fields]
-        if {match["axis"] for name in names if (match := _coordinate(name))} == {"x", "y"}:
-            return delimiter, names
-        found.append((delimiter, fields))
-    _, fields = max(found, key=lambda one: len(one[1]))
-    listed = ", ".join(reprlib.repr(field.strip()) for field in fields[:20])
-    message = f"{path}: no columns x and y, or x_um and y_um; the columns of its first line are {listed}"
-    raise UnreadableCandidates(message)
+def fits(names: Sequence[str]) -> bool:
+    """Whether there are columns x and y, bare or with a unit."""
+    return {match["axis"] for name in names if (match := _coordinate(name))} == {"x", "y"}
 
 
-def _columns(names: list[str], path: Path) -> _Columns:
-    x = _one(names, [bool((m := _coordinate(name)) and m["axis"] == "x") for name in names], path)
-    y = _one(names, [bool((m := _coordinate(name)) and m["axis"] == "y") for name in names], path)
+def layout(table: Delimited, unit: Unit | None) -> Layout:
+    """The layout of a table with columns x and y. Raises as `parse_table`."""
+    x, y = (table.only([_axis(name) == axis for name in table.names]) for axis in "xy")
     assert x is not None
     assert y is not None
-    units = [_unit(names[x]), _unit(names[y])]
+    units = [_unit(table.names[x]), _unit(table.names[y])]
     if units[0] != units[1]:
-        _fail(
-            f"{path}", f"the columns {names[x]!r} and {names[y]!r} state different units; give both the same"
-        )
-    boxes = [name for name in names if name in _BOX_NAMES]
+        both = f"{table.names[x]!r} and {table.names[y]!r}"
+        raise refusal(table.path, f"the columns {both} state different units; give both the same")
+    boxes = [name for name in table.names if name in _BOX_NAMES]
     if boxes:
-        _fail(
-            f"{path}",
+        raise refusal(
+            table.path,
             f"beside the column {boxes[0]!r}, x and y may be a corner of a box or its centre; give the "
             "centres, and no columns of a box",
         )
-    class_name = _one(names, [name in _CLASS_NAMES for name in names], path)
+    id_column, image = table.column(_ID_NAMES), table.column(IMAGE_NAMES)
+    class_name = table.column(_CLASS_NAMES)
     if class_name is None:
-        class_name = _one(names, [name in _LESSER_CLASS_NAMES for name in names], path)
-    return _Columns(
+        class_name = table.column(_LESSER_CLASS_NAMES)
+    ours = _OURS if "p_atypical" in table.names else set()
+    return Layout(
+        format="csv",
         x=x,
         y=y,
-        id=_one(names, [name in _ID_NAMES for name in names], path),
+        unit=agreed_unit(units[0], unit, table.path) or "px",
+        id=() if id_column is None else (id_column,),
         class_name=class_name,
-        width=len(names),
-        unit=units[0],
+        image=image,
+        left_out=frozenset(i for i, name in enumerate(table.names) if name in ours),
+        comma=table.delimiter == ";",
     )
 
 
-def _one(names: list[str], wanted: list[bool], path: Path) -> int | None:
-    """The index of the one column that is wanted; two would leave open which one is meant."""
-    found = [index for index, is_wanted in enumerate(wanted) if is_wanted]
-    if len(found) > 1:
-        both = " and ".join(repr(names[index]) for index in found)
-        _fail(f"{path}", f"the columns {both} say the same; keep one of them")
-    return found[0] if found else None
+def agreed_unit(stated: Unit | None, given: Unit | None, path: Path) -> Unit | None:
+    """The unit that the columns state, else the one given. Raises InvalidOption if they differ."""
+    if given is not None and stated is not None and given != stated:
+        message = f"{path}: its columns are in {stated}, yet the unit given is {given}; leave the unit out"
+        raise InvalidOption(message)
+    return stated or given
+
+
+def read_rows(table: Delimited, layout: Layout, *, slide_name: str | None) -> Candidates:
+    """The candidates of a table whose layout is known: of several images those of the slide."""
+    rows, image = _rows(table, layout), layout.image
+    if image is not None:
+        counts = Counter(fields[image].strip() for _, fields in rows)
+        chosen = choose_image(counts, path=table.path, slide_name=slide_name)
+        rows = (row for row in _rows(table, layout) if row[1][image].strip() == chosen)
+    numbers = Numbers(table, layout.comma)
+    extras = _extras(table, layout)
+    marks = (_mark(row, layout, numbers, extras) for row in rows)
+    return candidates_of(marks, path=table.path, format=layout.format, unit=layout.unit, frame=layout.frame)
+
+
+def _rows(table: Delimited, layout: Layout) -> Iterator[Row]:
+    return (row for row in table.rows() if layout.wanted is None or layout.wanted(row))
+
+
+def _mark(row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int]) -> Mark:
+    line, fields = row
+    x = numbers.coordinate(fields[layout.x].strip(), "x", line)
+    y = numbers.coordinate(fields[layout.y].strip(), "y", line)
+    class_name = layout.class_name
+    stated: dict[str, object] = {}
+    for title, column in extras.items():
+        text = fields[column].strip()
+        number = numbers.value(text)
+        # "NaN" is how a table says that a measurement is missing.
+        if text and text.casefold() != "nan":
+            stated[title] = text if number is None else number
+    return Mark(
+        source=f"line {line}",
+        centre=(x, y),
+        id="_".join(fields[column].strip() for column in layout.id) or None,
+        class_name=fields[class_name] if isinstance(class_name, int) else class_name,
+        stated=stated,
+    )
+
+
+def _extras(table: Delimited, layout: Layout) -> dict[str, int]:
+    """The columns that are kept as they are: title -> column. A title that stands again gets a number."""
+    used = {layout.x, layout.y, layout.class_name, layout.image, *layout.id, *layout.left_out}
+    extras: dict[str, int] = {}
+    for column, (title, name) in enumerate(zip(table.titles, table.names, strict=True)):
+        if column in used or _SAYS_NOTHING.fullmatch(name):
+            continue
+        count = sum(seen == name for seen in table.names[:column])
+        extras[f"{title} ({count + 1})" if count else title] = column
+    return extras
+
+
+def _axis(name: str) -> str | None:
+    match = _coordinate(name)
+    return match and match["axis"]
 
 
 def _coordinate(name: str) -> re.Match[str] | None:
     """The match of a column name that is x or y, bare or with a unit that we know."""
     match = _COORDINATE.fullmatch(name)
     word = match and (match["bare"] or match["bracketed"])
-    return match if word is None or word in _UNITS else None
+    return match if word is None or word in UNITS else None
 
 
 def _unit(name: str) -> Unit | None:
     match = _coordinate(name)
     assert match is not None
-    return _UNITS.get(match["bare"] or match["bracketed"] or "")
-
-
-def _folded(field: str) -> str:
-    return " ".join(field.casefold().split())
-
-
-def _rows(text: str, delimiter: str, path: Path, *, strict: bool = True) -> Iterator[_Row]:
-    """Rows that hold anything. Read strictly, or else an open quote would swallow the rows after it."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
-    line = 1
-    try:
-        for fields in reader:
-            # Spreadsheets write rows of bare delimiters below a table.
-            if any(field.strip() for field in fields):
-                yield line, fields
-            line = reader.line_num + 1
-    except csv.Error as error:
-        _fail(f"{path}: line {line}", f"not readable as a table ({error})")
-
-
-def _candidate(row: _Row, layout: _Layout) -> Candidate:
-    line, fields = row
-    columns = layout.columns
-    if len(fields) != columns.width:
-        what = f"{len(fields)} fields where the first line has {columns.width}"
-        _fail(f"{layout.path}: line {line}", what)
-    name = "" if columns.id is None else fields[columns.id].strip()
-    class_name = "" if columns.class_name is None else fields[columns.class_name]
-    return Candidate(
-        id=name or None,
-        x=_number(fields[columns.x].strip(), "x", line, layout),
-        y=_number(fields[columns.y].strip(), "y", line, layout),
-        class_name=normal_name(class_name),
-        source=f"line {line}",
-    )
-
-
-def _number(text: str, axis: str, line: int, layout: _Layout) -> float:
-    where = f"{layout.path}: line {line}"
-    mark = next((mark for mark in ".," if mark in text), None)
-    # float() would also take "nan", "1_000" and digits of other scripts.
-    is_number = _NUMBER.fullmatch(text) and (mark != "," or layout.delimiter == ";")
-    value = float(text.replace(",", ".")) if is_number else math.nan
-    if not math.isfinite(value):
-        _fail(where, f"{axis} is {reprlib.repr(text)}, not a finite number")
-    if mark is not None:
-        layout.marks.setdefault(mark, line)
-        if len(layout.marks) > 1:
-            # One of the two must then be parting thousands, and nothing says which.
-            first = min(layout.marks.values())
-            _fail(where, f"{axis} is {text!r}, yet line {first} has another decimal mark; use one throughout")
-    return value
-
-
-def _fail(where: str, what: str) -> NoReturn:
-    message = f"{where}: {what}"
-    raise UnreadableCandidates(message)
+    return UNITS.get(match["bare"] or match["bracketed"] or "")

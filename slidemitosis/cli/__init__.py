@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from slidemitosis import __version__
 from slidemitosis.cli.bench import add_bench
 from slidemitosis.cli.cohort import add_cohort
+from slidemitosis.cli.convert import add_convert
 from slidemitosis.cli.models import add_models
 from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.report import LogToReport, Report
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add_cohort(commands.add_parser("cohort", help="classify the candidates of many slides, and go on"))
     add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
     add_patches(commands.add_parser("patches", help="classify patches that are cut already"))
+    add_convert(commands.add_parser("convert", help="candidates of any format as GeoJSON or CSV"))
     add_models(commands.add_parser("models", help="list the models that come with this package"))
     add_bench(commands.add_parser("bench", help="where the time goes on your slide and machine"))
     add_demo(commands.add_parser("demo", help="draw a small slide and classify it"))

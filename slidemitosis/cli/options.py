@@ -24,7 +24,7 @@ def add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> No
         type=Path,
         required=points_required,
         metavar="FILE",
-        help="candidates: GeoJSON of QuPath, or a CSV with x and y",
+        help="candidates: GeoJSON of QuPath, a CSV with x and y, or a file of a detector",
     )
     parser.add_argument(
         "--viewer-size",
@@ -61,7 +61,7 @@ def add_settling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mpp",
-        type=_mpp,
+        type=mpp_pair,
         metavar="UM",
         help="um/px of level 0, where the slide's metadata lack it or are wrong; X,Y if they differ",
     )
@@ -72,7 +72,7 @@ def add_settling(parser: argparse.ArgumentParser) -> None:
         help="what the candidates count from, on a slide that has bounds (default: as --viewer-size or the "
         "candidates' format tell)",
     )
-    parser.add_argument("--unit", choices=("px", "um"), help="unit of a CSV whose header does not say it")
+    add_format(parser)
     parser.add_argument(
         "--keep-duplicates", action="store_true", help="count candidates of one id, or within 2 um, each"
     )
@@ -81,7 +81,19 @@ def add_settling(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _mpp(text: str) -> tuple[float, float]:
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """What a file of candidates is, where it does not say so itself."""
+    parser.add_argument(
+        "--format",
+        metavar="NAME",
+        help="format of the candidates, if their content does not tell: geojson, csv, qupath-table, midog, "
+        "coco, sliderunner, ami-br, midog25, grand-challenge, hover-next, tiatoolbox, asap, imagescope",
+    )
+    parser.add_argument("--unit", choices=("px", "um"), help="unit of a CSV whose header does not say it")
+
+
+def mpp_pair(text: str) -> tuple[float, float]:
+    """The um/px of --mpp: one number, or X,Y."""
     try:
         x, _, y = text.partition(",")
         return float(x), float(y or x)
@@ -122,6 +134,7 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
         viewer=viewer_option(args),
         candidate_classes=tuple(args.candidate_class),
         unit=args.unit,
+        format=args.format,
         keep_duplicates=args.keep_duplicates,
         allow_upsampling=args.allow_upsampling,
     )

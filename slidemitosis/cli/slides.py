@@ -65,6 +65,7 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
         viewer=viewer_option(args),
         candidate_classes=args.candidate_class,
         unit=args.unit,
+        format=args.format,
         keep_duplicates=args.keep_duplicates,
         allow_upsampling=args.allow_upsampling,
         progress=report.progress,
@@ -161,7 +162,10 @@ def _inspect(args: argparse.Namespace, _report: Report) -> None:
     resampled = "as they are" if plan.exact else plan.resampling
     print_table(
         [
-            ("objects", counts_text(prepared.candidates.class_counts())),
+            (
+                "objects",
+                f"{counts_text(prepared.candidates.class_counts())}, read as {prepared.candidates.format}",
+            ),
             ("candidates", f"{counts_text(prepared.selection.taken)}, in {prepared.candidates.unit}"),
             ("to classify", f"{n['pending']}; outside {n['outside']}, duplicate {n['duplicate']}"),
             *_frame_rows(prepared.frames),

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
+from slidemitosis.candidates import FORMATS, Unit
 from slidemitosis.cohort.model import CohortSlide, Outcome
 from slidemitosis.cohort.moved import find_moved
 from slidemitosis.cohort.rows import folded, read_rows
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _KNOWN = (
     *("name", "slide", "points", "patient", "mpp", "mpp_x", "mpp_y", "origin", "candidate_class", "unit"),
-    *("area_mm2", "viewer_size", "viewer_server"),
+    *("area_mm2", "viewer_size", "viewer_server", "format"),
 )
 
 
@@ -32,8 +33,8 @@ def table_slides(
 
     Columns slide and points, whose paths count from the table's folder; optionally name, patient, mpp (or
     mpp_x and mpp_y; um/px), origin, viewer_size and viewer_server (what QuPath states), candidate_class
-    (several parted by ";"), unit and area_mm2. An empty cell says nothing. Raises InvalidCohort for a table
-    that cannot be meant so, with its line.
+    (several parted by ";"), unit, format and area_mm2. An empty cell says nothing. Raises InvalidCohort
+    for a table that cannot be meant so, with its line.
     """
     names, rows = read_rows(path)
     lacking = [n for n in ("slide", "points") if n not in map(folded, names)]
@@ -97,7 +98,7 @@ def _read_options(stated: Mapping[str, str], read: ReadOptions, where: str) -> R
         raise InvalidCohort(f"{where}: gives both mpp and mpp_x; keep one of them")
     if both is not None or (x is not None and y is not None):
         changes["mpp"] = PixelSize(both or x or 0.0, both or y or 0.0)
-    for name, known in (("origin", get_args(Origin)), ("unit", ("px", "um"))):
+    for name, known in (("origin", get_args(Origin)), ("unit", get_args(Unit)), ("format", FORMATS)):
         if value := stated.get(name, ""):
             if value not in known:
                 raise InvalidCohort(f"{where}: {name} {value!r} is not known; use {', '.join(known)}")

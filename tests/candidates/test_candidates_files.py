@@ -153,4 +153,5 @@ def test_a_unit_that_cannot_be_is_refused(tmp_path: Path) -> None:
 
 def test_malformed_content_is_refused_by_the_name_of_the_file(tmp_path: Path) -> None:
     assert "cut off" in refusal(write(tmp_path, POINT[:-1]))
-    assert "no columns x and y" in refusal(write(tmp_path, b"<annotations/>"))
+    assert "no columns x and y" in refusal(write(tmp_path, b"annotations"))
+    assert "root 'annotations'" in refusal(write(tmp_path, b"<annotations/>"))

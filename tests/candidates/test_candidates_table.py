@@ -40,7 +40,7 @@ def refusal(text: str) -> str:
 
 
 def test_the_columns_are_found_by_name_in_any_order() -> None:
-    found = parse("Class,Y,score,ID,X\nMitosis,2.5,0.9,a,1\n,4,,,3\n")
+    found = parse("Class,Y,ID,X\nMitosis,2.5,a,1\n,4,,3\n")
     assert [(c.id, c.x, c.y, c.class_name, c.source, c.feature) for c in found] == [
         ("a", 1, 2.5, "Mitosis", "line 2", None),
         (None, 3, 4, None, "line 3", None),

@@ -1,0 +1,41 @@
+"""SQLite files, opened so that nothing in them or beside them is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+from slidemitosis.candidates.refusal import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAGIC = b"SQLite format 3\0"
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that can only read. What SQLite finds wrong is raised as UnreadableCandidates."""
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        with contextlib.closing(connection):
+            # A schema can hold functions and views, which a file from elsewhere should not bring along.
+            connection.execute("PRAGMA trusted_schema = OFF")
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+            # SQLite counts pages, and reads what is missing of the last one as zeros.
+            if path.stat().st_size % page:
+                raise refusal(path, "an SQLite database that is cut off; copy it again")
+            yield connection
+    except sqlite3.Error as error:
+        why = " ".join(str(error).split())
+        remedy = "it may be cut off or in use: copy it again"
+        raise refusal(path, f"not readable as an SQLite database ({why}); {remedy}") from error
+
+
+def columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """The names of the columns of each table, all in lower case."""
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    query = "SELECT name FROM pragma_table_info(?)"
+    return {t.casefold(): {c.casefold() for (c,) in connection.execute(query, (t,))} for t in tables}

@@ -1,0 +1,137 @@
+"""Tables as text: the delimiter, the names of the columns, rows, and numbers as they are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import reprlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from slidemitosis.candidates.refusal import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+Row = tuple[int, list[str]]
+"""The line on which a row begins, and its fields."""
+
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Delimited:
+    """A table whose first line names its columns."""
+
+    path: Path
+    """For messages; not opened."""
+    text: str
+    delimiter: str
+    titles: tuple[str, ...]
+    """The names of the columns as they are written."""
+    names: tuple[str, ...] = field(init=False)
+    """The same in lower case and with single spaces."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(map(folded, self.titles)))
+
+    def rows(self) -> Iterator[Row]:
+        """Rows that hold anything, each with as many fields as there are columns."""
+        rows = _rows(self.text, self.delimiter, self.path)
+        next(rows)  # the names of the columns
+        for line, fields in rows:
+            if len(fields) != len(self.titles):
+                what = f"{len(fields)} fields where the first line has {len(self.titles)}"
+                self.fail(line, what)
+            yield line, fields
+
+    def column(self, wanted: Collection[str]) -> int | None:
+        """Where the one column stands that has one of these names; two would leave open which is meant."""
+        return self.only([name in wanted for name in self.names])
+
+    def only(self, wanted: Sequence[bool]) -> int | None:
+        """Where the one column stands that is wanted, None if none is; two are refused."""
+        found = [index for index, is_wanted in enumerate(wanted) if is_wanted]
+        if len(found) > 1:
+            both = " and ".join(repr(self.names[index]) for index in found)
+            raise refusal(self.path, f"the columns {both} say the same; keep one of them")
+        return found[0] if found else None
+
+    def fail(self, line: int, what: str) -> NoReturn:
+        """Refuse the table for what a line of it says."""
+        raise refusal(f"{self.path}: line {line}", f"{what}")
+
+
+def find_delimiter(
+    text: str, path: Path, *, fits: Callable[[Sequence[str]], bool], looked_for: str
+) -> Delimited:
+    """The table with the delimiter that brings the right columns to light: those whose names fit.
+
+    `looked_for` names these columns in the message of the `UnreadableCandidates` that is raised if there
+    are none.
+    """
+    found: list[list[str]] = []
+    for delimiter in ("\t", ";", ","):
+        # Not strict: to a tab-separated reader the header "x","y" is one badly quoted field.
+        _, titles = next(_rows(text, delimiter, path, strict=False), (0, [""]))
+        if fits([folded(title) for title in titles]):
+            return Delimited(path, text, delimiter, tuple(title.strip() for title in titles))
+        found.append(titles)
+    listed = ", ".join(reprlib.repr(title.strip()) for title in max(found, key=len)[:20])
+    raise refusal(path, f"no {looked_for}; the columns of its first line are {listed}")
+
+
+def folded(title: str) -> str:
+    """The name of a column in lower case, with single spaces."""
+    return " ".join(title.casefold().split())
+
+
+def _rows(text: str, delimiter: str, path: Path, *, strict: bool = True) -> Iterator[Row]:
+    """Rows that hold anything. Read strictly, or else an open quote would swallow the rows after it."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    line = 1
+    try:
+        for fields in reader:
+            # Spreadsheets write rows of bare delimiters below a table.
+            if any(text.strip() for text in fields):
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise refusal(f"{path}: line {line}", f"not readable as a table ({error})") from error
+
+
+@dataclass(slots=True)
+class Numbers:
+    """Reads the numbers of a table, whose decimal mark must be one throughout."""
+
+    table: Delimited
+    comma: bool
+    """Whether a decimal comma may be one: where commas part the fields, it may as well part thousands."""
+    _marks: dict[str, int] = field(default_factory=dict)
+    """Decimal mark -> the line on which it was first seen."""
+
+    def coordinate(self, text: str, axis: str, line: int) -> float:
+        """The finite number that a field must be."""
+        value = self.value(text)
+        if value is None:
+            self.table.fail(line, f"{axis} is {reprlib.repr(text)}, not a finite number")
+        mark = next((mark for mark in ".," if mark in text), None)
+        if mark is not None:
+            self._marks.setdefault(mark, line)
+            if len(self._marks) > 1:
+                # One of the two must then be parting thousands, and nothing says which.
+                first = min(self._marks.values())
+                what = f"{axis} is {text!r}, yet line {first} has another decimal mark; use one throughout"
+                self.table.fail(line, what)
+        return value
+
+    def value(self, text: str) -> float | None:
+        """The finite number that a field is; None if it is something else."""
+        # float() would also take "nan", "1_000" and digits of other scripts.
+        if not _NUMBER.fullmatch(text) or ("," in text and not self.comma):
+            return None
+        value = float(text.replace(",", "."))
+        return value if math.isfinite(value) else None

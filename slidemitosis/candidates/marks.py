@@ -1,0 +1,112 @@
+"""From the objects of a file that is no GeoJSON to candidates, with all that it says of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from slidemitosis.candidates.classes import normal_name
+from slidemitosis.candidates.model import Candidate, Candidates
+from slidemitosis.candidates.refusal import refusal
+from slidemitosis.candidates.shapes import centres, extents, read_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import shapely
+
+    from slidemitosis.candidates.model import Format, Unit
+
+# Longer texts are lists of vertices and the like, and not for people who click on an object.
+_LONGEST_TEXT = 500
+_NO_CENTRE = "its centre cannot be computed; are its coordinates right?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One object as a file describes it: by its centre, or by its outline."""
+
+    source: str
+    """Where in the file it stands, for messages: "annotation 12"."""
+    centre: tuple[float, float] | None = None
+    """In the file's own frame and unit; None where it is that of the outline."""
+    outline: Mapping[str, Any] | None = None
+    """A line or polygon as a GeoJSON geometry, px of the file's own frame."""
+    id: str | None = None
+    class_name: str | None = None
+    """As the file states it."""
+    name: str | None = None
+    stated: Mapping[str, object] = field(default_factory=dict)
+    """Whatever else the file says of it, by the file's own names."""
+
+
+def candidates_of(
+    marks: Iterable[Mark],
+    *,
+    path: Path,
+    format: Format,
+    unit: Unit = "px",
+    frame: Literal["level0"] | None = None,
+) -> Candidates:
+    """One candidate for each mark, in their order. Raises UnreadableCandidates."""
+    items: list[Candidate] = []
+    shapes: dict[int, shapely.Geometry] = {}
+    for index, mark in enumerate(marks):
+        x, y = mark.centre or (math.nan, math.nan)
+        if mark.outline is not None:
+            shapes[index] = read_shape(mark.outline, f"{path}: {mark.source}")
+        elif not (math.isfinite(x) and math.isfinite(y)):
+            raise refusal(f"{path}: {mark.source}", _NO_CENTRE)
+        class_name = normal_name(mark.class_name)
+        items.append(Candidate(mark.id, x, y, class_name, mark.source, 0.0, _feature(mark)))
+    # All at once, as shapely is made for.
+    outlines = list(shapes.values())
+    for index, (x, y), extent in zip(
+        shapes, centres(outlines).tolist(), extents(outlines).tolist(), strict=True
+    ):
+        if not all(map(math.isfinite, (x, y, extent))):
+            raise refusal(f"{path}: {items[index].source}", _NO_CENTRE)
+        items[index] = replace(items[index], x=x, y=y, extent=extent)
+    return Candidates(path=path, format=format, unit=unit, items=tuple(items), frame=frame)
+
+
+def _feature(mark: Mark) -> dict[str, Any] | None:
+    """What QuPath is to show of a mark besides its place and class; None if there is nothing."""
+    measurements, metadata = _told_apart(mark.stated)
+    if not (mark.outline or mark.name or measurements or metadata):
+        return None
+    properties: dict[str, Any] = {"objectType": "detection"}
+    if mark.name:
+        properties["name"] = mark.name
+    if measurements:
+        properties["measurements"] = measurements
+    if metadata:
+        properties["metadata"] = metadata
+    outline = {"geometry": dict(mark.outline)} if mark.outline else {}
+    return {"type": "Feature", **outline, "properties": properties}
+
+
+def _told_apart(stated: Mapping[str, object]) -> tuple[dict[str, float], dict[str, str]]:
+    """Numbers, which QuPath shows as measurements, and texts, which it shows as metadata."""
+    measurements: dict[str, float] = {}
+    metadata: dict[str, str] = {}
+    for name, value in stated.items():
+        if value is None:
+            continue
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if is_finite(value):  # a measurement that is NaN is one that is missing
+                measurements[name] = float(value)
+            continue
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        if text.strip() and len(text) <= _LONGEST_TEXT:
+            metadata[name] = text.strip()
+    return measurements, metadata
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value of JSON is a number that can be computed with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -1,0 +1,51 @@
+"""XML, parsed so that a file from elsewhere can neither grow in memory nor read other files."""
+
+from __future__ import annotations
+
+import math
+import re
+import reprlib
+from typing import TYPE_CHECKING
+
+from slidemitosis.candidates.refusal import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from xml.etree.ElementTree import Element
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+def parse_xml(data: bytes, path: Path) -> Element:
+    """The root. A document type, with which entities are declared, is refused: no annotation needs one.
+
+    Raises UnreadableCandidates.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    try:
+        root: Element = fromstring(data, forbid_dtd=True)
+    except ParseError as error:
+        raise refusal(path, f"not valid XML ({error}); the file may be cut off: export it again") from error
+    except DefusedXmlException as error:
+        what = "this XML declares a document type, by which other files could be read; remove it"
+        raise refusal(path, what) from error
+    except (LookupError, ValueError) as error:  # an encoding that is unknown, or that does not fit
+        raise refusal(path, f"not readable as XML ({' '.join(str(error).split())})") from error
+    return root
+
+
+def vertices(elements: Iterable[Element], where: str) -> list[list[float]]:
+    """[[x, y], ...] of elements with the attributes X and Y."""
+    found = []
+    for element in elements:
+        texts = [element.get(axis, "") for axis in "XY"]
+        numbers = [float(text) if _NUMBER.fullmatch(text.strip()) else math.nan for text in texts]
+        if not all(map(math.isfinite, numbers)):
+            raise refusal(
+                where, f"a vertex has X {reprlib.repr(texts[0])}, Y {reprlib.repr(texts[1])}: no numbers"
+            )
+        found.append(numbers)
+    return found

@@ -1,0 +1,323 @@
+"""SQLite files of SlideRunner and TIAToolbox, made as these make them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+import zlib
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import shapely
+
+from slidemitosis.candidates import read_candidates
+from slidemitosis.errors import InvalidOption, UnreadableCandidates
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slidemitosis.candidates import Candidates
+
+SLIDERUNNER = """
+CREATE TABLE Slides (uid INTEGER PRIMARY KEY AUTOINCREMENT, filename TEXT, width INTEGER, height INTEGER,
+    directory TEXT, uuid TEXT);
+CREATE TABLE Annotations (uid INTEGER PRIMARY KEY AUTOINCREMENT, guid TEXT, deleted INTEGER DEFAULT 0,
+    slide INTEGER, type INTEGER, agreedClass INTEGER, lastModified REAL, description TEXT);
+CREATE TABLE Annotations_coordinates (uid INTEGER PRIMARY KEY AUTOINCREMENT, coordinateX INTEGER,
+    coordinateY INTEGER, coordinateZ INTEGER DEFAULT 0, slide INTEGER, annoId INTEGER, orderIdx INTEGER);
+CREATE TABLE Persons (uid INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT);
+CREATE TABLE Classes (uid INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, color TEXT);
+CREATE TABLE Annotations_label (uid INTEGER PRIMARY KEY AUTOINCREMENT, exact_id INTEGER, person INTEGER,
+    class INTEGER, annoId INTEGER);
+INSERT INTO Slides (filename) VALUES ('a.svs'), ('b.svs');
+INSERT INTO Classes (name) VALUES ('Mitotic figure'), ('Non-mitotic cell');
+"""
+# Before its first version had a number, a database had neither a guid nor a way to delete.
+OLD_SLIDERUNNER = SLIDERUNNER.replace(" guid TEXT, deleted INTEGER DEFAULT 0,", "").replace(
+    ", lastModified REAL, description TEXT", ""
+)
+TIATOOLBOX = """
+CREATE TABLE metadata (key TEXT UNIQUE, value TEXT);
+INSERT INTO metadata VALUES ('version', '"1.0.1"'), ('compression', '"zlib"'), ('compression_level', '9');
+CREATE VIRTUAL TABLE rtree USING rtree(id, min_x, max_x, min_y, max_y);
+CREATE TABLE annotations(id INTEGER PRIMARY KEY, key TEXT UNIQUE, objtype TEXT, cx FLOAT NOT NULL,
+    cy FLOAT NOT NULL, geometry BLOB, properties TEXT, area FLOAT NOT NULL);
+"""
+
+
+def make(path: Path, script: str) -> Path:
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(script)
+        database.commit()
+    return path
+
+
+def annotate(
+    path: Path,
+    kind: int,
+    *points: tuple[float, float],
+    slide: int = 1,
+    agreed: int = 1,
+    labels: tuple[int, ...] = (),
+    **columns: object,
+) -> None:
+    """One annotation, its points stored in the wrong order, as an editor leaves them."""
+    stated = {"slide": slide, "type": kind, "agreedClass": agreed, **columns}
+    with closing(sqlite3.connect(path)) as database:
+        names, marks = ", ".join(stated), ", ".join("?" for _ in stated)
+        query = f"INSERT INTO Annotations ({names}) VALUES ({marks})"
+        uid = database.execute(query, tuple(stated.values())).lastrowid
+        for order, (x, y) in reversed(list(enumerate(points, start=1))):
+            database.execute(
+                "INSERT INTO Annotations_coordinates (coordinateX, coordinateY, slide, annoId, orderIdx) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (x, y, slide, uid, order),
+            )
+        for person, label in enumerate(labels, start=1):
+            database.execute(
+                "INSERT INTO Annotations_label (person, class, annoId) VALUES (?, ?, ?)", (person, label, uid)
+            )
+        database.commit()
+
+
+@pytest.fixture
+def sliderunner(tmp_path: Path) -> Path:
+    return make(tmp_path / "mitoses.sqlite", SLIDERUNNER)
+
+
+def test_spots_of_one_slide_are_read_with_the_class_agreed_and_all_labels(sliderunner: Path) -> None:
+    annotate(sliderunner, 1, (100, 200), guid="g1", labels=(1, 2, 1), description="blurred")
+    annotate(sliderunner, 4, (300, 400), agreed=2)
+    annotate(sliderunner, 1, (5, 6), slide=2)
+    found = read_candidates(sliderunner, slide_name="a.svs")
+    assert (found.format, found.unit, found.frame) == ("sliderunner", "px", "level0")
+    assert [(c.id, c.x, c.y, c.class_name) for c in found] == [
+        ("g1", 100, 200, "Mitotic figure"),
+        ("2", 300, 400, "Non-mitotic cell"),
+    ]
+    assert found.items[0].feature == {
+        "type": "Feature",
+        "properties": {
+            "objectType": "detection",
+            "metadata": {
+                "labels": "Mitotic figure; Non-mitotic cell; Mitotic figure",
+                "description": "blurred",
+            },
+        },
+    }
+    assert [c.x for c in read_candidates(sliderunner, slide_name="b.tiff")] == [5]
+    with pytest.raises(UnreadableCandidates, match=r"2 images, 'a\.svs' \(2\), 'b\.svs' \(1\); say which"):
+        read_candidates(sliderunner)
+
+
+def test_outlines_keep_the_order_of_their_points(sliderunner: Path) -> None:
+    annotate(sliderunner, 3, (0, 0), (10, 0), (10, 10), (0, 10))
+    annotate(sliderunner, 2, (20, 20), (60, 40))
+    annotate(sliderunner, 5, (100, 100), (150, 150))
+    square, area, circle = read_candidates(sliderunner, slide_name="a.svs")
+    assert (square.x, square.y, square.extent) == (5, 5, 10)
+    assert (area.x, area.y, area.extent) == (40, 30, 40)
+    assert (round(circle.x, 9), round(circle.y, 9), circle.extent) == (125, 125, 50)
+    assert square.feature is not None
+    assert square.feature["geometry"]["coordinates"] == [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]
+
+
+def test_what_was_deleted_and_labels_of_whole_images_are_left_out(sliderunner: Path) -> None:
+    annotate(sliderunner, 1, (1, 2), deleted=1)
+    annotate(sliderunner, 6)
+    annotate(sliderunner, 1, (3, 4), deleted=None)
+    assert [c.x for c in read_candidates(sliderunner, slide_name="a.svs")] == [3]
+
+
+def test_experts_who_do_not_agree_leave_no_class(sliderunner: Path) -> None:
+    annotate(sliderunner, 1, (1, 2), agreed=0, labels=(1, 2))
+    assert [c.class_name for c in read_candidates(sliderunner, slide_name="a.svs")] == [None]
+
+
+def test_an_old_database_without_guid_and_deleted_is_read(tmp_path: Path) -> None:
+    path = make(tmp_path / "old.sqlite", OLD_SLIDERUNNER)
+    annotate(path, 1, (1, 2))
+    assert [(c.id, c.x) for c in read_candidates(path, slide_name="a.svs")] == [("1", 1)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "points", "expected"),
+    [
+        (1, (), "annotation 1: 0 points, where its type 1 needs 1"),
+        (3, ((1, 2), (3, 4)), "2 points, where its type 3 needs 3"),
+        (9, ((1, 2),), "of the type 9, which is none of SlideRunner's"),
+        (1, (("left", 2),), "a coordinate is no number"),
+    ],
+)
+def test_a_broken_annotation_is_refused_by_its_number(
+    sliderunner: Path, kind: int, points: tuple[Any, ...], expected: str
+) -> None:
+    annotate(sliderunner, kind, *points)
+    with pytest.raises(UnreadableCandidates, match=expected):
+        read_candidates(sliderunner, slide_name="a.svs")
+
+
+def test_a_slide_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = make(tmp_path / "twice.sqlite", SLIDERUNNER.replace("('b.svs')", "('a.svs')"))
+    with pytest.raises(UnreadableCandidates, match=r"it holds the slide 'a\.svs' twice"):
+        read_candidates(path, slide_name="a.svs")
+
+
+def test_reading_a_database_changes_nothing_in_or_beside_it(sliderunner: Path) -> None:
+    annotate(sliderunner, 1, (1, 2))
+    before = sliderunner.read_bytes()
+    sliderunner.chmod(0o444)
+    read_candidates(sliderunner, slide_name="a.svs")
+    assert sliderunner.read_bytes() == before
+    assert [p.name for p in sliderunner.parent.iterdir()] == [sliderunner.name]
+
+
+def store(path: Path, *annotations: tuple[shapely.Geometry, dict[str, Any]], packed: bool = True) -> Path:
+    make(path, TIATOOLBOX)
+    with closing(sqlite3.connect(path)) as database:
+        for number, (geometry, properties) in enumerate(annotations, start=1):
+            wkb = shapely.to_wkb(geometry)
+            blob = None if geometry.geom_type == "Point" else zlib.compress(wkb, 9) if packed else wkb
+            centre = geometry.centroid
+            database.execute(
+                "INSERT INTO annotations VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    f"key {number}",
+                    geometry.geom_type,
+                    centre.x,
+                    centre.y,
+                    blob,
+                    json.dumps(properties),
+                    geometry.area,
+                ),
+            )
+        database.commit()
+    return path
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_annotations_of_a_store_are_read_packed_or_not(tmp_path: Path, packed: bool) -> None:
+    path = store(
+        tmp_path / "nuclei.db",
+        (shapely.Point(10.5, 20.25), {"type": "mitosis", "probability": 0.75}),
+        (shapely.box(100, 100, 140, 120), {"type": 2, "prob": 0.5, "centroid": [1, 2], "note": "x"}),
+        (shapely.Point(1, 2), {}),
+        packed=packed,
+    )
+    found = read_candidates(path)
+    assert (found.format, found.unit, found.frame) == ("tiatoolbox", "px", "level0")
+    assert [(c.id, c.x, c.y, c.class_name, c.extent) for c in found] == [
+        ("key 1", 10.5, 20.25, "mitosis", 0),
+        ("key 2", 120, 110, "2", 40),
+        ("key 3", 1, 2, None, 0),
+    ]
+    point, nucleus, bare = found
+    assert point.feature == {
+        "type": "Feature",
+        "properties": {"objectType": "detection", "measurements": {"probability": 0.75}},
+    }
+    assert nucleus.feature is not None
+    assert nucleus.feature["geometry"]["type"] == "Polygon"
+    assert nucleus.feature["properties"] == {
+        "objectType": "detection",
+        "measurements": {"prob": 0.5},
+        "metadata": {"note": "x"},
+    }
+    assert bare.feature is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("geometry", b"x\x9cnonsense", "annotation 1: its geometry is no well-known binary"),
+        ("geometry", b"\x01\x03\x00", "its geometry is no well-known binary"),
+        ("geometry", zlib.compress(b"\x01" * 1000)[:-8], "its geometry is cut off"),
+        ("geometry", "POINT (1 2)", "not well-known binary"),
+        ("geometry", zlib.compress(shapely.to_wkb(shapely.GeometryCollection())), "has the type"),
+        ("properties", "{'type': 1}", "its properties are no JSON"),
+        ("properties", "[1]", "not a JSON object"),
+        ("cx", "left", "is not a finite number"),
+    ],
+)
+def test_a_broken_row_of_a_store_is_refused_by_its_number(
+    tmp_path: Path, column: str, value: object, expected: str
+) -> None:
+    path = store(tmp_path / "nuclei.db", (shapely.Point(1, 2), {}))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE annotations SET {column} = ?", (value,))
+        database.commit()
+    with pytest.raises(UnreadableCandidates, match=expected):
+        read_candidates(path)
+
+
+def test_an_outline_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    path = store(tmp_path / "bomb.db", (shapely.Point(1, 2), {}))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE annotations SET geometry = ?", (zlib.compress(bytes(65 << 20)),))
+        database.commit()
+    with pytest.raises(UnreadableCandidates, match="larger than 64 MiB"):
+        read_candidates(path)
+
+
+def test_a_database_of_neither_is_refused_with_its_tables(tmp_path: Path) -> None:
+    path = make(tmp_path / "other.db", "CREATE TABLE cells (x, y); CREATE TABLE slides (uid, filename);")
+    with pytest.raises(UnreadableCandidates) as caught:
+        read_candidates(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: an SQLite database with cells, slides; looked for ")
+    assert "(SlideRunner)" in message
+    assert "(TIAToolbox)" in message
+    assert "\n" not in message
+
+
+def test_the_other_database_than_the_one_given_is_refused(sliderunner: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableCandidates, match="looked for"):
+        read_candidates(sliderunner, format="tiatoolbox", slide_name="a.svs")
+    with pytest.raises(UnreadableCandidates, match="looked for"):
+        read_candidates(store(tmp_path / "nuclei.db"), format="sliderunner")
+    with pytest.raises(InvalidOption, match="is an SQLite database, which holds no geojson"):
+        read_candidates(sliderunner, format="geojson")
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UnreadableCandidates) as caught:
+        read_candidates(path, slide_name="a.svs")
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_a_database_cut_off_anywhere_is_refused(sliderunner: Path) -> None:
+    for number in range(200):
+        annotate(sliderunner, 1, (number, number))
+    whole = sliderunner.read_bytes()
+    cut = sliderunner.with_name("cut.sqlite")
+    for length in [*range(16, len(whole), 2000), *range(4096, len(whole), 4096), len(whole) - 1]:
+        cut.write_bytes(whole[:length])
+        message = refusal(cut)
+        assert "cut off" in message
+        assert "copy it again" in message
+
+
+def test_a_packed_database_is_refused_with_what_to_do(sliderunner: Path) -> None:
+    packed = sliderunner.with_suffix(".gz")
+    packed.write_bytes(gzip.compress(sliderunner.read_bytes()))
+    assert "holds a packed SQLite database; unpack it first" in refusal(packed)
+
+
+def test_a_database_in_um_is_refused(sliderunner: Path) -> None:
+    with pytest.raises(InvalidOption, match="SlideRunner's database is in px, yet the unit given is um"):
+        read_candidates(sliderunner, unit="um", slide_name="a.svs")
+
+
+def ids(candidates: Candidates) -> list[str | None]:
+    return [c.id for c in candidates]
+
+
+def test_a_path_with_the_signs_of_a_uri_is_a_path(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of #1?mode=rw"
+    folder.mkdir()
+    assert ids(read_candidates(store(folder / "a b.db", (shapely.Point(1, 2), {})))) == ["key 1"]
