@@ -259,6 +259,24 @@ def finite_log_odds(p: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BetweenSlidesPart:
+    """How sensitivity and specificity on validation figures differ between their slides."""
+
+    slides: int
+    sensitivity_sd: float
+    """SD of one slide's own sensitivity, beyond what chance gives."""
+    specificity_sd: float
+    sensitivity_se: float
+    """Standard error of the sensitivity of all figures together, slides being what was drawn."""
+    specificity_se: float
+
+    def __post_init__(self) -> None:
+        spreads = (self.sensitivity_sd, self.specificity_sd, self.sensitivity_se, self.specificity_se)
+        if self.slides < 2 or not all(0 <= s < 1 for s in spreads):
+            raise InvalidCard("validation.between_slides needs 2 slides or more, and SD and SE within 0 to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationPart:
     """How the threshold does on figures that were not trained on: counts, AMF being positive."""
 
@@ -267,6 +285,8 @@ class ValidationPart:
     fn: int
     tn: int
     fp: int
+    between_slides: BetweenSlidesPart | None = None
+    """None where the slides of the figures are not known, or too few."""
 
     def __post_init__(self) -> None:
         if min(self.tp, self.fn, self.tn, self.fp) < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import time
 from collections import deque
@@ -21,7 +22,8 @@ from slidemitosis.model_files import check_graph
 from slidemitosis.objects import feature_collection_text, qupath_feature
 from slidemitosis.predict import classified
 from slidemitosis.prepare import Prepared, ReadOptions, given_pixel_size, prepare
-from slidemitosis.rates import slide_rate
+from slidemitosis.rating import Rated, RateOptions, analysed_area, check_band, rate_slide, set_apart
+from slidemitosis.spot_object import hot_spot_features
 from slidemitosis.summary import slide_summary
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ neither side ever waits for the other to read."""
 class SlideResult:
     """What `classify_slide` found, and where it wrote it."""
 
-    rate: SlideRate
+    rated: Rated
+    """Counts, fractions, area and hot spot."""
     predictions: tuple[Prediction, ...]
     """One for each selected candidate, in the order of the points file."""
     summary: dict[str, Any]
@@ -56,6 +59,11 @@ class SlideResult:
     objects_path: Path
     candidates_path: Path
     summary_path: Path
+
+    @property
+    def rate(self) -> SlideRate:
+        """Counts and the fraction of all figures."""
+        return self.rated.rate
 
 
 @dataclass(slots=True)
@@ -71,6 +79,8 @@ class _Seconds:
     waiting: float = 0.0
     """Of the classifying process, for patches."""
     computing: float = 0.0
+    rating: float = 0.0
+    """Counting, and looking for the hot spot."""
     writing: float = 0.0
 
 
@@ -143,24 +153,28 @@ class SlideClassifier:
         origin: Origin = "auto",
         viewer: Viewer | None = None,
         candidate_classes: Sequence[str] = (),
+        area_classes: Sequence[str] = (),
         unit: Unit | None = None,
         format: Format | None = None,
         keep_duplicates: bool = False,
         allow_upsampling: bool = False,
+        rates: RateOptions | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> SlideResult:
         """Classify the candidate mitoses of one slide; options as those of `classify_slide`.
 
         After an error the next slide can be classified all the same.
         """
-        if isinstance(candidate_classes, str):
-            raise InvalidOption(f"candidate_classes must be a list of names, such as [{candidate_classes!r}]")
+        for names in (candidate_classes, area_classes):
+            if isinstance(names, str):
+                raise InvalidOption(f"classes must be a list of names, such as [{names!r}]")
         read = ReadOptions(
             reader=reader,
             mpp=given_pixel_size(mpp),
             origin=origin,
             viewer=viewer,
             candidate_classes=tuple(candidate_classes),
+            area_classes=tuple(area_classes),
             unit=unit,
             format=format,
             keep_duplicates=keep_duplicates,
@@ -168,7 +182,7 @@ class SlideClassifier:
         )
         slide, points = Path(slide), Path(points)
         folder = Path(out) if out is not None else results.default_folder(slide, points)
-        return self.classify_into(folder, slide, points, read=read, progress=progress)
+        return self.classify_into(folder, slide, points, read=read, rates=rates, progress=progress)
 
     def classify_into(
         self,
@@ -177,6 +191,7 @@ class SlideClassifier:
         points: Path,
         *,
         read: ReadOptions,
+        rates: RateOptions | None = None,
         progress: Callable[[int, int], None] | None = None,
         beside: Callable[[dict[str, Any]], Mapping[str, str]] | None = None,
     ) -> SlideResult:
@@ -186,18 +201,24 @@ class SlideClassifier:
         """
         seconds = _Seconds()
         started = time.perf_counter()
+        rates = rates or RateOptions()
+        check_band(rates, self.card)
         prepared = prepare(slide, points, read, self.card.patch)
         _say_what_was_selected(prepared)
+        area = analysed_area(prepared, rates, read.area_classes)
         seconds.preparing = time.perf_counter() - started
         results.check_folder(folder, slide, points)
         with results.staged_folder(folder) as stage:
             predictions, how = self._predict(prepared, seconds, progress)
-            rate = slide_rate(predictions)
+            computed = time.perf_counter()
+            predictions = set_apart(predictions, rates.abstain)
+            rated = rate_slide(predictions, prepared=prepared, card=self.card, options=rates, area=area)
             written = time.perf_counter()
-            _write_tables(stage, prepared, predictions, self.card)
+            seconds.rating = written - computed
+            _write_tables(stage, prepared, predictions, rated, self.card)
             seconds.writing = time.perf_counter() - written
             summary = slide_summary(
-                prepared, read=read, card=self.card, how=how, rate=rate, predictions=predictions
+                prepared, read=read, card=self.card, how=how, rated=rated, predictions=predictions
             )
             summary["seconds"] = {k: round(v, 3) for k, v in dataclasses.asdict(seconds).items()}
             summary["seconds"]["total"] = round(time.perf_counter() - started, 3)
@@ -205,7 +226,7 @@ class SlideClassifier:
                 results.write_text(stage / name, text)
             results.write_text(stage / results.SUMMARY, results.summary_text(summary))
         return SlideResult(
-            rate=rate,
+            rated=rated,
             predictions=tuple(predictions),
             summary=summary,
             objects_path=folder / results.OBJECTS,
@@ -264,10 +285,12 @@ def classify_slide(
     origin: Origin = "auto",
     viewer: Viewer | None = None,
     candidate_classes: Sequence[str] = (),
+    area_classes: Sequence[str] = (),
     unit: Unit | None = None,
     format: Format | None = None,
     keep_duplicates: bool = False,
     allow_upsampling: bool = False,
+    rates: RateOptions | None = None,
     engine: EngineName = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -287,10 +310,11 @@ def classify_slide(
     "level0" or "bounds"; "auto" goes by the viewer or the candidates' format, and refuses where neither
     tells. viewer: the size of the image as QuPath states it, and how it reads it; this settles on a slide
     with bounds what the objects, and with "auto" the candidates, count from. candidate_classes: the
-    classes that are candidates; by default those that read as mitosis. unit: "px" or "um", for a CSV whose
+    classes that are candidates; by default those that read as mitosis. area_classes: the classes of the
+    annotations that bound the area in which figures were looked for. unit: "px" or "um", for a CSV whose
     header does not say. format: that of `points`, one of `slidemitosis.candidates.FORMATS`; by default its
     content tells. keep_duplicates: classify candidates with one id, or within 2 um, as often as they
-    stand. allow_upsampling: accept slides coarser than 0.6 um/px.
+    stand. allow_upsampling: accept slides coarser than 0.6 um/px. rates: see `RateOptions`.
     model, engine, device, precision, batch_size, views, compiled, workers: see `SlideClassifier`, which suits
     many slides. progress: called with (candidates done, candidates in all).
 
@@ -317,10 +341,12 @@ def classify_slide(
             origin=origin,
             viewer=viewer,
             candidate_classes=candidate_classes,
+            area_classes=area_classes,
             unit=unit,
             format=format,
             keep_duplicates=keep_duplicates,
             allow_upsampling=allow_upsampling,
+            rates=rates,
             progress=progress,
         )
 
@@ -401,7 +427,7 @@ def _refuse_all_unreadable(predictions: list[Prediction], prepared: Prepared) ->
 
 
 def _write_tables(
-    stage: Path, prepared: Prepared, predictions: Sequence[Prediction], card: ModelCard
+    stage: Path, prepared: Prepared, predictions: Sequence[Prediction], rated: Rated, card: ModelCard
 ) -> None:
     per_um = (1 / prepared.mpp.x, 1 / prepared.mpp.y)
     model, upsampled = f"{card.name} {card.version}", prepared.upsampled
@@ -410,6 +436,7 @@ def _write_tables(
         qupath_feature(p, model=model, upsampled=upsampled, pixels_per_um=per_um, shift=shift)
         for p in predictions
     )
-    results.write_text(stage / results.OBJECTS, feature_collection_text(features))
+    spots = hot_spot_features(rated.hot_spot, mpp=prepared.mpp, offset=prepared.frames.objects, model=model)
+    results.write_text(stage / results.OBJECTS, feature_collection_text(itertools.chain(features, spots)))
     table = results.candidates_csv(predictions, upsampled=upsampled)
     results.write_text(stage / results.CANDIDATES, table)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidate
 
-Status = Literal["pending", "classified", "unreadable", "outside", "blank", "duplicate"]
+Status = Literal["pending", "classified", "uncertain", "unreadable", "outside", "blank", "duplicate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Prediction:
     padding: float | None = None
     """Share of the patch, 0..1, beyond the slide's edge; None where no patch was read."""
     probability: float | None = None
-    """P(atypical), calibrated, six decimals; None where it was not classified."""
+    """P(atypical), calibrated, six decimals; None where no model looked at it."""
     atypical: bool | None = None
     """Whether P(atypical) reaches the model's threshold; None where it was not classified."""
     p_hard: float | None = None

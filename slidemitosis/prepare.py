@@ -54,6 +54,7 @@ class ReadOptions:
     origin: Origin = "auto"
     viewer: Viewer | None = None
     candidate_classes: tuple[str, ...] = ()
+    area_classes: tuple[str, ...] = ()
     unit: Unit | None = None
     format: Format | None = None
     keep_duplicates: bool = False
@@ -111,7 +112,7 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
     candidates = read_candidates(
         points_path, unit=options.unit, format=options.format, slide_name=slide_path.name
     )
-    selection = select_candidates(candidates, options.candidate_classes)
+    selection = select_candidates(candidates, options.candidate_classes, regions=options.area_classes)
     frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
     predictions = _locate(selection, info, mpp, frames.points)
     _warn_of_regions(predictions, mpp, candidates.unit)

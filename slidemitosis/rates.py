@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from slidemitosis.intervals import jeffreys_interval, wilson_interval
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from slidemitosis.predictions import Prediction
 
 FEW_FIGURES = 10
 """Below this number of classified figures a rate says little: 2 of 10 has an interval of 6 to 51 %."""
 
-_Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
-
 
 @dataclass(frozen=True, slots=True)
 class SlideRate:
-    """Counts of one slide, and the two numbers that are both called its atypical rate."""
+    """Counts of one slide, or of several, and the two numbers that are both called the atypical rate."""
 
     atypical: int
     """AMF."""
     normal: int
     """NMF."""
-    unreadable: int
-    outside: int
-    blank: int
-    duplicates: int
+    unreadable: int = 0
+    outside: int = 0
+    blank: int = 0
+    duplicates: int = 0
     """These four are in neither the numerator nor the denominator."""
+    uncertain: int = 0
+    """Figures with P(atypical) in the band that was asked for: neither in the numerator nor in the
+    denominator, but mitoses all the same."""
+    probability_sum: float = 0.0
+    """Of P(atypical) over the classified and the uncertain figures."""
+    hard_sum: float = 0.0
+    """Of the probability that experts disagree; 0 where the model tells none."""
+    subtype_sums: Mapping[str, float] = field(default_factory=dict)
+    """Of the probability of each subtype; empty where the model tells none."""
 
     @property
     def classified(self) -> int:
         """AMF + NMF."""
         return self.atypical + self.normal
+
+    @property
+    def mitoses(self) -> int:
+        """AMF + NMF + uncertain: what has a probability."""
+        return self.classified + self.uncertain
 
     @property
     def fraction(self) -> float | None:
@@ -47,9 +62,19 @@ class SlideRate:
         return wilson_interval(self.atypical, self.classified) if self.classified else None
 
     @property
+    def fraction_interval_jeffreys(self) -> tuple[float, float] | None:
+        """95 % Jeffreys interval of the fraction; None where nothing was classified."""
+        return jeffreys_interval(self.atypical, self.classified) if self.classified else None
+
+    @property
     def ratio(self) -> float | None:
         """AMF / NMF; None where there is no NMF. Not the fraction: 0.27 here is 0.213 there."""
         return self.atypical / self.normal if self.normal else None
+
+    @property
+    def mean_probability(self) -> float | None:
+        """Mean P(atypical) of the classified and the uncertain figures; None where there are none."""
+        return self.probability_sum / self.mitoses if self.mitoses else None
 
     @property
     def few_figures(self) -> bool:
@@ -59,36 +84,44 @@ class SlideRate:
 
 def slide_rate(predictions: Iterable[Prediction]) -> SlideRate:
     """Count the predictions of one slide."""
-    atypical = normal = unreadable = outside = blank = duplicates = 0
+    counts: Counter[str] = Counter()
+    told: list[Prediction] = []
     for p in predictions:
-        match p.status:
-            case "pending":
-                raise ValueError(f"{p.candidate.source} is still to be classified")
-            case "classified":
-                if p.atypical is None:
-                    raise ValueError(f"{p.candidate.source} is said to be classified, and has no class")
-                atypical += p.atypical is True
-                normal += p.atypical is False
-            case "unreadable":
-                unreadable += 1
-            case "outside":
-                outside += 1
-            case "blank":
-                blank += 1
-            case "duplicate":
-                duplicates += 1
-    return SlideRate(atypical, normal, unreadable, outside, blank, duplicates)
+        if p.status == "pending":
+            raise ValueError(f"{p.candidate.source} is still to be classified")
+        if (p.atypical is not None) != (p.status == "classified"):
+            raise ValueError(f"{p.candidate.source} is {p.status}, and its class is {p.atypical}")
+        counts[p.status if p.atypical is None else "atypical" if p.atypical else "normal"] += 1
+        if p.probability is not None:
+            told.append(p)
+    subtypes = dict.fromkeys(name for p in told for name in p.subtypes)
+    return SlideRate(
+        atypical=counts["atypical"],
+        normal=counts["normal"],
+        unreadable=counts["unreadable"],
+        outside=counts["outside"],
+        blank=counts["blank"],
+        duplicates=counts["duplicate"],
+        uncertain=counts["uncertain"],
+        # fsum: the same whatever the order.
+        probability_sum=math.fsum(p.probability or 0 for p in told),
+        hard_sum=math.fsum(p.p_hard or 0 for p in told),
+        subtype_sums={name: math.fsum(p.subtypes.get(name, 0) for p in told) for name in subtypes},
+    )
 
 
-def wilson_interval(k: int, n: int, *, z: float = _Z95) -> tuple[float, float]:
-    """Score interval of a binomial proportion k / n (Wilson 1927; Brown, Cai and DasGupta 2001, eq. 4).
-
-    `z` is the normal quantile; the default gives 95 %. Raises ValueError unless 0 <= k <= n, n > 0.
-    """
-    if not 0 <= k <= n or n == 0:
-        raise ValueError(f"0 <= k <= n and n > 0 must hold, not k = {k}, n = {n}")
-    p = k / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # Rounding must not push an end past the proportion itself, which at 0 and n it equals.
-    return (0.0 if k == 0 else centre - half), (1.0 if k == n else centre + half)
+def total(rates: Sequence[SlideRate]) -> SlideRate:
+    """The counts of several slides, those of one patient say, together."""
+    subtypes = dict.fromkeys(name for r in rates for name in r.subtype_sums)
+    return SlideRate(
+        atypical=sum(r.atypical for r in rates),
+        normal=sum(r.normal for r in rates),
+        unreadable=sum(r.unreadable for r in rates),
+        outside=sum(r.outside for r in rates),
+        blank=sum(r.blank for r in rates),
+        duplicates=sum(r.duplicates for r in rates),
+        uncertain=sum(r.uncertain for r in rates),
+        probability_sum=math.fsum(r.probability_sum for r in rates),
+        hard_sum=math.fsum(r.hard_sum for r in rates),
+        subtype_sums={name: math.fsum(r.subtype_sums.get(name, 0) for r in rates) for name in subtypes},
+    )

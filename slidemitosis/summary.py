@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import platform
 from typing import TYPE_CHECKING, Any
 
 import slidemitosis
 from slidemitosis.cards import SUBTYPES
+from slidemitosis.rate_fields import (
+    area_fields,
+    corrected_fields,
+    count_fields,
+    fraction_fields,
+    hot_spot_fields,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from slidemitosis.cards import ModelCard
     from slidemitosis.predictions import Prediction
     from slidemitosis.prepare import Prepared, ReadOptions
     from slidemitosis.rates import SlideRate
+    from slidemitosis.rating import Rated
 
 
 def slide_summary(
@@ -26,7 +33,7 @@ def slide_summary(
     read: ReadOptions,
     card: ModelCard,
     how: dict[str, Any],
-    rate: SlideRate,
+    rated: Rated,
     predictions: Sequence[Prediction],
 ) -> dict[str, Any]:
     """What `summary.json` says of one slide, but for the seconds; docs/outputs.md explains each key.
@@ -35,6 +42,7 @@ def slide_summary(
     """
     slide, selection, frames = prepared.slide, prepared.selection, prepared.frames
     not_direct = slide.not_direct[prepared.plan.level]
+    annotated = rated.area is not None and rated.area.area.source == "annotations"
     return {
         "slide": {
             "path": str(slide.path.resolve()),
@@ -81,49 +89,38 @@ def slide_summary(
             "graph_sha256": card.graph.sha256 if card.graph and how["engine"] == "onnx" else None,
             "threshold": card.decision.threshold,
         },
-        "counts": {
-            "candidates": len(predictions),
-            "classified": rate.classified,
-            "atypical": rate.atypical,
-            "normal": rate.normal,
-            "unreadable": rate.unreadable,
-            "outside": rate.outside,
-            "blank": rate.blank,
-            "duplicates": rate.duplicates,
-        },
-        "fraction_amf_of_all": rate.fraction,
-        "fraction_amf_of_all_wilson_95": rate.fraction_interval,
-        "ratio_amf_to_nmf": rate.ratio,
-        "few_figures": rate.few_figures,
-        "expected_subtypes": _expected_subtypes(predictions, card),
-        "expected_hard": _expected_hard(predictions, card),
+        "counts": count_fields(rated.rate),
+        **fraction_fields(rated.rate),
+        **corrected_fields(
+            rated.corrected,
+            rated.errors,
+            protocol=None if rated.options.errors else card.validation.protocol,
+        ),
+        "expected_subtypes": _expected_subtypes(rated.rate, card),
+        "expected_hard": round(rated.rate.hard_sum, 2) if card.hardness else None,
+        "analysed_area": area_fields(rated.area),
+        "hot_spot": hot_spot_fields(
+            rated.hot_spot,
+            mpp=prepared.mpp,
+            among="figures within the annotations" if annotated else "all figures",
+        ),
         "not_classified": [
             {"id": p.candidate.id, "source": p.candidate.source, "status": p.status, "reason": p.reason}
             for p in predictions
             if p.status != "classified"
         ],
-        "options": {**dataclasses.asdict(read), **how},
+        "options": {**dataclasses.asdict(read), **dataclasses.asdict(rated.options), **how},
         "versions": _versions(how, direct=not_direct is None),
     }
 
 
-def _expected_subtypes(predictions: Sequence[Prediction], card: ModelCard) -> dict[str, float] | None:
-    """Sum of the probabilities of each subtype that the model tells; None where it tells none.
+def _expected_subtypes(rate: SlideRate, card: ModelCard) -> dict[str, float] | None:
+    """Sum of the probabilities of each subtype that the model tells, two decimals; None where it tells none.
 
     Not the number of figures whose likeliest subtype it is: a rare one is hardly ever the likeliest.
     """
     known = [name for name in card.extra_outputs if name in SUBTYPES]
-    return {name: _total(p.subtypes.get(name) for p in predictions) for name in known} or None
-
-
-def _expected_hard(predictions: Sequence[Prediction], card: ModelCard) -> float | None:
-    """Sum of P(hard); None where the model tells none that is calibrated."""
-    return _total(p.p_hard for p in predictions) if card.hardness else None
-
-
-def _total(probabilities: Iterable[float | None]) -> float:
-    """Their sum, two decimals; of figures that were not classified there is none."""
-    return round(math.fsum(p for p in probabilities if p is not None), 2)
+    return {name: round(rate.subtype_sums.get(name, 0.0), 2) for name in known} or None
 
 
 def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:

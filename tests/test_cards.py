@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from slidemitosis import cards
 from slidemitosis.cards import (
+    BetweenSlidesPart,
     DecisionPart,
     HeadPart,
     ModelCard,
@@ -348,6 +349,19 @@ def test_the_calibration_of_doubt_is_read_written_and_checked(tmp_path: Path) ->
     path = tmp_path / "model.toml"
     path.write_text(path.read_text().replace("type_slope", "typeslope"))
     with pytest.raises(InvalidCard, match=r"unknown key 'typeslope' in \[hardness\]; did you mean"):
+        read_card(tmp_path)
+
+
+def test_how_slides_differ_is_read_written_and_checked(tmp_path: Path) -> None:
+    part = BetweenSlidesPart(
+        slides=12, sensitivity_sd=0.0, specificity_sd=0.1, sensitivity_se=0.01, specificity_se=0.02
+    )
+    validation = ValidationPart(protocol="none", tp=1, fn=2, tn=3, fp=4, between_slides=part)
+    write_card(make_card(tmp_path, validation=validation))
+    assert read_card(tmp_path).validation == validation
+    path = tmp_path / "model.toml"
+    path.write_text(path.read_text().replace("specificity_sd = 0.1", "specificity_sd = 1.1"))
+    with pytest.raises(InvalidCard, match=r"model\.toml: validation\.between_slides needs 2 slides or more"):
         read_card(tmp_path)
 
 

@@ -91,8 +91,11 @@ def test_public_names_are_there_and_no_others() -> None:
     import slidemitosis
 
     assert set(slidemitosis.__all__) == {
+        "ErrorCounts",
+        "RateOptions",
         "SlideClassifier",
         "SlideMitosisError",
+        "Spot",
         "Viewer",
         "__version__",
         "classify_slide",

@@ -2,99 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from slidemitosis.candidates import Candidate
+from slidemitosis.intervals import jeffreys_interval, wilson_interval
 from slidemitosis.predictions import Prediction
-from slidemitosis.rates import SlideRate, slide_rate, wilson_interval
+from slidemitosis.rates import SlideRate, slide_rate, total
 
 if TYPE_CHECKING:
     from slidemitosis.predictions import Status
 
 
-def prediction(status: Status, atypical: bool | None = None) -> Prediction:
+def prediction(status: Status, atypical: bool | None = None, **told: Any) -> Prediction:
     candidate = Candidate(id=None, x=0, y=0, class_name=None, source="line 2")
-    probability = None if atypical is None else float(atypical)
-    return Prediction(
-        candidate, "", 0, 0, 0, 0, status, None, 0.0, probability=probability, atypical=atypical
-    )
+    told = {"probability": None if atypical is None else float(atypical)} | told
+    return Prediction(candidate, "", 0, 0, 0, 0, status, None, 0.0, atypical=atypical, **told)
 
 
 def rate(atypical: int, normal: int) -> SlideRate:
     return SlideRate(atypical=atypical, normal=normal, unreadable=0, outside=0, blank=0, duplicates=0)
-
-
-# Four are published; the others follow from the quadratic equation that the score interval solves.
-@pytest.mark.parametrize(
-    ("k", "n", "low", "high"),
-    [
-        (2, 10, 0.0567, 0.5098),
-        (0, 10, 0.0, 0.2775),
-        (10, 10, 0.7225, 1.0),
-        (5, 10, 0.2366, 0.7634),
-        (1, 1, 0.2065, 1.0),
-        (0, 1, 0.0, 0.7935),
-        (15, 148, 0.0624, 0.1605),  # Newcombe 1998, table I
-        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, table I
-        (1, 29, 0.0061, 0.1718),  # Newcombe 1998, table I
-        (0, 20, 0.0, 0.1611),  # Newcombe 1998, table I
-    ],
-)
-def test_the_interval_has_the_published_ends(k: int, n: int, low: float, high: float) -> None:
-    assert wilson_interval(k, n) == pytest.approx((low, high), abs=5.1e-5)
-
-
-counts = st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
-
-
-@given(counts)
-def test_the_interval_holds_the_proportion_and_stays_a_proportion(k_n: tuple[int, int]) -> None:
-    k, n = k_n
-    low, high = wilson_interval(k, n)
-    assert 0 <= low <= k / n <= high <= 1
-    assert low < high
-
-
-@given(counts)
-def test_the_ends_solve_the_equation_of_the_score_test(k_n: tuple[int, int]) -> None:
-    """At each end, the proportion lies 1.96 standard errors of that end away (Wilson 1927)."""
-    k, n = k_n
-    for end in wilson_interval(k, n):
-        if 0 < end < 1:
-            assert abs(k / n - end) / math.sqrt(end * (1 - end) / n) == pytest.approx(1.959964, rel=1e-4)
-
-
-@given(counts)
-def test_the_interval_of_the_other_class_is_its_mirror_image(k_n: tuple[int, int]) -> None:
-    k, n = k_n
-    low, high = wilson_interval(k, n)
-    assert wilson_interval(n - k, n) == pytest.approx((1 - high, 1 - low), abs=1e-12)
-
-
-@given(k_n=counts, times=st.integers(2, 50))
-def test_more_figures_of_the_same_share_narrow_the_interval(k_n: tuple[int, int], times: int) -> None:
-    k, n = k_n
-    low, high = wilson_interval(k, n)
-    closer_low, closer_high = wilson_interval(k * times, n * times)
-    assert closer_high - closer_low < high - low
-    assert low <= closer_low + 1e-15
-    assert closer_high <= high + 1e-15
-
-
-def test_a_larger_quantile_widens_the_interval() -> None:
-    (low, high), (wider_low, wider_high) = wilson_interval(3, 10), wilson_interval(3, 10, z=2.5758)
-    assert wider_low < low < high < wider_high
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 0), (-1, 5), (6, 5), (1, -1)])
-def test_counts_that_cannot_be_have_no_interval(k: int, n: int) -> None:
-    with pytest.raises(ValueError, match="n > 0 must hold"):
-        wilson_interval(k, n)
 
 
 def test_every_status_is_counted_once_and_only_in_its_place() -> None:
@@ -105,10 +33,20 @@ def test_every_status_is_counted_once_and_only_in_its_place() -> None:
         *[prediction("outside")] * 7,
         *[prediction("duplicate")] * 11,
         *[prediction("blank")] * 13,
+        *[prediction("uncertain", probability=0.25)] * 4,
     ]
     found = slide_rate(predictions)
-    assert found == SlideRate(atypical=2, normal=3, unreadable=5, outside=7, blank=13, duplicates=11)
-    assert found.classified == 5
+    assert found == SlideRate(
+        atypical=2,
+        normal=3,
+        unreadable=5,
+        outside=7,
+        blank=13,
+        duplicates=11,
+        uncertain=4,
+        probability_sum=3.0,
+    )
+    assert (found.classified, found.mitoses) == (5, 9)
     assert found.fraction == 0.4
     assert found.ratio == pytest.approx(2 / 3)
     assert found == slide_rate(reversed(predictions))
@@ -147,3 +85,50 @@ def test_the_fraction_is_of_all_and_the_ratio_is_of_the_normal() -> None:
 )
 def test_fewer_than_ten_figures_are_few(atypical: int, normal: int, few: bool) -> None:
     assert rate(atypical, normal).few_figures is few
+
+
+@pytest.mark.parametrize(
+    ("status", "atypical"), [("pending", None), ("classified", None), ("blank", True), ("uncertain", False)]
+)
+def test_a_status_that_contradicts_the_class_is_an_error(status: Status, atypical: bool | None) -> None:
+    with pytest.raises(ValueError, match="line 2 is"):
+        slide_rate([prediction(status, atypical)])
+
+
+def test_the_mean_probability_is_over_all_that_the_model_looked_at() -> None:
+    found = slide_rate(
+        [
+            prediction("classified", atypical=True, probability=0.9),
+            prediction("classified", atypical=False, probability=0.1),
+            prediction("uncertain", probability=0.2),
+            prediction("outside"),
+        ]
+    )
+    assert found.mean_probability == pytest.approx(0.4)
+    assert slide_rate([prediction("outside")]).mean_probability is None
+
+
+def test_both_intervals_are_of_the_classified_figures_alone() -> None:
+    found = slide_rate(
+        [
+            *[prediction("classified", atypical=True)] * 2,
+            *[prediction("classified", atypical=False)] * 8,
+            *[prediction("uncertain", probability=0.2)] * 30,
+        ]
+    )
+    assert found.fraction_interval == wilson_interval(2, 10)
+    assert found.fraction_interval_jeffreys == jeffreys_interval(2, 10)
+
+
+def test_the_total_of_slides_is_the_rate_of_all_their_figures() -> None:
+    first = [
+        prediction("classified", atypical=True, subtypes={"AMF other": 0.5}, p_hard=0.25),
+        prediction("blank"),
+    ]
+    second = [
+        prediction("classified", atypical=False, subtypes={"AMF other": 0.25, "NMF metaphase": 0.5}),
+        prediction("duplicate"),
+        prediction("uncertain", probability=0.2),
+    ]
+    assert total([slide_rate(first), slide_rate(second)]) == slide_rate([*first, *second])
+    assert total([]) == slide_rate([])

@@ -1,8 +1,10 @@
 """Candidates for mitotic figures: reading their files, choosing among classes, finding duplicates."""
 
 from slidemitosis.candidates.classes import (
+    HOT_SPOT,
     Selection,
     base_class,
+    classes_named,
     counts_text,
     normal_name,
     reads_as_mitosis,
@@ -15,6 +17,7 @@ from slidemitosis.candidates.model import FORMATS, Candidate, Candidates, Format
 
 __all__ = [
     "FORMATS",
+    "HOT_SPOT",
     "SOURCE_ID",
     "Candidate",
     "Candidates",
@@ -23,6 +26,7 @@ __all__ = [
     "Selection",
     "Unit",
     "base_class",
+    "classes_named",
     "counts_text",
     "find_duplicates",
     "normal_name",

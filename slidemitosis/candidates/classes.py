@@ -20,6 +20,9 @@ Rule = Literal["all", "one class", "reads as mitosis", "asked"]
 UNCLASSIFIED = "Unclassified"
 """How QuPath shows an object without a class, and how a user asks for these."""
 
+HOT_SPOT = "Hot spot"
+"""Class of the annotation that a run of ours adds: never a candidate, unless it is asked for."""
+
 _OURS = {"atypical", "normal"}
 
 _MITOSIS = {
@@ -82,19 +85,30 @@ def reads_as_mitosis(name: str | None) -> bool:
     return any(_names_mitosis(part) for part in parts) and not _denies(parts)
 
 
-def select_candidates(candidates: Candidates, classes: Sequence[str] = ()) -> Selection:
+def select_candidates(
+    candidates: Candidates, classes: Sequence[str] = (), *, regions: Sequence[str] = ()
+) -> Selection:
     """Choose the objects that are candidates, by the classes asked for or else by what theirs say.
 
-    Raises `UnsettledClasses` if a class asked for is not in the file, or if none is asked for and
-    the file's classes do not tell.
+    Those of the classes `regions` are areas and no candidates. Raises `UnsettledClasses` if a class that is
+    named is not in the file or named as both, or if none is asked for and the file's classes do not tell.
     """
-    counts = candidates.class_counts()
-    if not counts:
+    if not len(candidates):
         return _selection(candidates, set(), "all")
+    areas = classes_named(candidates, regions, option="--area-class")
+    counts = {name: n for name, n in candidates.class_counts().items() if name not in areas}
     if classes:
-        return _selection(candidates, _asked(candidates, classes), "asked")
-    if set(counts) == {None}:
-        return _selection(candidates, {None}, "all")
+        asked = classes_named(candidates, classes, option="--candidate-class")
+        if asked & areas:
+            both = counts_text(
+                {name: n for name, n in candidates.class_counts().items() if name in asked & areas}
+            )
+            message = f"{candidates.path}: {both} cannot be candidates and an area; name another --area-class"
+            raise UnsettledClasses(message)
+        return _selection(candidates, asked, "asked")
+    counts.pop(HOT_SPOT, None)
+    if set(counts) <= {None}:
+        return _selection(candidates, set(counts), "all")
     mitoses = {name for name in counts if reads_as_mitosis(name)}
     if mitoses:
         return _selection(candidates, mitoses, "reads as mitosis")
@@ -109,8 +123,11 @@ def select_candidates(candidates: Candidates, classes: Sequence[str] = ()) -> Se
     raise UnsettledClasses(message)
 
 
-def _asked(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
-    """The file's class names that were asked for; an error if one of those asked for is not there."""
+def classes_named(candidates: Candidates, classes: Sequence[str], *, option: str) -> set[str | None]:
+    """The file's full class names that these names mean, in whatever case, None for the unclassified.
+
+    Raises `UnsettledClasses`, with the `option` that it came from, if one of them is not there.
+    """
     counts = candidates.class_counts()
     chosen: set[str | None] = set()
     for asked in classes:
@@ -119,7 +136,7 @@ def _asked(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
         if not found:
             message = (
                 f"{candidates.path}: no object has the class {asked!r}; the classes are "
-                f"{counts_text(counts)}; pass one of these to --candidate-class"
+                f"{counts_text(counts)}; pass one of these to {option}"
             )
             raise UnsettledClasses(message)
         chosen |= found

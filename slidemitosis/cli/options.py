@@ -14,6 +14,7 @@ from slidemitosis.geometry import PixelSize, Viewer
 if TYPE_CHECKING:
     from slidemitosis.engine import ComputeOptions
     from slidemitosis.prepare import ReadOptions
+    from slidemitosis.rating import RateOptions
 
 
 def add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> None:
@@ -51,6 +52,14 @@ def add_settling(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help='class of the objects that are candidates; repeat for several; "Unclassified" for none '
         "(default: those that read as mitosis)",
+    )
+    parser.add_argument(
+        "--area-class",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="class of the annotations in the points file that bound the area in which figures were looked "
+        "for; repeat for several",
     )
     parser.add_argument(
         "--reader",
@@ -133,10 +142,75 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
         origin=args.origin,
         viewer=viewer_option(args),
         candidate_classes=tuple(args.candidate_class),
+        area_classes=tuple(args.area_class),
         unit=args.unit,
         format=args.format,
         keep_duplicates=args.keep_duplicates,
         allow_upsampling=args.allow_upsampling,
+    )
+
+
+def add_rating(parser: argparse.ArgumentParser) -> None:
+    """What is said of the rate."""
+    parser.add_argument(
+        "--abstain",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="count figures with LOW <= P(atypical) < HIGH apart, as uncertain, and not in the rate",
+    )
+    parser.add_argument(
+        "--sensitivity",
+        nargs=2,
+        type=int,
+        metavar=("TP", "FN"),
+        help="labelled atypical figures that were called atypical and normal, to correct the rate by "
+        "(default: the model card's)",
+    )
+    parser.add_argument(
+        "--specificity",
+        nargs=2,
+        type=int,
+        metavar=("TN", "FP"),
+        help="labelled normal figures that were called normal and atypical",
+    )
+    parser.add_argument("--area", type=float, metavar="MM2", help="area in which figures were looked for")
+    parser.add_argument(
+        "--tissue", action="store_true", help="take the tissue, as a low level shows it, for that area"
+    )
+    parser.add_argument(
+        "--hot-spot",
+        type=float,
+        default=2.37,
+        metavar="MM2",
+        help="size of the hot spot (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--hot-spot-shape",
+        choices=("circle", "square", "4:3"),
+        default="circle",
+        help="shape of the hot spot; 4:3 is wider than high (default: %(default)s)",
+    )
+
+
+def rate_options(args: argparse.Namespace) -> RateOptions:
+    """The options of `add_rating`, as `SlideClassifier.classify` takes them."""
+    from slidemitosis.correction import ErrorCounts  # noqa: PLC0415
+    from slidemitosis.hotspot import Spot  # noqa: PLC0415
+    from slidemitosis.rating import RateOptions  # noqa: PLC0415
+
+    errors = None
+    if args.sensitivity or args.specificity:
+        if not (args.sensitivity and args.specificity):
+            raise InvalidOption("--sensitivity and --specificity correct the rate together: give both")
+        (tp, fn), (tn, fp) = args.sensitivity, args.specificity
+        errors = ErrorCounts(tp=tp, fn=fn, tn=tn, fp=fp)
+    return RateOptions(
+        abstain=tuple(args.abstain) if args.abstain else None,
+        errors=errors,
+        area_mm2=args.area,
+        tissue=args.tissue,
+        spot=Spot(shape=args.hot_spot_shape, mm2=args.hot_spot),
     )
 
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.cards import NEGATIVE, POSITIVE
 from slidemitosis.cli.options import (
     add_computing,
+    add_rating,
     add_reading,
     add_workers,
     computing,
+    rate_options,
     read_options,
     viewer_option,
 )
+from slidemitosis.cli.rates import not_classified, rate_rows
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from slidemitosis.pipeline import SlideResult
-    from slidemitosis.rates import SlideRate
     from slidemitosis.settle import Frames
     from slidemitosis.slides import SlideInfo
 
@@ -34,6 +36,7 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
     )
+    add_rating(parser)
     add_computing(parser)
     add_workers(parser)
     parser.add_argument(
@@ -64,10 +67,12 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
         origin=args.origin,
         viewer=viewer_option(args),
         candidate_classes=args.candidate_class,
+        area_classes=args.area_class,
         unit=args.unit,
         format=args.format,
         keep_duplicates=args.keep_duplicates,
         allow_upsampling=args.allow_upsampling,
+        rates=rate_options(args),
         progress=report.progress,
         workers=args.workers,
         **computing(args),
@@ -77,8 +82,8 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
 
 
 def _print_result(result: SlideResult) -> None:
-    rate, s = result.rate, result.summary
-    slide, interval = s["slide"], rate.fraction_interval
+    s = result.summary
+    slide = s["slide"]
     mpp = PixelSize(slide["mpp_x"], slide["mpp_y"])
     rows = [
         (
@@ -91,23 +96,13 @@ def _print_result(result: SlideResult) -> None:
         ),
         (
             "candidates",
-            f"{s['counts']['candidates']}, of which {rate.classified} classified{_not_classified(rate)}",
+            f"{s['counts']['candidates']}, of which {s['counts']['classified']} classified"
+            + not_classified(result.rate),
         ),
     ]
     if s["reading"]["upsampled"]:
         rows.append(("warning", f"patches were upsampled from {mpp} um/px"))
-    if interval is None:
-        rows.append(("atypical", "no rate: nothing was classified"))
-    else:
-        rows.append(
-            (
-                "atypical",
-                f"{rate.atypical} of {rate.classified}: {100 * (rate.fraction or 0):.1f} % "
-                f"(95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)"
-                + (", too few figures for a rate" if rate.few_figures else ""),
-            )
-        )
-        rows.append(("AMF / NMF", "no normal figure" if rate.ratio is None else f"{rate.ratio:.3f}"))
+    rows += rate_rows(result.rated)
     rows += _extra_rows(s)
     rows += [("written", str(p)) for p in (result.objects_path, result.candidates_path, result.summary_path)]
     print_table(rows)
@@ -116,7 +111,7 @@ def _print_result(result: SlideResult) -> None:
 def _extra_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the model says besides the type, where it does: expected numbers of figures."""
     rows = []
-    n = summary["counts"]["classified"]
+    n = summary["counts"]["classified"] + summary["counts"]["uncertain"]
     for kind in (POSITIVE, NEGATIVE):
         of_kind = {k: v for k, v in (summary["expected_subtypes"] or {}).items() if k.startswith(kind)}
         if of_kind and n:
@@ -125,16 +120,6 @@ def _extra_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if summary["expected_hard"] is not None and n:
         rows.append(("doubtful", f"experts would disagree on about {summary['expected_hard']:.0f} of {n}"))
     return rows
-
-
-def _not_classified(rate: SlideRate) -> str:
-    counts = {
-        "unreadable": rate.unreadable,
-        "outside": rate.outside,
-        "blank": rate.blank,
-        "duplicate": rate.duplicates,
-    }
-    return "".join(f", {n} {name}" for name, n in counts.items() if n)
 
 
 def _size(width: int, height: int) -> str:

@@ -17,10 +17,12 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logit as log_odds
 from sklearn.metrics import confusion_matrix
 
-from slidemitosis.cards import DecisionPart, ValidationPart
+from slidemitosis.cards import BetweenSlidesPart, DecisionPart, ValidationPart
 from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 TEMPERATURES = (0.2, 5.0)
@@ -81,11 +83,73 @@ def best_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int6
 
 
 def count_validation(
-    probabilities: NDArray[np.float64], atypical: NDArray[np.int64], threshold: float, protocol: str
+    probabilities: NDArray[np.float64],
+    atypical: NDArray[np.int64],
+    threshold: float,
+    protocol: str,
+    *,
+    slides: Sequence[str],
 ) -> ValidationPart:
-    """The confusion counts at `threshold`, AMF being positive."""
-    (tn, fp), (fn, tp) = confusion_matrix(atypical, probabilities >= threshold, labels=[0, 1])
-    return ValidationPart(protocol=protocol, tp=int(tp), fn=int(fn), tn=int(tn), fp=int(fp))
+    """The confusion counts at `threshold`, AMF being positive, and how they differ between slides.
+
+    `slides` are the names of the figures' slides, "" where one is not known.
+    """
+    called = probabilities >= threshold
+    (tn, fp), (fn, tp) = confusion_matrix(atypical, called, labels=[0, 1])
+    return ValidationPart(
+        protocol=protocol,
+        tp=int(tp),
+        fn=int(fn),
+        tn=int(tn),
+        fp=int(fp),
+        between_slides=between_slides(called, atypical, slides),
+    )
+
+
+def between_slides(
+    called: NDArray[np.bool_], atypical: NDArray[np.int64], slides: Sequence[str]
+) -> BetweenSlidesPart | None:
+    """How much sensitivity and specificity differ between slides; None where it cannot be told.
+
+    `called` and `atypical` are (N,). It cannot where a slide is not known, or where a class is on fewer than
+    two slides, or never twice on one.
+    """
+    if not all(slides):
+        return None
+    names = np.unique(slides, return_inverse=True)[1]
+    right = called == (atypical == 1)
+    spreads = [_spread(right[atypical == c], names[atypical == c]) for c in (1, 0)]
+    if spreads[0] is None or spreads[1] is None:
+        return None
+    (sensitivity_sd, sensitivity_se), (specificity_sd, specificity_se) = spreads[0], spreads[1]
+    return BetweenSlidesPart(
+        slides=int(names.max()) + 1,
+        sensitivity_sd=sensitivity_sd,
+        specificity_sd=specificity_sd,
+        sensitivity_se=sensitivity_se,
+        specificity_se=specificity_se,
+    )
+
+
+def _spread(right: NDArray[np.bool_], slides: NDArray[np.int64]) -> tuple[float, float] | None:
+    """SD of a slide's share of right calls, and standard error of the share of all, four decimals.
+
+    The SD is the square root of the variance component of a one-way analysis of variance, 0 where it would be
+    negative (Searle, Casella and McCulloch 1992, 3.6); the error is that of a ratio where slides are drawn
+    (Cochran 1977, eq. 6.9). None where a slide never has two figures, or there are fewer than two slides.
+    """
+    n = np.bincount(slides)
+    s = np.bincount(slides, weights=right)[n > 0]
+    n = n[n > 0]
+    total, units = int(n.sum()), len(n)
+    if units < 2 or total <= units:
+        return None
+    p = s.sum() / total
+    between = float(((s - n * p) ** 2 / n).sum()) / (units - 1)
+    within = float((s * (n - s) / n).sum()) / (total - units)
+    size = (total - float((n**2).sum()) / total) / (units - 1)
+    error = math.sqrt(float(((s - n * p) ** 2).sum()) * units / (units - 1)) / total
+    return round(math.sqrt(max((between - within) / size, 0.0)), 4), round(error, 4)
 
 
 def _check_classes(atypical: NDArray[np.int64]) -> None:

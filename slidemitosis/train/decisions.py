@@ -59,7 +59,9 @@ def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol
     else:
         log.warning("%s is not calibrated: one class only, or every figure has the same output", card.name)
         protocol += "; not calibrated, since one class was absent or every figure had the same output"
-    counts = count_validation(decision.probability(logit), atypical, decision.threshold, protocol)
+    counts = count_validation(
+        decision.probability(logit), atypical, decision.threshold, protocol, slides=scored.slides
+    )
     return dataclasses.replace(card, decision=decision, validation=counts)
 
 

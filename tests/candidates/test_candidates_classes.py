@@ -153,6 +153,34 @@ def test_a_single_class_that_denies_mitosis_is_not_taken(name: str) -> None:
     assert f"{name} (2)" in unsettled(of(name, name))
 
 
+@pytest.mark.parametrize("name", [None, "Cell", "Mitosis", "Cell: Atypical"])
+def test_a_hot_spot_of_ours_changes_nothing_of_what_is_taken(name: str | None) -> None:
+    alone, beside = select_candidates(of(name, name)), select_candidates(of(name, "Hot spot", name))
+    assert (beside.taken, beside.rule) == (alone.taken, alone.rule)
+    assert beside.left == {"Hot spot": 1}
+
+
+def test_a_hot_spot_alone_is_no_candidate_unless_it_is_asked_for() -> None:
+    assert len(select_candidates(of("Hot spot")).candidates) == 0
+    assert len(select_candidates(of("Hot spot"), ["hot spot"]).candidates) == 1
+
+
+def test_areas_are_no_candidates_and_settle_what_the_others_are() -> None:
+    selection = select_candidates(of(None, "Tumor", None), regions=["tumor"])
+    assert (selection.taken, selection.left, selection.rule) == ({None: 2}, {"Tumor": 1}, "all")
+    selection = select_candidates(of("Cell", "Tumor", "ROI"), regions=["Tumor", "ROI"])
+    assert (selection.taken, selection.rule) == ({"Cell": 1}, "one class")
+    selection = select_candidates(of("Mitosis", "Mitosis: Area"), regions=["Mitosis: Area"])
+    assert selection.taken == {"Mitosis": 1}
+
+
+def test_an_area_that_is_not_there_or_is_a_candidate_too_is_refused() -> None:
+    with pytest.raises(UnsettledClasses, match=r"no object has the class 'Tumor'.*--area-class"):
+        select_candidates(of("Mitosis"), regions=["Tumor"])
+    with pytest.raises(UnsettledClasses, match=r"Mitosis \(1\) cannot be candidates and an area"):
+        select_candidates(of("Mitosis", "Tumor"), ["Mitosis"], regions=["Mitosis", "Tumor"])
+
+
 def test_without_classes_all_are_taken() -> None:
     selection = select_candidates(of(None, None))
     assert (len(selection.candidates), selection.rule) == (2, "all")

@@ -102,7 +102,7 @@ def test_a_table_that_cannot_be_joined_is_one_line(tmp_path: Path, text: str, to
 
 
 def rated(name: str, k: int, n: int) -> dict[str, Any]:
-    from slidemitosis.rates import wilson_interval
+    from slidemitosis.intervals import wilson_interval
 
     low, high = wilson_interval(k, n)
     return {

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.train.calibration import best_threshold, count_validation, fit_decision
+from slidemitosis.train.calibration import best_threshold, between_slides, count_validation, fit_decision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,13 +128,14 @@ def test_the_prior_that_probabilities_are_stated_for_changes_no_call() -> None:
 
 def test_counts_are_those_of_the_four_cells() -> None:
     p, y = np.array([0.9, 0.8, 0.3, 0.5, 0.1, 0.2, 0.5]), np.array([1, 1, 1, 1, 0, 0, 0])
-    found = count_validation(p, y, 0.5, "by hand")
+    found = count_validation(p, y, 0.5, "by hand", slides=[""] * 7)
     assert (found.tp, found.fn, found.tn, found.fp) == (3, 1, 2, 1)
     assert found.protocol == "by hand"
 
 
 def test_counts_of_one_class_alone_keep_their_cells() -> None:
-    found = count_validation(np.array([0.2, 0.1]), np.array([0, 0]), 0.5, "")
+    found = count_validation(np.array([0.2, 0.1]), np.array([0, 0]), 0.5, "", slides=["a", "b"])
+    assert found.between_slides is None
     assert (found.tp, found.fn, found.tn, found.fp) == (0, 0, 2, 0)
 
 
@@ -167,3 +168,47 @@ def test_one_class_alone_is_refused(label: int) -> None:
 def test_a_collapsed_training_is_refused() -> None:
     with pytest.raises(InvalidOption, match="collapsed"):
         fit_decision(np.ones(4, np.float32), np.array([0, 1, 0, 1]), training_prior=0.5, target_prior=0.5)
+
+
+def slides_of(
+    sd: float, *, slides: int = 400, seed: int = 0
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], list[str]]:
+    """Calls on slides of unlike sizes whose specificity is .8 with this SD; sensitivity .9 on all."""
+    rng = np.random.default_rng(seed)
+    called, atypical, names = [], [], []
+    for i in range(slides):
+        n = int(rng.integers(2, 40))
+        size = 0.8 * 0.2 / sd**2 - 1 if sd else 0
+        specificity = rng.beta(0.8 * size, 0.2 * size) if sd else 0.8
+        y = (rng.random(n) < 0.4).astype(np.int64)
+        called.append(np.where(y == 1, rng.random(n) < 0.9, rng.random(n) >= specificity))
+        atypical.append(y)
+        names += [f"{i}.svs"] * n
+    return np.concatenate(called), np.concatenate(atypical), names
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.1, 0.2])
+def test_the_spread_between_slides_is_found_again(sd: float) -> None:
+    found = between_slides(*slides_of(sd))
+    assert found is not None
+    assert found.slides == 400
+    assert found.specificity_sd == pytest.approx(sd, abs=0.03)
+    assert found.sensitivity_sd < 0.04
+
+
+def test_the_standard_error_is_that_of_validations_on_other_slides() -> None:
+    specificities, errors = [], []
+    for seed in range(200):
+        called, y, names = slides_of(0.2, slides=60, seed=seed)
+        found = between_slides(called, y, names)
+        assert found is not None
+        specificities.append(1 - called[y == 0].mean())
+        errors.append(found.specificity_se)
+    assert np.mean(errors) == pytest.approx(np.std(specificities), rel=0.15)
+
+
+def test_slides_that_cannot_tell_a_spread_give_none() -> None:
+    called, y = np.array([True, True, False, False]), np.array([1, 1, 0, 0])
+    assert between_slides(called, y, ["a", "b", "a", ""]) is None  # one is not known
+    assert between_slides(called, y, ["a", "b", "a", "b"]) is None  # never two of a class on one
+    assert between_slides(called, y, ["a", "a", "a", "a"]) is None  # one slide

@@ -1,0 +1,84 @@
+"""What the command line prints of a rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slidemitosis.rates import SlideRate
+    from slidemitosis.rating import AreaRate, HotSpotRate, Rated
+
+_SOURCES = {"given": "as given", "annotations": "within the annotations", "tissue": "of tissue"}
+
+
+def rate_rows(rated: Rated) -> list[tuple[str, str]]:
+    """Rows of the report: fractions, ratio, density and hot spot."""
+    rate = rated.rate
+    if rate.fraction is None:
+        rows = [("atypical", "no rate: nothing was classified")]
+    else:
+        few = ", too few figures for a rate" if rate.few_figures else ""
+        interval = _percent(rate.fraction, rate.fraction_interval)
+        rows = [
+            ("atypical", f"{rate.atypical} of {rate.classified}: {interval}{few}"),
+            ("corrected", _corrected(rated)),
+            ("AMF / NMF", "no normal figure" if rate.ratio is None else f"{rate.ratio:.3f}"),
+        ]
+    if rated.area:
+        rows.append(("density", _density(rated.area)))
+    if rated.hot_spot:
+        rows.append(("hot spot", _hot_spot(rated.hot_spot)))
+    return rows
+
+
+def not_classified(rate: SlideRate) -> str:
+    """What became of the other candidates: ", 2 outside"."""
+    counts = {
+        "uncertain": rate.uncertain,
+        "unreadable": rate.unreadable,
+        "outside": rate.outside,
+        "blank": rate.blank,
+        "duplicate": rate.duplicates,
+    }
+    return "".join(f", {n} {name}" for name, n in counts.items() if n)
+
+
+def _percent(fraction: float, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return f"{100 * fraction:.1f} %"
+    return f"{100 * fraction:.1f} % (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)"
+
+
+def _corrected(rated: Rated) -> str:
+    found, errors = rated.corrected, rated.errors
+    if found.fraction is None:
+        return f"not to be had: {found.reason}"
+    if found.interval is None:
+        return f"{_percent(found.fraction, None)}, without an interval: {found.reason}"
+    return (
+        f"{_percent(found.fraction, found.interval)}, "
+        f"for sensitivity {errors.sensitivity:.2f} and specificity {errors.specificity:.2f}"
+    )
+
+
+def _density(found: AreaRate) -> str:
+    mm2, rate = found.area.mm2, found.rate
+    return (
+        f"{rate.mitoses / mm2:.2f} mitoses and {rate.atypical / mm2:.2f} atypical figures per mm2, "
+        f"{rate.mitoses} in {mm2:.2f} mm2 {_SOURCES[found.area.source]}"
+    )
+
+
+def _hot_spot(hot: HotSpotRate) -> str:
+    rate, spot = hot.rate, hot.found.spot
+    text = f"{rate.mitoses} mitoses in {spot.mm2:g} mm2 ({spot.shape}), {rate.atypical} of them atypical"
+    if hot.found.at_most > hot.found.figures:
+        text += f"; there may be a spot with up to {hot.found.at_most}"
+    if hot.slide_smaller:
+        return f"{text}; the slide is smaller than the spot, which is not drawn"
+    used = hot.mm2_on_slide if hot.mm2_analysed is None else hot.mm2_analysed
+    if used < 0.995 * spot.mm2:
+        text += (
+            f"; {used:.2f} mm2 of it lie {'on the slide' if hot.mm2_analysed is None else 'within the area'}"
+        )
+    return text
