@@ -193,11 +193,11 @@ class SlideClassifier:
         read: ReadOptions,
         rates: RateOptions | None = None,
         progress: Callable[[int, int], None] | None = None,
-        beside: Callable[[dict[str, Any]], Mapping[str, str]] | None = None,
+        beside: Callable[[dict[str, Any], Rated], Mapping[str, str]] | None = None,
     ) -> SlideResult:
         """`classify` with its options as one value.
 
-        beside: makes further files of the summary, text by name, that appear together with the others.
+        beside: makes further files of summary and rate, text by name, that appear together with the others.
         """
         seconds = _Seconds()
         started = time.perf_counter()
@@ -222,7 +222,7 @@ class SlideClassifier:
             )
             summary["seconds"] = {k: round(v, 3) for k, v in dataclasses.asdict(seconds).items()}
             summary["seconds"]["total"] = round(time.perf_counter() - started, 3)
-            for name, text in (beside(summary) if beside else {}).items():
+            for name, text in (beside(summary, rated) if beside else {}).items():
                 results.write_text(stage / name, text)
             results.write_text(stage / results.SUMMARY, results.summary_text(summary))
         return SlideResult(

@@ -7,11 +7,20 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidemitosis.cli.options import add_computing, add_settling, add_workers, compute_options, read_options
+from slidemitosis.cli.options import (
+    add_computing,
+    add_rating,
+    add_settling,
+    add_workers,
+    compute_options,
+    rate_options,
+    read_options,
+)
+from slidemitosis.cli.report import print_table
 from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from slidemitosis.cli.report import Report
     from slidemitosis.cohort.events import Event
@@ -58,6 +67,7 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="look at every slide; classify none")
     parser.add_argument("--force", action="store_true", help="do slides again that are done")
     add_settling(parser)
+    add_rating(parser)
     add_computing(parser)
     add_workers(parser)
     parser.add_argument(
@@ -94,20 +104,21 @@ def _cohort(args: argparse.Namespace, report: Report) -> int:
 
 def _collect(cohort: Cohort, out: Path, report: Report) -> int:
     from slidemitosis.cohort.run import collect_cohort  # noqa: PLC0415
-    from slidemitosis.cohort.tables import COHORT_CSV  # noqa: PLC0415
 
-    counts = collect_cohort(cohort, out)
-    report.done(table=str(out / COHORT_CSV))
-    print(f"{'slides':<11} {_counts_text(counts, len(cohort.slides))}")
-    print(f"{'written':<11} {out / COHORT_CSV}")
+    counts, written = collect_cohort(cohort, out)
+    _say_done(report, counts, len(cohort.slides), written)
     return 0 if counts["done"] == len(cohort.slides) else INCOMPLETE
+
+
+def _say_done(report: Report, counts: Mapping[str, int], slides: int, written: Sequence[Path]) -> None:
+    report.done(tables=[str(path) for path in written])
+    print_table([("slides", _counts_text(counts, slides)), *(("written", str(path)) for path in written)])
 
 
 def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
     from slidemitosis.cohort.job import CohortPlan  # noqa: PLC0415
     from slidemitosis.cohort.local import LocalJobs  # noqa: PLC0415
     from slidemitosis.cohort.run import run_cohort  # noqa: PLC0415
-    from slidemitosis.cohort.tables import COHORT_CSV  # noqa: PLC0415
 
     mine: tuple[CohortSlide, ...] | None = None
     if args.shard:
@@ -115,7 +126,12 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
         mine = cohort.slides[part - 1 :: parts]
     slides = cohort.slides if mine is None else mine
     plan = CohortPlan(
-        out=args.out, model=args.model, compute=compute_options(args), force=args.force, dry=args.dry_run
+        out=args.out,
+        model=args.model,
+        compute=compute_options(args),
+        rates=rate_options(args),
+        force=args.force,
+        dry=args.dry_run,
     )
     processes, threads = _processes(plan, args.jobs, len(slides))
     report.outcome = "what is done is kept, and the same command goes on"
@@ -128,10 +144,7 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
             print(f"{'slides':<11} {_counts_text(teller.counts, len(slides))}")
             return 0 if teller.counts["ready"] == len(slides) else INCOMPLETE
         result = run_cohort(cohort, args.out, executor, slides=mine, tell=teller)
-    report.done(table=str(args.out / COHORT_CSV))
-    print(f"{'slides':<11} {_counts_text(result.counts, len(slides))}")
-    if mine is None:
-        print(f"{'written':<11} {args.out / COHORT_CSV}")
+    _say_done(report, result.counts, len(slides), result.written)
     return 0 if result.complete else INCOMPLETE
 
 

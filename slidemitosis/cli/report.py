@@ -74,7 +74,7 @@ class Report:
             self._bar.close()
             self._bar = None
 
-    def done(self, **written: str) -> None:
+    def done(self, **written: str | Sequence[str]) -> None:
         """The results are there; `written` says where, for programs."""
         self.close()
         self.outcome = "the results are written"

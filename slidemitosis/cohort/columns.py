@@ -12,27 +12,14 @@ Value = str | int | float | bool | None
 
 def row_values(summary: Mapping[str, Any]) -> dict[str, Value]:
     """The columns that come from `summary.json`, in their order; all of them plain values."""
-    slide, counts, model = summary["slide"], summary["counts"], summary["model"]
-    low, high = summary["fraction_amf_of_all_wilson_95"] or (None, None)
-    values: dict[str, Value] = {
-        "candidates": counts["candidates"],
-        "classified": counts["classified"],
-        "atypical": counts["atypical"],
-        "normal": counts["normal"],
-        "unreadable": counts["unreadable"],
-        "outside": counts["outside"],
-        "blank": counts["blank"],
-        "duplicates": counts["duplicates"],
-        "fraction_amf_of_all": summary["fraction_amf_of_all"],
-        "wilson_95_low": low,
-        "wilson_95_high": high,
-        "ratio_amf_to_nmf": summary["ratio_amf_to_nmf"],
-        "few_figures": summary["few_figures"],
-    }
-    values["expected_hard"] = summary["expected_hard"]
-    for name, expected in (summary["expected_subtypes"] or {}).items():
-        values[f"expected_{name.replace(' ', '_')}"] = expected
-    return values | {
+    slide, model = summary["slide"], summary["model"]
+    return {
+        **summary["counts"],
+        **rate_values(summary),
+        **_area_values(summary["analysed_area"]),
+        **_hot_spot_values(summary["hot_spot"]),
+        "expected_hard": summary["expected_hard"],
+        **{f"expected_{k.replace(' ', '_')}": v for k, v in (summary["expected_subtypes"] or {}).items()},
         "width_px": slide["width_px"],
         "height_px": slide["height_px"],
         "mpp_x": slide["mpp_x"],
@@ -40,4 +27,48 @@ def row_values(summary: Mapping[str, Any]) -> dict[str, Value]:
         "upsampled": summary["reading"]["upsampled"],
         "model": f"{model['name']} {model['version']}",
         "model_sha256": model["sha256"],
+    }
+
+
+def rate_values(fields: Mapping[str, Any]) -> dict[str, Value]:
+    """Fractions and their intervals, of one slide or of several, from fields as `summary.json` has them."""
+    return {
+        "fraction_amf_of_all": fields["fraction_amf_of_all"],
+        **_ends("wilson_95", fields["fraction_amf_of_all_wilson_95"]),
+        **_ends("jeffreys_95", fields["fraction_amf_of_all_jeffreys_95"]),
+        "few_figures": fields["few_figures"],
+        "ratio_amf_to_nmf": fields["ratio_amf_to_nmf"],
+        "mean_p_atypical": fields["mean_p_atypical"],
+        "corrected_fraction_amf_of_all": fields["corrected_fraction_amf_of_all"],
+        **_ends("corrected_95", fields["corrected_fraction_amf_of_all_95"]),
+    }
+
+
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Value]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _area_values(area: Mapping[str, Any] | None) -> dict[str, Value]:
+    return {
+        "area_source": area["source"] if area else None,
+        "area_mm2": area["mm2"] if area else None,
+        "mitoses_in_area": area["mitoses"] if area else None,
+        "atypical_in_area": area["atypical"] if area else None,
+        "mitoses_per_mm2": area["mitoses_per_mm2"] if area else None,
+        "atypical_per_mm2": area["atypical_per_mm2"] if area else None,
+    }
+
+
+def _hot_spot_values(spot: Mapping[str, Any] | None) -> dict[str, Value]:
+    x, y = spot["centre_level0_px"] if spot else (None, None)
+    used = (spot["mm2_on_slide"] if spot["mm2_analysed"] is None else spot["mm2_analysed"]) if spot else None
+    return {
+        "hot_spot_mitoses": spot["mitoses"] if spot else None,
+        "hot_spot_atypical": spot["atypical"] if spot else None,
+        "hot_spot_fraction_amf_of_all": spot["fraction_amf_of_all"] if spot else None,
+        "hot_spot_mm2": used,
+        "hot_spot_level0_x": x,
+        "hot_spot_level0_y": y,
+        "hot_spot_at_most": spot["no_spot_has_more_than"] if spot else None,
     }

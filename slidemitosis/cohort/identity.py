@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.model_files import networks_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from slidemitosis.cards import ModelCard
     from slidemitosis.engine import ComputeOptions
     from slidemitosis.prepare import ReadOptions
+    from slidemitosis.rating import RateOptions
 
 
 def slide_identity(path: Path, quickhash: str | None) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def same_slide(earlier: object, path: Path, quickhash: Callable[[], str | None])
 
 
 def work_identity(
-    points: Path, card: ModelCard, read: ReadOptions, compute: ComputeOptions, more: Mapping[str, Any]
+    points: Path, card: ModelCard, read: ReadOptions, compute: ComputeOptions, rates: RateOptions
 ) -> str:
     """SHA-256 of everything but the slide that a slide's results depend on.
 
@@ -55,7 +56,8 @@ def work_identity(
         "decision": dataclasses.asdict(card.decision),
         "read": dataclasses.asdict(read),
         "compute": {k: how[k] for k in ("engine", "precision", "views")},
-        "more": more,
+        "rates": dataclasses.asdict(rates),
+        "validation": dataclasses.asdict(card.validation),
     }
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 

@@ -27,6 +27,7 @@ from slidemitosis.errors import (
 )
 from slidemitosis.pipeline import SlideClassifier
 from slidemitosis.prepare import prepare
+from slidemitosis.rating import analysed_area
 from slidemitosis.slides import open_slide
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.cohort.model import CohortSlide, Step
     from slidemitosis.engine import ComputeOptions
+    from slidemitosis.rating import Rated, RateOptions
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ class CohortPlan:
     out: Path
     model: str | Path
     compute: ComputeOptions
+    rates: RateOptions
+    """Where the list states a slide's area, that area holds."""
     force: bool = False
     """Do all slides again."""
     dry: bool = False
@@ -96,7 +100,11 @@ class SlideJobs:
     def _look(self, slide: CohortSlide) -> Outcome:
         def look() -> Outcome:
             assert slide.points is not None
-            prepare(slide.slide, slide.points, slide.read, self.classifier.card.patch)
+            prepared = prepare(slide.slide, slide.points, slide.read, self.classifier.card.patch)
+            # Tissue would have to be read.
+            analysed_area(
+                prepared, dataclasses.replace(self._rates(slide), tissue=False), slide.read.area_classes
+            )
             return Outcome("done")
 
         return slide.problem or self._guarded(look, slide)
@@ -117,23 +125,28 @@ class SlideJobs:
     def _classify(self, slide: CohortSlide, progress: Callable[[int, int], None] | None) -> Outcome:
         assert slide.points is not None
         _check_files(slide.slide, slide.points)
+        rates = self._rates(slide)
         work = work_identity(
             slide.points,
             self.classifier.card,
             slide.read,
             self.plan.compute,
-            {"area_mm2": slide.area_mm2},
+            rates,
         )
         if not self.plan.force and self._is_done(slide, work):
             return Outcome("done", fresh=False)
+        # Of figures that are not in doubt the card's counts say nothing; see `rating.rate_slide`.
+        corrects = rates.abstain is None or rates.errors is not None
         identity = slide_identity(slide.slide, None)
         self.store.clear(slide.name)
 
-        def beside(summary: dict[str, Any]) -> dict[str, str]:
+        def beside(summary: dict[str, Any], rated: Rated) -> dict[str, str]:
             record = {
                 "slide": {**identity, "quickhash": summary["slide"]["quickhash"]},
                 "work": work,
                 "values": row_values(summary),
+                "rate": dataclasses.asdict(rated.rate),
+                "errors": dataclasses.asdict(rated.errors) if corrects else None,
             }
             return {ROW: results.summary_text(record)}
 
@@ -142,10 +155,17 @@ class SlideJobs:
             slide.slide,
             slide.points,
             read=slide.read,
+            rates=rates,
             progress=progress,
             beside=beside,
         )
         return Outcome("done")
+
+    def _rates(self, slide: CohortSlide) -> RateOptions:
+        """The run's options, and the area that the list states of this slide."""
+        if slide.area_mm2 is None:
+            return self.plan.rates
+        return dataclasses.replace(self.plan.rates, area_mm2=slide.area_mm2, tissue=False)
 
     def _is_done(self, slide: CohortSlide, work: str) -> bool:
         row = self.store.row(slide.name)

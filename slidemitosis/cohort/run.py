@@ -24,6 +24,8 @@ class CohortResult:
 
     outcomes: Mapping[str, Outcome]
     """By the slide's name."""
+    written: Sequence[Path]
+    """Tables and figure of the cohort; none of a part of it."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -72,9 +74,8 @@ def run_cohort(
                     tell(event)
             left = held
     finally:
-        if tables is not None:
-            tables.write()
-    return CohortResult(outcomes)
+        written = tables.finish() if tables is not None else []
+    return CohortResult(outcomes, written)
 
 
 def _record_death(store: CohortStore, event: Ended) -> None:
@@ -85,8 +86,10 @@ def _record_death(store: CohortStore, event: Ended) -> None:
             store.record_failure(event.slide.name, {"step": outcome.step, "cause": outcome.cause})
 
 
-def collect_cohort(cohort: Cohort, out: Path) -> Counter[str]:
-    """Write the tables of what is recorded in a folder, and count the slides by status. No slide is opened.
+def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Path]]:
+    """Write the tables of what is recorded in a folder; the slides by status, and the files.
+
+    No slide is opened.
 
     For cohorts whose parts were run apart, as by a cluster's jobs.
     """
@@ -94,5 +97,5 @@ def collect_cohort(cohort: Cohort, out: Path) -> Counter[str]:
     store.begin()
     tables = CohortTables(cohort, store)
     tables.collect()
-    tables.write()
-    return Counter(str(row["status"]) for row in tables.rows())
+    written = tables.finish()
+    return Counter(str(row["status"]) for row in tables.rows()), written

@@ -93,7 +93,9 @@ class CohortStore:
         folder = self.folder(name)
         if not (folder / results.SUMMARY).exists():
             return None
-        return _read_json(folder / ROW)
+        row = _read_json(folder / ROW)
+        whole = row is not None and {"slide", "work", "values", "rate", "errors"} <= set(row)
+        return row if whole else None
 
     def failure(self, name: str) -> dict[str, Any] | None:
         """What was recorded of a slide that failed: step and cause."""

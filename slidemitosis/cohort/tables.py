@@ -5,18 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any, get_args
 
 from slidemitosis import results
+from slidemitosis.cohort.figure import write_figure
+from slidemitosis.cohort.model import Status
+from slidemitosis.cohort.parquet import write_parquet
+from slidemitosis.cohort.together import Recorded, patient_rows, patients_together, pooled_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from slidemitosis.cohort.columns import Value
     from slidemitosis.cohort.model import Cohort, CohortSlide
     from slidemitosis.cohort.store import CohortStore
 
-COHORT_CSV = "cohort.csv"
+COHORT_CSV, COHORT_JSON, PATIENTS_CSV = "cohort.csv", "cohort.json", "patients.csv"
 _TABLES_LOCK = ".tables"
 _PAUSE = 2.0  # seconds between two writings while slides finish
 _SHARE = 0.05  # of the time that writing may take
@@ -33,48 +39,80 @@ class CohortTables:
 
     def __init__(self, cohort: Cohort, store: CohortStore) -> None:
         self._cohort, self._store = cohort, store
+        self._recorded: dict[str, Recorded] = {}
         self._rows: dict[str, Row] = {s.name: _ended(s, {"status": "pending"}) for s in cohort.slides}
         self._written, self._took = time.monotonic(), 0.0
 
     def note(self, slide: CohortSlide) -> None:
         """Read what is recorded of a slide; write the tables if the last time is long enough ago."""
-        self._rows[slide.name] = _ended(slide, recorded(self._store, slide))
+        self._read(slide)
         if time.monotonic() - self._written > max(_PAUSE, self._took / _SHARE):
             self.write()
 
     def collect(self) -> None:
         """Read what is recorded of every slide, whoever has recorded it."""
         for slide in self._cohort.slides:
-            self._rows[slide.name] = _ended(slide, recorded(self._store, slide))
+            self._read(slide)
+
+    def _read(self, slide: CohortSlide) -> None:
+        record, kept = recorded(self._store, slide)
+        self._rows[slide.name] = _ended(slide, record)
+        if kept is not None:
+            self._recorded[slide.name] = kept
 
     def rows(self) -> Sequence[Row]:
         """One for each slide, in the order of the list."""
         return [self._rows[s.name] for s in self._cohort.slides]
 
     def write(self) -> None:
-        """Raises OutputError."""
+        """The rows as they are now. Raises OutputError."""
         began = time.monotonic()
-        rows = self.rows()
         with self._store.lock(_TABLES_LOCK, wait=True):
-            results.write_whole(
-                self._store.out / COHORT_CSV, table_text(rows).encode("utf-8", "backslashreplace")
-            )
+            self._write(COHORT_CSV, table_text(self.rows()))
         self._written = time.monotonic()
         self._took = self._written - began
 
+    def finish(self) -> list[Path]:
+        """Write everything that is made of the rows; the files. Raises OutputError."""
+        out, rows = self._store.out, self.rows()
+        with self._store.lock(_TABLES_LOCK, wait=True):
+            written = [self._write(COHORT_CSV, table_text(rows))]
+            written += filter(None, [write_parquet(column_order(rows), rows, out)])
+            written.append(self._write(COHORT_JSON, results.summary_text(self._whole(rows))))
+            if patients := patient_rows(rows, self._recorded):
+                written.append(self._write(PATIENTS_CSV, table_text(patients)))
+            written += filter(None, [write_figure(rows, out)])
+        return written
 
-def recorded(store: CohortStore, slide: CohortSlide) -> Row:
-    """How a slide ended, and the values of one that is done, as its folder says."""
+    def _whole(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """The cohort as a whole, for `cohort.json`."""
+        by_status = Counter(str(row["status"]) for row in rows)
+        return {
+            "counts": {status: by_status[status] for status in get_args(Status)},
+            "models": sorted({str(row["model"]) for row in rows if row.get("model")}),
+            "together": pooled_values(rows, self._recorded),
+            "by_patient": patients_together(rows, self._recorded),
+            "slides": rows,
+        }
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self._store.out / name
+        results.write_whole(path, text.encode("utf-8", "backslashreplace"))
+        return path
+
+
+def recorded(store: CohortStore, slide: CohortSlide) -> tuple[Row, Recorded | None]:
+    """How a slide ended, and the values and the rate of one that is done, as its folder says."""
     if slide.problem is not None:
         p = slide.problem
-        return {"status": p.status, "step": p.step, "cause": p.cause}
+        return {"status": p.status, "step": p.step, "cause": p.cause}, None
     row = store.row(slide.name)
-    if row is not None and isinstance(values := row.get("values"), dict):
-        return {"status": "done", **values}
+    if row is not None:
+        return {"status": "done", **row["values"]}, Recorded.of(row)
     failure = store.failure(slide.name)
     if failure is not None:
-        return {"status": "failed", "step": failure.get("step"), "cause": failure.get("cause")}
-    return {"status": "pending"}
+        return {"status": "failed", "step": failure.get("step"), "cause": failure.get("cause")}, None
+    return {"status": "pending"}, None
 
 
 def _ended(slide: CohortSlide, record: Row) -> Row:
@@ -98,7 +136,7 @@ def _ended(slide: CohortSlide, record: Row) -> Row:
 def table_text(rows: Iterable[Mapping[str, Value]]) -> str:
     """CSV, with every column that any row has; an empty cell is what is not known."""
     rows = list(rows)
-    names = _column_order(rows)
+    names = column_order(rows)
     text = io.StringIO(newline="")
     # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
     writer = csv.writer(text, lineterminator="\r\n")
@@ -107,7 +145,7 @@ def table_text(rows: Iterable[Mapping[str, Value]]) -> str:
     return text.getvalue().replace("\r\n", "\n")
 
 
-def _column_order(rows: Sequence[Mapping[str, Value]]) -> list[str]:
+def column_order(rows: Sequence[Mapping[str, Value]]) -> list[str]:
     """The longest row's columns, and where they stand in it; those of other rows after their neighbour."""
     order: list[str] = []
     for row in sorted(rows, key=len, reverse=True):
