@@ -12,9 +12,10 @@ import tifffile
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from standin_qupath import Groovy, QuPath
 
 # A busy machine is no failure.
 settings.register_profile("no deadline", deadline=None)
@@ -156,3 +157,29 @@ def write_points(path: Path, centres: Sequence[tuple[float, float]], name: str |
     ]
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     return path
+
+
+@pytest.fixture(scope="session")
+def groovy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groovy]:
+    """A Groovy with the stand-ins of QuPath; skips, with the reason, where there is no Groovy."""
+    from standin_qupath import Groovy
+
+    groovy = Groovy(tmp_path_factory.mktemp("standins"))
+    yield groovy
+    groovy.close()
+
+
+@pytest.fixture(scope="session")
+def isolated_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Python whose `-I -m slidemitosis` is this repository's."""
+    from standin_qupath import python_of_this_repository
+
+    return python_of_this_repository(tmp_path_factory.mktemp("bin with spaces"))
+
+
+@pytest.fixture
+def qupath(groovy: Groovy, isolated_python: str, tmp_path: Path) -> QuPath:
+    """A stand-in of QuPath without images, in which the path of Python is set."""
+    from standin_qupath import QuPath
+
+    return QuPath(groovy, tmp_path, preferences={"slidemitosis.python": isolated_python})

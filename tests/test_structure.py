@@ -53,6 +53,7 @@ ALLOWED = {
     "qupath_uris": set(),
     "qupath_project": {"errors", "geometry", "qupath_uris"},
     "qupath_objects": {"candidates", "errors", "objects", "qupath_project", "results"},
+    "qupath_scripts": {"errors", "results"},
     "slots": {"errors"},
     "predict": {"cards", "extras", "outputs", "predictions"},
     "stacks": {"errors", "tiff"},

@@ -20,6 +20,7 @@ from slidemitosis.cli.cohort import add_cohort
 from slidemitosis.cli.convert import add_convert
 from slidemitosis.cli.models import add_models
 from slidemitosis.cli.patches import add_patches
+from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_compare, add_data, add_evaluate, add_train, add_tune
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add_models(commands.add_parser("models", help="list the models that come with this package"))
     add_bench(commands.add_parser("bench", help="where the time goes on your slide and machine"))
     add_demo(commands.add_parser("demo", help="draw a small slide and classify it"))
+    add_qupath(commands.add_parser("qupath", help="the scripts for QuPath: install, or show where"))
     add_train(commands.add_parser("train", help="train a recipe's models on labelled figures"))
     add_evaluate(commands.add_parser("evaluate", help="score models on labelled figures"))
     add_compare(commands.add_parser("compare", help="compare runs by their scores on the same figures"))

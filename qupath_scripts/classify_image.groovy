@@ -1,0 +1,826 @@
+/*
+ * slidemitosis in QuPath 0.4 to 0.8: classify candidate mitoses as normal or atypical. For research use only.
+ *
+ * Which objects: those that are selected. Where none is, under "Run for project", and on the command line
+ * (QuPath script -s -p project.qpproj classify_image.groovy): those of CANDIDATE_CLASS and its derived classes,
+ * such as "Mitosis: Atypical".
+ *
+ * What it does: exports them, runs "slidemitosis classify" on the image's own file, and updates the same objects,
+ * found by their ids: class, measurements and, from QuPath 0.6, metadata. Nothing else of them is touched. A points
+ * object with several points becomes an object for each point. In a project, the image gets metadata (AMF fraction,
+ * counts, model), and <project>/slidemitosis/ the results and a row in status.csv: done, or failed and why.
+ * Whatever fails, or is cancelled by "Kill running script", leaves the objects as they were.
+ *
+ * What it refuses: an image that is not one local file, and one that QuPath shows rotated, cropped, transformed,
+ * sliced or put together: its coordinates are not the file's.
+ */
+
+import com.google.gson.Gson
+import com.google.gson.JsonParseException
+import com.google.gson.JsonSyntaxException
+import groovy.transform.Field
+import java.nio.file.Files
+import java.nio.file.StandardCopyOption
+import java.util.concurrent.LinkedBlockingQueue
+import java.util.concurrent.TimeUnit
+import java.util.stream.Collectors
+import qupath.lib.common.GeneralTools
+import qupath.lib.gui.prefs.PathPrefs
+import qupath.lib.images.servers.ImageServerBuilder
+import qupath.lib.io.GsonTools
+import qupath.lib.io.PathIO
+import qupath.lib.projects.Projects
+import qupath.lib.scripting.ScriptAttributes
+
+import static qupath.lib.gui.scripting.QPEx.*
+
+// ---- Settings. QuPath remembers what stands here; null takes what it remembers, or else the default.
+
+/** The Python that slidemitosis is installed in. "slidemitosis qupath install" fills it in. No default. */
+@Field String PYTHON = null
+/** The class of the objects to classify where none is selected. Default: Mitosis. Unclassified: those of none. */
+@Field String CANDIDATE_CLASS = null
+/** Name of a model, or its folder. Default, also of '': that of "slidemitosis classify". */
+@Field String MODEL = null
+/** Whether a class that was set by hand, against what the last run said, stays. */
+@Field boolean KEEP_CORRECTIONS = true
+
+// ---- What is done.
+
+@Field String SCRIPT = 'classify_image'
+@Field String INSTALL = 'run "slidemitosis qupath install" where slidemitosis is installed, which fills in PYTHON here'
+
+reported { Map place -> classifyImage(place) }
+
+String classifyImage(Map place) {
+    def image = checkedImage(place)
+    def python = setting('python', PYTHON, '')
+    if (python.isEmpty())
+        refuse("no Python is set; ${INSTALL}")
+    def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
+    def model = setting('model', MODEL, '')
+    def objects = place.alone ? selectedObjects() : []
+    def which = objects.isEmpty() ? "class ${wanted}".toString() : 'selected'
+    if (objects.isEmpty())
+        objects = objectsOfClass(wanted)
+    if (objects.isEmpty())
+        refuse("no object is selected and none has the class ${wanted}; the classes here: ${classCounts()}")
+    def folder = resultFolder(place, image.slide)
+    def threshold = thresholdOf(earlierSummary(place, folder))
+    makeFolder(folder)
+    def points = new File(folder, 'points.geojson')
+    exportObjectsToGeoJson(objects, points.getAbsolutePath(), 'FEATURE_COLLECTION')
+    say("${objects.size()} objects (${which}), model ${model ?: 'default'}, ${python}")
+    runCommand(classifyCommand(python, image, points, folder, model, objects.collect { className(it) }))
+    def summary = readJson(new File(folder, 'summary.json'))
+    refuseOtherImage(summary, image)
+    def told = updateObjects(new File(folder, 'objects.geojson'), threshold, which != 'selected')
+    keepSummary(place, summary, new File(folder, 'summary.json'), which)
+    return "${outcomeText(summary)}; ${told}".toString()
+}
+
+/** The command line, word by word: no shell reads it, so spaces and quotes need no care. */
+List<String> classifyCommand(
+        String python, Map image, File points, File folder, String model, Collection<String> classes) {
+    def words = [
+        python, '-I', '-m', 'slidemitosis', 'classify', image.slide.getPath(),
+        '--points', points.getAbsolutePath(), '--out', folder.getAbsolutePath(),
+        '--viewer-size', "${image.width}x${image.height}", "--viewer-server=${image.server}",
+        '--progress', 'json',
+    ]
+    if (!Double.isNaN(image.mppX) && !Double.isNaN(image.mppY))
+        words += ['--mpp', "${image.mppX},${image.mppY}"]
+    if (!model.isEmpty())
+        words += ["--model=${model}"]
+    words += new LinkedHashSet(classes).collect { "--candidate-class=${it}" }
+    return words.collect { it.toString() }
+}
+
+/** The selected objects that can be candidates. */
+List selectedObjects() {
+    return new ArrayList(getCurrentHierarchy().getSelectionModel().getSelectedObjects()).findAll { canBeCandidate(it) }
+}
+
+// >>> process
+/** How long a cancelled command may tidy up after itself before it is killed. */
+@Field long GRACE_SECONDS = 10
+
+/**
+ * Run a command that reports on standard error as "slidemitosis --progress json" does.
+ *
+ * Throws with its own one-line message if it fails. An interrupt ("Kill running script") ends it and every
+ * process that it has started.
+ */
+void runCommand(List<String> command) {
+    def process = startCommand(command)
+    def lines = new LinkedBlockingQueue<String>()
+    try {
+        process.getOutputStream().close()
+        drain(process.getErrorStream(), lines)
+        def said = followLines(process, lines)
+        def code = process.waitFor()
+        if (code != 0)
+            refuse(failureText(said, code, command[0]))
+    } finally {
+        endFamily(process)
+    }
+}
+
+/** Why a command failed, by what it said last. */
+String failureText(String said, int code, String program) {
+    if (said == null)
+        return "${program} ended with code ${code} and said nothing"
+    return said.endsWith('No module named slidemitosis') ? "${said}; ${INSTALL}" : said
+}
+
+Process startCommand(List<String> command) {
+    def builder = new ProcessBuilder(command)
+    // QuPath, or what started it, may come with a Python of its own.
+    ['PYTHONHOME', 'PYTHONPATH'].each { builder.environment().remove(it) }
+    builder.redirectOutput(ProcessBuilder.Redirect.DISCARD)
+    try {
+        return builder.start()
+    } catch (IOException e) {
+        throw new IllegalStateException("${command[0]} cannot be started (${e.getMessage()}); ${INSTALL}", e)
+    }
+}
+
+/** Lines of a stream into a queue, by a thread that never keeps QuPath from closing. The last one is END. */
+@Field String END = '\u0000end'
+
+void drain(InputStream stream, LinkedBlockingQueue<String> lines) {
+    def reader = new BufferedReader(new InputStreamReader(stream, 'UTF-8'))
+    def thread = new Thread({
+        try {
+            for (String line = reader.readLine(); line != null; line = reader.readLine())
+                lines.put(line)
+        } catch (IOException ignored) {
+            // The process was ended: there is no more to read.
+        } finally {
+            lines.put(END)
+        }
+    } as Runnable, 'slidemitosis output')
+    thread.setDaemon(true)
+    thread.start()
+}
+
+/** Tell of progress and messages until the output ends; what went wrong, or null. */
+String followLines(Process process, LinkedBlockingQueue<String> lines) {
+    String error = null
+    String last = null
+    int tenths = -1
+    while (true) {
+        def line = lines.poll(500, TimeUnit.MILLISECONDS)
+        // A process that outlives the command may hold the stream open; it is ended afterwards.
+        if (line == END || (line == null && !process.isAlive()))
+            return error ?: last
+        if (line == null)
+            continue
+        def event = parseEvent(line)
+        if (event.event == 'progress') {
+            int now = event.total > 0 ? (int) (10 * event.done / event.total) : 10
+            if (now != tenths)
+                say("${event.what ?: 'classifying'} ${(long) event.done} of ${(long) event.total}")
+            tenths = now
+        } else if (event.event == 'message') {
+            // The reason of a failure is said at its end.
+            if (event.level == 'error')
+                error = event.text
+            else
+                say(event.level == 'info' ? event.text : "${event.level}: ${event.text}")
+        } else if (event.event == 'text' && !line.trim().isEmpty()) {
+            last = line.trim()
+            say(last)
+        }
+    }
+}
+
+/** One line as a map with "event"; a line that is not one of ours, such as of a traceback, is a "text". */
+Map parseEvent(String line) {
+    if (line.startsWith('{')) {
+        try {
+            def event = new Gson().fromJson(line, Map)
+            if (event != null && event.event != null)
+                return event
+        } catch (JsonSyntaxException ignored) {
+            // Not ours.
+        }
+    }
+    return [event: 'text', text: line]
+}
+
+/** End a process and all that it has started; at once where it is over already. */
+void endFamily(Process process) {
+    def family = process.descendants().collect(Collectors.toList())
+    // First politely, so that it ends its own processes and removes its temporary files.
+    if (process.isAlive())
+        process.destroy()
+    waitQuietly(process, GRACE_SECONDS)
+    family.addAll(process.descendants().collect(Collectors.toList()))
+    family.findAll { it.isAlive() }.each { it.destroyForcibly() }
+    if (process.isAlive()) {
+        process.destroyForcibly()
+        waitQuietly(process, GRACE_SECONDS)
+    }
+}
+
+/** Wait; a second interrupt cuts the waiting short, never the killing that follows. */
+void waitQuietly(Process process, long seconds) {
+    try {
+        process.waitFor(seconds, TimeUnit.SECONDS)
+    } catch (InterruptedException ignored) {
+        Thread.currentThread().interrupt()
+    }
+}
+// <<< process
+
+// >>> objects
+/** Objects of a class and of those derived from it. */
+List objectsOfClass(String wanted) {
+    return getCurrentHierarchy().getAllObjects(false).findAll {
+        canBeCandidate(it) && isOfClass(className(it), wanted)
+    }
+}
+
+/** "Mitosis (12), Unclassified (3)", or "none". */
+String classCounts() {
+    def counts = new TreeMap()
+    getCurrentHierarchy().getAllObjects(false).findAll { canBeCandidate(it) }.each {
+        counts[className(it)] = (counts[className(it)] ?: 0) + 1
+    }
+    return counts.collect { name, count -> "${name} (${count})" }.join(', ') ?: 'none'
+}
+// <<< objects
+
+// >>> classes
+boolean canBeCandidate(object) {
+    return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
+}
+
+/** Whether an object is the hot spot that slidemitosis has drawn: where figures are counted, and none itself. */
+boolean isHotSpot(object) {
+    return className(object) == 'Hot spot' && !Double.isNaN(object.getMeasurementList().get('Spot mm2'))
+}
+
+/** The class of an object as QuPath shows it, such as "Mitosis: Atypical". */
+String className(object) {
+    return object.getPathClass() == null ? 'Unclassified' : object.getPathClass().toString()
+}
+
+/** The parts of a class that is derived from another: "Mitosis: Atypical" has two. */
+List<String> classParts(String name) {
+    return name.split(':').collect { it.trim() }.findAll { !it.isEmpty() }
+}
+
+/** Whether a class is `wanted` or derived from it. */
+boolean isOfClass(String name, String wanted) {
+    def parts = classParts(name)
+    def first = classParts(wanted)
+    return parts.size() >= first.size() && parts.take(first.size()) == first
+}
+// <<< classes
+
+// >>> calls
+/** "Atypical" or "Normal" where the last part of a derived class says so, else null. */
+String statedCall(String name) {
+    def parts = classParts(name)
+    return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
+}
+
+/**
+ * What the last run called an object, "Atypical" or "Normal"; null where it was not classified or that cannot be told.
+ *
+ * `subtype` is the metadata of our objects that QuPath keeps from 0.6 on: its first word is the call.
+ */
+String recordedCall(double p, String subtype, Double threshold) {
+    if (Double.isNaN(p))
+        return null
+    if (subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
+        return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
+    if (threshold == null)
+        return null
+    // As floats, since QuPath keeps the measurements of detections as floats.
+    return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
+}
+
+/** As `recordedCall`, of an object of the hierarchy. */
+String lastCall(object, Double threshold) {
+    def p = object.getMeasurementList().get('P(atypical)')
+    return recordedCall(p, metadataOf(object)['slidemitosis.subtype'], threshold)
+}
+
+/** The metadata of an object, which QuPath before 0.5 does not have. */
+Map metadataOf(object) {
+    return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
+}
+// <<< calls
+
+// >>> summary
+File summaryFile(Map place) {
+    return new File(place.folder, "summaries/${fileName(place.id)}.json")
+}
+
+Double thresholdOf(Map summary) {
+    return summary == null ? null : summary.model.threshold as Double
+}
+
+/** Throw unless a summary is of this image, in the frame that QuPath shows it in. */
+void refuseOtherImage(Map summary, Map image) {
+    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height)
+    if (reason != null)
+        refuse(reason)
+}
+
+/** Why a summary is not of this image, or null. `width` and `height`: of QuPath's full-resolution image. */
+String otherImage(Map summary, String name, long bytes, int width, int height) {
+    def slide = summary.slide
+    if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
+        return 'their summary.json is not one of "slidemitosis classify"; take the whole folder that it wrote'
+    if (slide.name != name || (long) slide.bytes != bytes)
+        return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
+            "(${bytes} bytes)"
+    def offset = summary.reading.offset_px.collect { (long) it }
+    def bounds = slide.bounds_px
+    if (width == (long) slide.width_px && height == (long) slide.height_px && offset == [0L, 0L])
+        return null
+    if (bounds != null && width == (long) bounds.width && height == (long) bounds.height &&
+            offset == [(long) bounds.x, (long) bounds.y])
+        return null
+    return "these results count from ${offset.join(', ')} px of a slide of ${(long) slide.width_px} x " +
+        "${(long) slide.height_px} px, and QuPath shows ${width} x ${height} px of it: the origins differ; " +
+        'classify the image from here'
+}
+
+String decimals(Number value, int places) {
+    return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
+}
+// <<< summary
+
+// >>> results
+/** Where the results of this image go: in the project's folder, or beside the slide where there is no project. */
+File resultFolder(Map place, File slide) {
+    if (place.folder != null)
+        return new File(place.folder, 'results/' + fileName(place.id))
+    return new File(slide.getParentFile(), slide.getName() + '.slidemitosis')
+}
+
+/** The summary of the run that the objects of this image are from, or null. `folder`: of results, outside a project. */
+Map earlierSummary(Map place, File folder) {
+    def file = place.folder == null ? new File(folder, 'summary.json') : summaryFile(place)
+    return file.isFile() ? readJson(file) : null
+}
+
+/** Remember where the objects are from, and tell the project. */
+void keepSummary(Map place, Map summary, File file, String which) {
+    if (place.folder == null)
+        return
+    writeWhole(summaryFile(place), file.getText('UTF-8'))
+    imageMetadata(summary, which).each { key, value -> place.entry.putMetadataValue(key, value) }
+    place.project.syncChanges()
+}
+
+/** Metadata of the image, by name; NA where there is no number. */
+Map<String, String> imageMetadata(Map summary, String which) {
+    def interval = summary.fraction_amf_of_all_wilson_95
+    def texts = [
+        'AMF fraction': decimals(summary.fraction_amf_of_all, 4),
+        'AMF fraction, 95 % from': decimals(interval == null ? null : interval[0], 4),
+        'AMF fraction, 95 % to': decimals(interval == null ? null : interval[1], 4),
+        'AMF count': whole(summary.counts.atypical),
+        'NMF count': whole(summary.counts.normal),
+        'AMF candidates': whole(summary.counts.candidates),
+        'AMF model': "${summary.model.name} ${summary.model.version}",
+        'AMF objects': which,
+    ]
+    return texts.collectEntries { key, value -> [key, value.toString()] }
+}
+
+/** "16 of 40 atypical: 40.0 % (95 % interval 26.3 to 55.4 %)". */
+String outcomeText(Map summary) {
+    def counts = summary.counts
+    def classified = (long) counts.classified
+    if (classified == 0)
+        return "none of ${whole(counts.candidates)} candidates could be classified"
+    def interval = summary.fraction_amf_of_all_wilson_95.collect { decimals(100 * it, 1) }
+    def left = (long) counts.candidates - classified
+    return "${whole(counts.atypical)} of ${classified} atypical: ${decimals(100 * summary.fraction_amf_of_all, 1)} % " +
+        "(95 % interval ${interval[0]} to ${interval[1]} %)" + (left > 0 ? ", ${left} not classified" : '')
+}
+
+String whole(Number value) {
+    return String.valueOf(value as long)
+}
+
+/**
+ * Bring the objects of an objects.geojson into the image, and say what was done. Nothing is touched before the whole
+ * file has been read.
+ *
+ * Objects that are there, by id, get class, measurements and metadata; new ones are added. A points object of which
+ * every point has come back as an object of its own is replaced by these. The hot spot is left where it is without
+ * `withHotSpot`, as after a selection, of which it would be the hot spot.
+ */
+String updateObjects(File file, Double earlierThreshold, boolean withHotSpot) {
+    def hierarchy = getCurrentHierarchy()
+    def everything = new ArrayList(PathIO.readObjects(file))
+    def read = everything.findAll { !isHotSpot(it) }
+    def points = pointsByObject(readJson(file))
+    def there = hierarchy.getAllObjects(false).findAll { canBeCandidate(it) }.groupBy { it.getID().toString() }
+    def known = read.findAll { there.containsKey(it.getID().toString()) }
+    def added = read.findAll { !there.containsKey(it.getID().toString()) }
+    def changed = []
+    int kept = 0
+    known.each { now ->
+        there[now.getID().toString()].each { old ->
+            def byHand = KEEP_CORRECTIONS && setByHand(old, earlierThreshold)
+            if (byHand && statedCall(className(old)) != statedCall(className(now)))
+                kept++
+            updateObject(old, now, byHand)
+            changed << old
+        }
+    }
+    if (!added.isEmpty())
+        hierarchy.addObjects(added)
+    if (withHotSpot)
+        replaceHotSpot(everything.findAll { isHotSpot(it) })
+    def split = points.findAll { id, count ->
+        there.containsKey(id) && there[id].every { it.getROI().isPoint() && it.getROI().getNumPoints() == count }
+    }
+    if (!split.isEmpty()) {
+        hierarchy.getSelectionModel().clearSelection()
+        split.keySet().each { id -> there[id].each { hierarchy.removeObject(it, true) } }
+    }
+    hierarchy.fireObjectClassificationsChangedEvent(this, changed)
+    hierarchy.fireObjectMeasurementsChangedEvent(this, changed)
+    fireHierarchyUpdate()
+    return updateText(changed.size(), added.size(), split, points, kept)
+}
+
+/** The hot spot moves with the figures: that of this run takes the place of an earlier run's. */
+void replaceHotSpot(List spots) {
+    def hierarchy = getCurrentHierarchy()
+    def earlier = hierarchy.getAllObjects(false).findAll { isHotSpot(it) }
+    if (!earlier.isEmpty())
+        hierarchy.getSelectionModel().clearSelection()
+    earlier.each { hierarchy.removeObject(it, true) }
+    if (!spots.isEmpty())
+        hierarchy.addObjects(spots)
+}
+
+String updateText(int updated, int added, Map split, Map points, int kept) {
+    def told = ["${updated} objects updated"]
+    if (added > 0)
+        told << "${added} added"
+    if (!split.isEmpty())
+        told << "${split.size()} points objects replaced by one object for each point"
+    if (kept > 0)
+        told << "${kept} classes set by hand were kept"
+    def left = points.size() - split.size()
+    if (left > 0)
+        told << "${left} points objects are not there, or have other points by now: look for figures that stand twice"
+    return told.join(', ')
+}
+
+/** For each points object with several points, its id and how many of them the result holds as objects. */
+Map<String, Integer> pointsByObject(Map collection) {
+    def counts = [:]
+    collection.features.each { feature ->
+        // Not feature.properties, which Groovy 6 takes for the properties of the map itself.
+        def properties = feature.get('properties')
+        def metadata = properties == null ? null : properties.metadata
+        def source = metadata == null ? null : metadata['slidemitosis.source_id']
+        def found = source == null ? null : (source =~ /^([0-9a-fA-F-]{36})#\d+$/)
+        if (found != null && found.matches())
+            counts[found.group(1)] = (counts[found.group(1)] ?: 0) + 1
+    }
+    return counts
+}
+
+/** Whether a user has called this object Atypical or Normal, and the last run had not, or had otherwise. */
+boolean setByHand(object, Double threshold) {
+    def stated = statedCall(className(object))
+    if (stated == null)
+        return false
+    def p = object.getMeasurementList().get('P(atypical)')
+    if (Double.isNaN(p))
+        return true
+    def recorded = lastCall(object, threshold)
+    return recorded != null && recorded != stated
+}
+
+void updateObject(old, now, boolean keepClass) {
+    if (!keepClass)
+        old.setPathClass(now.getPathClass())
+    def list = old.getMeasurementList()
+    def news = now.getMeasurements()
+    new ArrayList(old.getMeasurements().keySet()).each {
+        if (isOurMeasurement(it) && !news.containsKey(it))
+            list.remove(it)
+    }
+    def values = [:]
+    news.each { name, value ->
+        if (isOurMeasurement(name) || !old.getMeasurements().containsKey(name))
+            values[name] = value as double
+    }
+    list.putAll(values)
+    list.close()
+    if (old.getName() == null && now.getName() != null)
+        old.setName(now.getName())
+    updateMetadata(metadataOf(old), metadataOf(now))
+}
+
+void updateMetadata(Map old, Map now) {
+    new ArrayList(old.keySet()).each {
+        if (it.startsWith('slidemitosis.') && !now.containsKey(it))
+            old.remove(it)
+    }
+    now.each { key, value ->
+        if (key.startsWith('slidemitosis.') || !old.containsKey(key))
+            old.put(key, value)
+    }
+}
+
+boolean isOurMeasurement(String name) {
+    return name in ['P(atypical)', 'P(experts disagree)', 'Upsampled'] || name.startsWith('P(AMF ') ||
+        name.startsWith('P(NMF ')
+}
+// <<< results
+
+// >>> image
+/** Where a script runs: image, its entry and folder in the project, if it is in one, and whether it runs alone. */
+Map whereWeAre() {
+    def project = getProject()
+    def entry = getProjectEntry()
+    def data = getCurrentImageData()
+    def base = project == null || entry == null ? null : Projects.getBaseDirectory(project)
+    return [
+        project: project,
+        entry: entry,
+        id: entry == null ? '' : entry.getID().toString(),
+        name: entry != null ? entry.getImageName() : data != null ? data.getServer().getMetadata().getName() : '',
+        folder: base == null ? null : new File(base, 'slidemitosis'),
+        alone: runsAlone(),
+    ]
+}
+
+/** Whether a person runs this script on the image that is open, rather than a program on many. */
+boolean runsAlone() {
+    def gui = getQuPath()
+    if (gui == null || !gui.getImageData().is(getCurrentImageData()))
+        return false
+    def size = ScriptAttributes.BATCH_SIZE
+    return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
+}
+
+/** The image as "slidemitosis" has to know it. Throws with the reason where it cannot read what QuPath shows. */
+Map checkedImage(Map place) {
+    if (getCurrentImageData() == null)
+        refuse('no image is open; open one, or use "Run for project"')
+    def server = getCurrentServer()
+    def reason = movedReason(builderTypes(server.getBuilder()))
+    if (reason != null)
+        refuse(reason)
+    def uris = new ArrayList(server.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    if (path == null)
+        refuse("this image is not one file on this computer (${uris.join(', ') ?: 'no address'}); copy it here first")
+    if (!Files.isRegularFile(path))
+        refuse("${path}: no such file; tell the project where it is now (open the image, and QuPath asks)")
+    def size = server.getPixelCalibration()
+    return [
+        slide: path.toFile(),
+        width: server.getWidth(),
+        height: server.getHeight(),
+        server: server.getServerType(),
+        mppX: size.getPixelWidthMicrons() as double,
+        mppY: size.getPixelHeightMicrons() as double,
+    ]
+}
+
+/** What an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+List<String> builderTypes(builder) {
+    if (builder == null)
+        return []
+    def kind = builder.getClass().getSimpleName()
+    if (kind == 'DefaultImageServerBuilder')
+        return ['uri']
+    def types = []
+    def json = null
+    try {
+        json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
+    } catch (IllegalArgumentException | JsonParseException ignored) {
+        // Not of QuPath's own kinds, or with numbers that JSON has not.
+        return [kind]
+    }
+    while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
+        types << json.getAsJsonObject().get('builderType').getAsString()
+        json = json.getAsJsonObject().get('builder')
+    }
+    return types
+}
+
+/** Why the coordinates of an image that is built so are not its file's, or null. */
+String movedReason(List<String> types) {
+    if (types.isEmpty())
+        return 'QuPath does not say which file this image is from; add the file itself to the project'
+    // These add levels or change colours, and move nothing.
+    def moved = types.find { !(it in ['uri', 'pyramidize', 'color', 'swapRedBlue', 'color_deconvolved']) }
+    if (moved == null && types.last() == 'uri')
+        return null
+    def words = [affine: 'flipped, turned or warped', channels: 'concatenated', sparse: 'put together from parts']
+    def word = words.getOrDefault(moved, moved ?: 'made of something else')
+    return "QuPath shows this image ${word}, so that its coordinates are not the file's; add the file itself to the " +
+        'project'
+}
+
+/** A setting: what stands at the top of the script, which is remembered, or what was remembered, or `fallback`. */
+String setting(String name, String here, String fallback) {
+    def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
+    if (here != null)
+        remembered.set(here)
+    return remembered.get() ?: fallback
+}
+// <<< image
+
+// >>> report
+/** Do the work, which returns what was done (null: nothing) or throws; say it, show it, and keep it in status.csv. */
+void reported(Closure<String> work) {
+    def place = whereWeAre()
+    try {
+        def done = work.call(place)
+        if (done == null)
+            return
+        writeStatus(place, 'done', done)
+        say(done)
+        if (place.alone)
+            show { it.showInfoNotification('slidemitosis', done) }
+    } catch (InterruptedException e) {
+        writeStatus(place, 'failed', 'cancelled')
+        say('cancelled; nothing was changed')
+        throw e
+    } catch (Exception e) {
+        // The one place that catches broadly: QuPath goes on to the next image, and forgets why this one failed.
+        def known = e instanceof IllegalStateException || e instanceof IOException
+        def reason = known && e.getMessage() ? e.getMessage() : e.toString()
+        writeStatus(place, 'failed', reason)
+        say("failed: ${reason}")
+        if (place.alone)
+            show { it.showErrorMessage('slidemitosis', reason) }
+        if (!place.alone || !known)
+            throw e
+    }
+}
+
+/** What cannot be done, and why, in one line. */
+void refuse(CharSequence reason) {
+    throw new IllegalStateException(reason.toString())
+}
+
+void say(CharSequence text) {
+    println "slidemitosis: ${text}"
+}
+
+/** With QuPath's dialogs, whose package has moved: by default they are imported, else the log is enough. */
+void show(Closure action) {
+    try {
+        action.call(Dialogs)
+    } catch (MissingPropertyException ignored) {
+        say('(turn on "Include default imports" in the script editor to see this as a dialog)')
+    }
+}
+
+void writeStatus(Map place, String outcome, String reason) {
+    if (place.folder == null)
+        return
+    def row = [
+        script: SCRIPT, entry_id: place.id, image: place.name, outcome: outcome, what: reason,
+        time: java.time.LocalDateTime.now().withNano(0).toString(),
+    ]
+    try {
+        replaceRows(new File(place.folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
+            [script: SCRIPT, entry_id: place.id], 'entry_id', [row])
+    } catch (IOException | IllegalStateException e) {
+        say("status.csv could not be written: ${e.getMessage()}")
+    }
+}
+// <<< report
+
+// >>> files
+Map readJson(File file) {
+    if (!file.isFile())
+        refuse("${file}: no such file")
+    try {
+        def found = file.withReader('UTF-8') { new Gson().fromJson(it, Map) }
+        if (found == null)
+            refuse("${file}: is empty")
+        return found
+    } catch (JsonSyntaxException e) {
+        throw new IllegalStateException("${file}: is not JSON, or cut off; write it again", e)
+    }
+}
+
+/** Letters, digits, dashes and underscores of an id, as a file's name. */
+String fileName(String id) {
+    return id.replaceAll(/[^A-Za-z0-9_-]/, '_')
+}
+
+void makeFolder(File folder) {
+    Files.createDirectories(folder.toPath())
+}
+
+/** Write a file whole or not at all. */
+void writeWhole(File file, String text) {
+    makeFolder(file.getParentFile())
+    def partial = new File(file.getParentFile(), ".${file.getName()}.partial")
+    try {
+        partial.setBytes(text.getBytes('UTF-8'))
+        moveWhole(partial, file)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
+void moveWhole(File from, File to) {
+    try {
+        Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
+    } catch (IOException e) {
+        throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
+            'program?', e)
+    }
+}
+
+/**
+ * Replace the rows of a table in which the columns of `group` have its values by `rows`, and write it whole.
+ *
+ * Columns that a user has added, and cells that are null in a row, keep what they hold in the row with the same `id`.
+ */
+void replaceRows(File file, List<String> columns, Map group, String id, List<Map> rows) {
+    def table = readTable(file, columns)
+    def isOld = { row -> group.every { column, value -> row[column] == value.toString() } }
+    def old = table.rows.findAll(isOld)
+    def merged = rows.collect { row ->
+        def before = old.find { it[id] == row[id].toString() } ?: [:]
+        before + row.findAll { column, value -> value != null }
+    }
+    int at = table.rows.findIndexOf(isOld)
+    def kept = table.rows.findAll { !isOld(it) }
+    kept.addAll(at < 0 ? kept.size() : at, merged)
+    def lines = [table.columns] + kept.collect { row -> table.columns.collect { row[it] } }
+    writeWhole(file, lines.collect { cells -> cells.collect { csvCell(it) }.join(',') + '\n' }.join(''))
+}
+
+/** Columns and rows of a CSV, each row a map; those columns, and no rows, where there is no file. */
+Map readTable(File file, List<String> columns) {
+    if (!file.isFile())
+        return [columns: columns, rows: []]
+    def lines = parseCsv(file.getText('UTF-8'))
+    def lacking = lines.isEmpty() ? columns : columns.findAll { !(it in lines[0]) }
+    if (!lacking.isEmpty())
+        refuse("${file}: lacks the columns ${lacking.join(', ')}, which commas must part; move it away")
+    def rows = lines.drop(1).collect { cells -> [lines[0], cells].transpose().collectEntries { it } }
+    return [columns: lines[0], rows: rows]
+}
+
+/** The cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
+List<List<String>> parseCsv(String text) {
+    def lines = []
+    def cells = []
+    def cell = new StringBuilder()
+    boolean quoted = false
+    def endLine = {
+        cells << cell.toString()
+        cell.setLength(0)
+        if (cells != [''])
+            lines << cells
+        cells = []
+    }
+    def chars = (text.startsWith('\uFEFF') ? text.substring(1) : text).toCharArray()
+    for (int i = 0; i < chars.length; i++) {
+        char c = chars[i]
+        if (quoted) {
+            if (c != ('"' as char))
+                cell.append(c)
+            else if (i + 1 < chars.length && chars[i + 1] == ('"' as char))
+                cell.append(chars[i++])
+            else
+                quoted = false
+        } else if (c == ('"' as char)) {
+            quoted = true
+        } else if (c == (',' as char)) {
+            cells << cell.toString()
+            cell.setLength(0)
+        } else if (c == ('\n' as char)) {
+            endLine()
+        } else if (c != ('\r' as char)) {
+            cell.append(c)
+        }
+    }
+    if (cell.length() > 0 || !cells.isEmpty())
+        endLine()
+    return lines
+}
+
+String csvCell(Object value) {
+    def text = value == null ? '' : value.toString()
+    return text =~ /[",\r\n]|^\s|\s$/ ? '"' + text.replace('"', '""') + '"' : text
+}
+// <<< files

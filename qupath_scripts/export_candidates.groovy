@@ -1,0 +1,413 @@
+/*
+ * slidemitosis in QuPath 0.4 to 0.8: export the candidate mitoses of an image for "slidemitosis cohort". For research
+ * use only.
+ *
+ * Use "Run for project", or QuPath script -p project.qpproj export_candidates.groovy, for all images.
+ *
+ * Which objects: those of CANDIDATE_CLASS and its derived classes, such as "Mitosis: Atypical"; an image without any
+ * gets an empty file, for a slide without mitoses is part of a cohort.
+ *
+ * What it writes, in the folder "slidemitosis" of the project: candidates/<id of the image>.geojson, and a row in
+ * cohort.csv with the columns
+ *     slide,points,image,entry_id,viewer_size,viewer_server,mpp_x,mpp_y
+ * "points" is relative to cohort.csv; "viewer_size" (46000x32914) and "viewer_server" are what QuPath states of its
+ * image, by which slidemitosis tells where its coordinates count from; um/px are empty where QuPath knows none. Again
+ * for the same image, the row is replaced; other columns and rows are left alone. status.csv has a row for each image:
+ * done, or failed and why.
+ */
+
+import com.google.gson.Gson
+import com.google.gson.JsonParseException
+import com.google.gson.JsonSyntaxException
+import groovy.transform.Field
+import java.nio.file.Files
+import java.nio.file.StandardCopyOption
+import qupath.lib.common.GeneralTools
+import qupath.lib.gui.prefs.PathPrefs
+import qupath.lib.images.servers.ImageServerBuilder
+import qupath.lib.io.GsonTools
+import qupath.lib.projects.Projects
+import qupath.lib.scripting.ScriptAttributes
+
+import static qupath.lib.gui.scripting.QPEx.*
+
+// ---- Settings. QuPath remembers what stands here; null takes what it remembers, or else the default.
+
+/** The class of the objects to export. Default: Mitosis. Unclassified: those of none. */
+@Field String CANDIDATE_CLASS = null
+
+// ---- What is done.
+
+@Field String SCRIPT = 'export_candidates'
+@Field List<String> COLUMNS = [
+    'slide', 'points', 'image', 'entry_id', 'viewer_size', 'viewer_server', 'mpp_x', 'mpp_y',
+]
+
+reported { Map place -> exportCandidates(place) }
+
+String exportCandidates(Map place) {
+    def image = checkedImage(place)
+    refuseOutsideProject(place)
+    def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
+    def objects = objectsOfClass(wanted)
+    def points = "candidates/${fileName(place.id)}.geojson".toString()
+    writeObjects(objects, new File(place.folder, points))
+    replaceRows(new File(place.folder, 'cohort.csv'), COLUMNS, [entry_id: place.id], 'entry_id',
+        [manifestRow(place.id, place.name, image, points)])
+    def others = objects.isEmpty() ? "; the classes here: ${classCounts()}" : ''
+    return "${objects.size()} objects of class ${wanted} exported for the cohort${others}".toString()
+}
+
+Map manifestRow(String id, String name, Map image, String points) {
+    return [
+        slide: image.slide.getPath(), points: points, image: name, entry_id: id,
+        viewer_size: "${image.width}x${image.height}", viewer_server: image.server,
+        mpp_x: Double.isNaN(image.mppX) ? '' : image.mppX, mpp_y: Double.isNaN(image.mppY) ? '' : image.mppY,
+    ]
+}
+
+/** Whole or not at all, too: QuPath writes bit by bit. */
+void writeObjects(Collection objects, File file) {
+    makeFolder(file.getParentFile())
+    // The ending stays: QuPath packs by it.
+    def partial = new File(file.getParentFile(), ".partial-${file.getName()}")
+    try {
+        exportObjectsToGeoJson(objects, partial.getAbsolutePath(), 'FEATURE_COLLECTION')
+        moveWhole(partial, file)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
+// >>> objects
+/** Objects of a class and of those derived from it. */
+List objectsOfClass(String wanted) {
+    return getCurrentHierarchy().getAllObjects(false).findAll {
+        canBeCandidate(it) && isOfClass(className(it), wanted)
+    }
+}
+
+/** "Mitosis (12), Unclassified (3)", or "none". */
+String classCounts() {
+    def counts = new TreeMap()
+    getCurrentHierarchy().getAllObjects(false).findAll { canBeCandidate(it) }.each {
+        counts[className(it)] = (counts[className(it)] ?: 0) + 1
+    }
+    return counts.collect { name, count -> "${name} (${count})" }.join(', ') ?: 'none'
+}
+// <<< objects
+
+// >>> classes
+boolean canBeCandidate(object) {
+    return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
+}
+
+/** Whether an object is the hot spot that slidemitosis has drawn: where figures are counted, and none itself. */
+boolean isHotSpot(object) {
+    return className(object) == 'Hot spot' && !Double.isNaN(object.getMeasurementList().get('Spot mm2'))
+}
+
+/** The class of an object as QuPath shows it, such as "Mitosis: Atypical". */
+String className(object) {
+    return object.getPathClass() == null ? 'Unclassified' : object.getPathClass().toString()
+}
+
+/** The parts of a class that is derived from another: "Mitosis: Atypical" has two. */
+List<String> classParts(String name) {
+    return name.split(':').collect { it.trim() }.findAll { !it.isEmpty() }
+}
+
+/** Whether a class is `wanted` or derived from it. */
+boolean isOfClass(String name, String wanted) {
+    def parts = classParts(name)
+    def first = classParts(wanted)
+    return parts.size() >= first.size() && parts.take(first.size()) == first
+}
+// <<< classes
+
+// >>> project
+void refuseOutsideProject(Map place) {
+    if (place.folder == null)
+        refuse('this image is not in a project on this computer, where the table would go; add it to one')
+}
+// <<< project
+
+// >>> image
+/** Where a script runs: image, its entry and folder in the project, if it is in one, and whether it runs alone. */
+Map whereWeAre() {
+    def project = getProject()
+    def entry = getProjectEntry()
+    def data = getCurrentImageData()
+    def base = project == null || entry == null ? null : Projects.getBaseDirectory(project)
+    return [
+        project: project,
+        entry: entry,
+        id: entry == null ? '' : entry.getID().toString(),
+        name: entry != null ? entry.getImageName() : data != null ? data.getServer().getMetadata().getName() : '',
+        folder: base == null ? null : new File(base, 'slidemitosis'),
+        alone: runsAlone(),
+    ]
+}
+
+/** Whether a person runs this script on the image that is open, rather than a program on many. */
+boolean runsAlone() {
+    def gui = getQuPath()
+    if (gui == null || !gui.getImageData().is(getCurrentImageData()))
+        return false
+    def size = ScriptAttributes.BATCH_SIZE
+    return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
+}
+
+/** The image as "slidemitosis" has to know it. Throws with the reason where it cannot read what QuPath shows. */
+Map checkedImage(Map place) {
+    if (getCurrentImageData() == null)
+        refuse('no image is open; open one, or use "Run for project"')
+    def server = getCurrentServer()
+    def reason = movedReason(builderTypes(server.getBuilder()))
+    if (reason != null)
+        refuse(reason)
+    def uris = new ArrayList(server.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    if (path == null)
+        refuse("this image is not one file on this computer (${uris.join(', ') ?: 'no address'}); copy it here first")
+    if (!Files.isRegularFile(path))
+        refuse("${path}: no such file; tell the project where it is now (open the image, and QuPath asks)")
+    def size = server.getPixelCalibration()
+    return [
+        slide: path.toFile(),
+        width: server.getWidth(),
+        height: server.getHeight(),
+        server: server.getServerType(),
+        mppX: size.getPixelWidthMicrons() as double,
+        mppY: size.getPixelHeightMicrons() as double,
+    ]
+}
+
+/** What an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+List<String> builderTypes(builder) {
+    if (builder == null)
+        return []
+    def kind = builder.getClass().getSimpleName()
+    if (kind == 'DefaultImageServerBuilder')
+        return ['uri']
+    def types = []
+    def json = null
+    try {
+        json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
+    } catch (IllegalArgumentException | JsonParseException ignored) {
+        // Not of QuPath's own kinds, or with numbers that JSON has not.
+        return [kind]
+    }
+    while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
+        types << json.getAsJsonObject().get('builderType').getAsString()
+        json = json.getAsJsonObject().get('builder')
+    }
+    return types
+}
+
+/** Why the coordinates of an image that is built so are not its file's, or null. */
+String movedReason(List<String> types) {
+    if (types.isEmpty())
+        return 'QuPath does not say which file this image is from; add the file itself to the project'
+    // These add levels or change colours, and move nothing.
+    def moved = types.find { !(it in ['uri', 'pyramidize', 'color', 'swapRedBlue', 'color_deconvolved']) }
+    if (moved == null && types.last() == 'uri')
+        return null
+    def words = [affine: 'flipped, turned or warped', channels: 'concatenated', sparse: 'put together from parts']
+    def word = words.getOrDefault(moved, moved ?: 'made of something else')
+    return "QuPath shows this image ${word}, so that its coordinates are not the file's; add the file itself to the " +
+        'project'
+}
+
+/** A setting: what stands at the top of the script, which is remembered, or what was remembered, or `fallback`. */
+String setting(String name, String here, String fallback) {
+    def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
+    if (here != null)
+        remembered.set(here)
+    return remembered.get() ?: fallback
+}
+// <<< image
+
+// >>> report
+/** Do the work, which returns what was done (null: nothing) or throws; say it, show it, and keep it in status.csv. */
+void reported(Closure<String> work) {
+    def place = whereWeAre()
+    try {
+        def done = work.call(place)
+        if (done == null)
+            return
+        writeStatus(place, 'done', done)
+        say(done)
+        if (place.alone)
+            show { it.showInfoNotification('slidemitosis', done) }
+    } catch (InterruptedException e) {
+        writeStatus(place, 'failed', 'cancelled')
+        say('cancelled; nothing was changed')
+        throw e
+    } catch (Exception e) {
+        // The one place that catches broadly: QuPath goes on to the next image, and forgets why this one failed.
+        def known = e instanceof IllegalStateException || e instanceof IOException
+        def reason = known && e.getMessage() ? e.getMessage() : e.toString()
+        writeStatus(place, 'failed', reason)
+        say("failed: ${reason}")
+        if (place.alone)
+            show { it.showErrorMessage('slidemitosis', reason) }
+        if (!place.alone || !known)
+            throw e
+    }
+}
+
+/** What cannot be done, and why, in one line. */
+void refuse(CharSequence reason) {
+    throw new IllegalStateException(reason.toString())
+}
+
+void say(CharSequence text) {
+    println "slidemitosis: ${text}"
+}
+
+/** With QuPath's dialogs, whose package has moved: by default they are imported, else the log is enough. */
+void show(Closure action) {
+    try {
+        action.call(Dialogs)
+    } catch (MissingPropertyException ignored) {
+        say('(turn on "Include default imports" in the script editor to see this as a dialog)')
+    }
+}
+
+void writeStatus(Map place, String outcome, String reason) {
+    if (place.folder == null)
+        return
+    def row = [
+        script: SCRIPT, entry_id: place.id, image: place.name, outcome: outcome, what: reason,
+        time: java.time.LocalDateTime.now().withNano(0).toString(),
+    ]
+    try {
+        replaceRows(new File(place.folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
+            [script: SCRIPT, entry_id: place.id], 'entry_id', [row])
+    } catch (IOException | IllegalStateException e) {
+        say("status.csv could not be written: ${e.getMessage()}")
+    }
+}
+// <<< report
+
+// >>> files
+Map readJson(File file) {
+    if (!file.isFile())
+        refuse("${file}: no such file")
+    try {
+        def found = file.withReader('UTF-8') { new Gson().fromJson(it, Map) }
+        if (found == null)
+            refuse("${file}: is empty")
+        return found
+    } catch (JsonSyntaxException e) {
+        throw new IllegalStateException("${file}: is not JSON, or cut off; write it again", e)
+    }
+}
+
+/** Letters, digits, dashes and underscores of an id, as a file's name. */
+String fileName(String id) {
+    return id.replaceAll(/[^A-Za-z0-9_-]/, '_')
+}
+
+void makeFolder(File folder) {
+    Files.createDirectories(folder.toPath())
+}
+
+/** Write a file whole or not at all. */
+void writeWhole(File file, String text) {
+    makeFolder(file.getParentFile())
+    def partial = new File(file.getParentFile(), ".${file.getName()}.partial")
+    try {
+        partial.setBytes(text.getBytes('UTF-8'))
+        moveWhole(partial, file)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
+void moveWhole(File from, File to) {
+    try {
+        Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
+    } catch (IOException e) {
+        throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
+            'program?', e)
+    }
+}
+
+/**
+ * Replace the rows of a table in which the columns of `group` have its values by `rows`, and write it whole.
+ *
+ * Columns that a user has added, and cells that are null in a row, keep what they hold in the row with the same `id`.
+ */
+void replaceRows(File file, List<String> columns, Map group, String id, List<Map> rows) {
+    def table = readTable(file, columns)
+    def isOld = { row -> group.every { column, value -> row[column] == value.toString() } }
+    def old = table.rows.findAll(isOld)
+    def merged = rows.collect { row ->
+        def before = old.find { it[id] == row[id].toString() } ?: [:]
+        before + row.findAll { column, value -> value != null }
+    }
+    int at = table.rows.findIndexOf(isOld)
+    def kept = table.rows.findAll { !isOld(it) }
+    kept.addAll(at < 0 ? kept.size() : at, merged)
+    def lines = [table.columns] + kept.collect { row -> table.columns.collect { row[it] } }
+    writeWhole(file, lines.collect { cells -> cells.collect { csvCell(it) }.join(',') + '\n' }.join(''))
+}
+
+/** Columns and rows of a CSV, each row a map; those columns, and no rows, where there is no file. */
+Map readTable(File file, List<String> columns) {
+    if (!file.isFile())
+        return [columns: columns, rows: []]
+    def lines = parseCsv(file.getText('UTF-8'))
+    def lacking = lines.isEmpty() ? columns : columns.findAll { !(it in lines[0]) }
+    if (!lacking.isEmpty())
+        refuse("${file}: lacks the columns ${lacking.join(', ')}, which commas must part; move it away")
+    def rows = lines.drop(1).collect { cells -> [lines[0], cells].transpose().collectEntries { it } }
+    return [columns: lines[0], rows: rows]
+}
+
+/** The cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
+List<List<String>> parseCsv(String text) {
+    def lines = []
+    def cells = []
+    def cell = new StringBuilder()
+    boolean quoted = false
+    def endLine = {
+        cells << cell.toString()
+        cell.setLength(0)
+        if (cells != [''])
+            lines << cells
+        cells = []
+    }
+    def chars = (text.startsWith('\uFEFF') ? text.substring(1) : text).toCharArray()
+    for (int i = 0; i < chars.length; i++) {
+        char c = chars[i]
+        if (quoted) {
+            if (c != ('"' as char))
+                cell.append(c)
+            else if (i + 1 < chars.length && chars[i + 1] == ('"' as char))
+                cell.append(chars[i++])
+            else
+                quoted = false
+        } else if (c == ('"' as char)) {
+            quoted = true
+        } else if (c == (',' as char)) {
+            cells << cell.toString()
+            cell.setLength(0)
+        } else if (c == ('\n' as char)) {
+            endLine()
+        } else if (c != ('\r' as char)) {
+            cell.append(c)
+        }
+    }
+    if (cell.length() > 0 || !cells.isEmpty())
+        endLine()
+    return lines
+}
+
+String csvCell(Object value) {
+    def text = value == null ? '' : value.toString()
+    return text =~ /[",\r\n]|^\s|\s$/ ? '"' + text.replace('"', '""') + '"' : text
+}
+// <<< files

@@ -1,0 +1,514 @@
+/*
+ * slidemitosis in QuPath 0.4 to 0.8: export what was corrected after a run as labelled figures, which "slidemitosis
+ * train" and "slidemitosis data check" read as --data slides=corrections.csv. For research use only.
+ *
+ * A correction is an object whose class ends in ": Atypical" or ": Normal" where the last run said otherwise, or had
+ * not seen it. What the run said is in the object's metadata (QuPath 0.6 and later), or follows from P(atypical) and
+ * the threshold in the summary of the run. Objects of other classes, such as false detections, are no labels.
+ *
+ * What it writes: the file corrections.csv in the folder "slidemitosis" of the project, with the centre of each such
+ * figure in level-0 pixels of the slide (QuPath's count from the corner of the bounds, where a slide has these; the
+ * summary says so), the label AMF or NMF, and empty columns for patient and domain. Again for the same image, its rows
+ * are replaced, but for what was filled in there; an image without corrections has no rows.
+ */
+
+import com.google.gson.Gson
+import com.google.gson.JsonParseException
+import com.google.gson.JsonSyntaxException
+import groovy.transform.Field
+import java.nio.file.Files
+import java.nio.file.StandardCopyOption
+import qupath.lib.common.GeneralTools
+import qupath.lib.gui.prefs.PathPrefs
+import qupath.lib.images.servers.ImageServerBuilder
+import qupath.lib.io.GsonTools
+import qupath.lib.projects.Projects
+import qupath.lib.scripting.ScriptAttributes
+
+import static qupath.lib.gui.scripting.QPEx.*
+
+// ---- Settings. QuPath remembers the text that stands here; null takes what it remembers, or else the default.
+
+/** Class of the figures, for those that a user has added after the run. Default: Mitosis. */
+@Field String CANDIDATE_CLASS = null
+/** Whether only those that were changed are exported, or all: that is right only if every one was looked at. */
+@Field boolean CHANGED_ONLY = true
+
+// ---- What is done.
+
+@Field String SCRIPT = 'export_corrections'
+@Field List<String> COLUMNS = [
+    'slide', 'x', 'y', 'label', 'mpp', 'patient', 'domain',
+    'entry_id', 'image', 'object_id', 'model_call', 'p_atypical',
+]
+
+reported { Map place -> exportCorrections(place) }
+
+String exportCorrections(Map place) {
+    def image = checkedImage(place)
+    refuseOutsideProject(place)
+    if (!summaryFile(place).isFile())
+        refuse('slidemitosis has not run on this image; run classify_image.groovy or import_results.groovy first')
+    def summary = readJson(summaryFile(place))
+    refuseOtherImage(summary, image)
+    def labelled = labelledObjects()
+    def changed = labelled.findAll { lastCall(it, thresholdOf(summary)) != statedCall(className(it)) }
+    def rows = distinctRows((CHANGED_ONLY ? changed : labelled).collect { labelRow(it, place, image, summary) })
+    writeRows(place, rows)
+    return ("${changed.size()} figures differ from what the model said, ${labelled.size() - changed.size()} do not; " +
+        "${rows.size()} are labels in corrections.csv").toString()
+}
+
+/** Objects that are called atypical or normal, and that are figures: of the class, or of a run. */
+List labelledObjects() {
+    def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
+    return getCurrentHierarchy().getAllObjects(false).findAll {
+        canBeCandidate(it) && statedCall(className(it)) != null &&
+            (isOfClass(className(it), wanted) || !Double.isNaN(it.getMeasurementList().get('P(atypical)')))
+    }
+}
+
+Map labelRow(object, Map place, Map image, Map summary) {
+    def roi = object.isCell() && object.getNucleusROI() != null ? object.getNucleusROI() : object.getROI()
+    if (roi.isPoint() && roi.getNumPoints() > 1)
+        refuse("a points object of ${roi.getNumPoints()} points is ${className(object)}; which of them? Run " +
+            'classify_image.groovy on it, which makes an object of each point')
+    def p = object.getMeasurementList().get('P(atypical)')
+    def call = lastCall(object, thresholdOf(summary))
+    return [
+        slide: image.slide.getPath(),
+        x: decimals(roi.getCentroidX() + summary.reading.offset_px[0], 2),
+        y: decimals(roi.getCentroidY() + summary.reading.offset_px[1], 2),
+        label: labelOf(statedCall(className(object))), mpp: givenMpp(summary.slide),
+        entry_id: place.id, image: place.name, object_id: object.getID().toString(),
+        model_call: call == null ? '' : labelOf(call), p_atypical: Double.isNaN(p) ? '' : decimals(p, 6),
+    ]
+}
+
+String labelOf(String call) {
+    return call == 'Atypical' ? 'AMF' : 'NMF'
+}
+
+/** The slide's um/px as one number, as the layout has it. Throws for pixels that are not square. */
+String givenMpp(Map slide) {
+    double x = slide.mpp_x as double
+    double y = slide.mpp_y as double
+    if (Math.abs(x - y) > 0.01 * Math.min(x, y))
+        refuse("the pixels of this slide are not square (${x} x ${y} um), which a table of labels cannot say")
+    return decimals((x + y) / 2, 6)
+}
+
+/** One row for each place. Throws if one figure has both labels. */
+List<Map> distinctRows(List<Map> rows) {
+    return rows.groupBy { [it.x, it.y] }.collect { at, same ->
+        if (same*.label.toSet().size() > 1)
+            refuse("at x ${at[0]}, y ${at[1]} (level 0) stand two objects, one atypical and one normal; delete one")
+        return same[0]
+    }
+}
+
+void writeRows(Map place, List<Map> rows) {
+    def file = new File(place.folder, 'corrections.csv')
+    def labelled = readTable(file, COLUMNS).rows.findAll { it.entry_id != place.id }
+    def again = rows.find { row ->
+        labelled.any { it.slide == row.slide && it.x == row.x && it.y == row.y }
+    }
+    if (again != null)
+        refuse("the figure at x ${again.x}, y ${again.y} is in corrections.csv already, from another image of this " +
+            'project with the same slide; remove one of the two')
+    if (file.isFile() && labelled.isEmpty() && rows.isEmpty())
+        Files.delete(file.toPath())
+    else if (file.isFile() || !rows.isEmpty())
+        replaceRows(file, COLUMNS, [entry_id: place.id], 'object_id', rows)
+}
+
+// >>> classes
+boolean canBeCandidate(object) {
+    return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
+}
+
+/** Whether an object is the hot spot that slidemitosis has drawn: where figures are counted, and none itself. */
+boolean isHotSpot(object) {
+    return className(object) == 'Hot spot' && !Double.isNaN(object.getMeasurementList().get('Spot mm2'))
+}
+
+/** The class of an object as QuPath shows it, such as "Mitosis: Atypical". */
+String className(object) {
+    return object.getPathClass() == null ? 'Unclassified' : object.getPathClass().toString()
+}
+
+/** The parts of a class that is derived from another: "Mitosis: Atypical" has two. */
+List<String> classParts(String name) {
+    return name.split(':').collect { it.trim() }.findAll { !it.isEmpty() }
+}
+
+/** Whether a class is `wanted` or derived from it. */
+boolean isOfClass(String name, String wanted) {
+    def parts = classParts(name)
+    def first = classParts(wanted)
+    return parts.size() >= first.size() && parts.take(first.size()) == first
+}
+// <<< classes
+
+// >>> calls
+/** "Atypical" or "Normal" where the last part of a derived class says so, else null. */
+String statedCall(String name) {
+    def parts = classParts(name)
+    return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
+}
+
+/**
+ * What the last run called an object, "Atypical" or "Normal"; null where it was not classified or that cannot be told.
+ *
+ * `subtype` is the metadata of our objects that QuPath keeps from 0.6 on: its first word is the call.
+ */
+String recordedCall(double p, String subtype, Double threshold) {
+    if (Double.isNaN(p))
+        return null
+    if (subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
+        return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
+    if (threshold == null)
+        return null
+    // As floats, since QuPath keeps the measurements of detections as floats.
+    return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
+}
+
+/** As `recordedCall`, of an object of the hierarchy. */
+String lastCall(object, Double threshold) {
+    def p = object.getMeasurementList().get('P(atypical)')
+    return recordedCall(p, metadataOf(object)['slidemitosis.subtype'], threshold)
+}
+
+/** The metadata of an object, which QuPath before 0.5 does not have. */
+Map metadataOf(object) {
+    return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
+}
+// <<< calls
+
+// >>> summary
+File summaryFile(Map place) {
+    return new File(place.folder, "summaries/${fileName(place.id)}.json")
+}
+
+Double thresholdOf(Map summary) {
+    return summary == null ? null : summary.model.threshold as Double
+}
+
+/** Throw unless a summary is of this image, in the frame that QuPath shows it in. */
+void refuseOtherImage(Map summary, Map image) {
+    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height)
+    if (reason != null)
+        refuse(reason)
+}
+
+/** Why a summary is not of this image, or null. `width` and `height`: of QuPath's full-resolution image. */
+String otherImage(Map summary, String name, long bytes, int width, int height) {
+    def slide = summary.slide
+    if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
+        return 'their summary.json is not one of "slidemitosis classify"; take the whole folder that it wrote'
+    if (slide.name != name || (long) slide.bytes != bytes)
+        return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
+            "(${bytes} bytes)"
+    def offset = summary.reading.offset_px.collect { (long) it }
+    def bounds = slide.bounds_px
+    if (width == (long) slide.width_px && height == (long) slide.height_px && offset == [0L, 0L])
+        return null
+    if (bounds != null && width == (long) bounds.width && height == (long) bounds.height &&
+            offset == [(long) bounds.x, (long) bounds.y])
+        return null
+    return "these results count from ${offset.join(', ')} px of a slide of ${(long) slide.width_px} x " +
+        "${(long) slide.height_px} px, and QuPath shows ${width} x ${height} px of it: the origins differ; " +
+        'classify the image from here'
+}
+
+String decimals(Number value, int places) {
+    return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
+}
+// <<< summary
+
+// >>> project
+void refuseOutsideProject(Map place) {
+    if (place.folder == null)
+        refuse('this image is not in a project on this computer, where the table would go; add it to one')
+}
+// <<< project
+
+// >>> image
+/** Where a script runs: image, its entry and folder in the project, if it is in one, and whether it runs alone. */
+Map whereWeAre() {
+    def project = getProject()
+    def entry = getProjectEntry()
+    def data = getCurrentImageData()
+    def base = project == null || entry == null ? null : Projects.getBaseDirectory(project)
+    return [
+        project: project,
+        entry: entry,
+        id: entry == null ? '' : entry.getID().toString(),
+        name: entry != null ? entry.getImageName() : data != null ? data.getServer().getMetadata().getName() : '',
+        folder: base == null ? null : new File(base, 'slidemitosis'),
+        alone: runsAlone(),
+    ]
+}
+
+/** Whether a person runs this script on the image that is open, rather than a program on many. */
+boolean runsAlone() {
+    def gui = getQuPath()
+    if (gui == null || !gui.getImageData().is(getCurrentImageData()))
+        return false
+    def size = ScriptAttributes.BATCH_SIZE
+    return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
+}
+
+/** The image as "slidemitosis" has to know it. Throws with the reason where it cannot read what QuPath shows. */
+Map checkedImage(Map place) {
+    if (getCurrentImageData() == null)
+        refuse('no image is open; open one, or use "Run for project"')
+    def server = getCurrentServer()
+    def reason = movedReason(builderTypes(server.getBuilder()))
+    if (reason != null)
+        refuse(reason)
+    def uris = new ArrayList(server.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    if (path == null)
+        refuse("this image is not one file on this computer (${uris.join(', ') ?: 'no address'}); copy it here first")
+    if (!Files.isRegularFile(path))
+        refuse("${path}: no such file; tell the project where it is now (open the image, and QuPath asks)")
+    def size = server.getPixelCalibration()
+    return [
+        slide: path.toFile(),
+        width: server.getWidth(),
+        height: server.getHeight(),
+        server: server.getServerType(),
+        mppX: size.getPixelWidthMicrons() as double,
+        mppY: size.getPixelHeightMicrons() as double,
+    ]
+}
+
+/** What an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+List<String> builderTypes(builder) {
+    if (builder == null)
+        return []
+    def kind = builder.getClass().getSimpleName()
+    if (kind == 'DefaultImageServerBuilder')
+        return ['uri']
+    def types = []
+    def json = null
+    try {
+        json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
+    } catch (IllegalArgumentException | JsonParseException ignored) {
+        // Not of QuPath's own kinds, or with numbers that JSON has not.
+        return [kind]
+    }
+    while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
+        types << json.getAsJsonObject().get('builderType').getAsString()
+        json = json.getAsJsonObject().get('builder')
+    }
+    return types
+}
+
+/** Why the coordinates of an image that is built so are not its file's, or null. */
+String movedReason(List<String> types) {
+    if (types.isEmpty())
+        return 'QuPath does not say which file this image is from; add the file itself to the project'
+    // These add levels or change colours, and move nothing.
+    def moved = types.find { !(it in ['uri', 'pyramidize', 'color', 'swapRedBlue', 'color_deconvolved']) }
+    if (moved == null && types.last() == 'uri')
+        return null
+    def words = [affine: 'flipped, turned or warped', channels: 'concatenated', sparse: 'put together from parts']
+    def word = words.getOrDefault(moved, moved ?: 'made of something else')
+    return "QuPath shows this image ${word}, so that its coordinates are not the file's; add the file itself to the " +
+        'project'
+}
+
+/** A setting: what stands at the top of the script, which is remembered, or what was remembered, or `fallback`. */
+String setting(String name, String here, String fallback) {
+    def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
+    if (here != null)
+        remembered.set(here)
+    return remembered.get() ?: fallback
+}
+// <<< image
+
+// >>> report
+/** Do the work, which returns what was done (null: nothing) or throws; say it, show it, and keep it in status.csv. */
+void reported(Closure<String> work) {
+    def place = whereWeAre()
+    try {
+        def done = work.call(place)
+        if (done == null)
+            return
+        writeStatus(place, 'done', done)
+        say(done)
+        if (place.alone)
+            show { it.showInfoNotification('slidemitosis', done) }
+    } catch (InterruptedException e) {
+        writeStatus(place, 'failed', 'cancelled')
+        say('cancelled; nothing was changed')
+        throw e
+    } catch (Exception e) {
+        // The one place that catches broadly: QuPath goes on to the next image, and forgets why this one failed.
+        def known = e instanceof IllegalStateException || e instanceof IOException
+        def reason = known && e.getMessage() ? e.getMessage() : e.toString()
+        writeStatus(place, 'failed', reason)
+        say("failed: ${reason}")
+        if (place.alone)
+            show { it.showErrorMessage('slidemitosis', reason) }
+        if (!place.alone || !known)
+            throw e
+    }
+}
+
+/** What cannot be done, and why, in one line. */
+void refuse(CharSequence reason) {
+    throw new IllegalStateException(reason.toString())
+}
+
+void say(CharSequence text) {
+    println "slidemitosis: ${text}"
+}
+
+/** With QuPath's dialogs, whose package has moved: by default they are imported, else the log is enough. */
+void show(Closure action) {
+    try {
+        action.call(Dialogs)
+    } catch (MissingPropertyException ignored) {
+        say('(turn on "Include default imports" in the script editor to see this as a dialog)')
+    }
+}
+
+void writeStatus(Map place, String outcome, String reason) {
+    if (place.folder == null)
+        return
+    def row = [
+        script: SCRIPT, entry_id: place.id, image: place.name, outcome: outcome, what: reason,
+        time: java.time.LocalDateTime.now().withNano(0).toString(),
+    ]
+    try {
+        replaceRows(new File(place.folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
+            [script: SCRIPT, entry_id: place.id], 'entry_id', [row])
+    } catch (IOException | IllegalStateException e) {
+        say("status.csv could not be written: ${e.getMessage()}")
+    }
+}
+// <<< report
+
+// >>> files
+Map readJson(File file) {
+    if (!file.isFile())
+        refuse("${file}: no such file")
+    try {
+        def found = file.withReader('UTF-8') { new Gson().fromJson(it, Map) }
+        if (found == null)
+            refuse("${file}: is empty")
+        return found
+    } catch (JsonSyntaxException e) {
+        throw new IllegalStateException("${file}: is not JSON, or cut off; write it again", e)
+    }
+}
+
+/** Letters, digits, dashes and underscores of an id, as a file's name. */
+String fileName(String id) {
+    return id.replaceAll(/[^A-Za-z0-9_-]/, '_')
+}
+
+void makeFolder(File folder) {
+    Files.createDirectories(folder.toPath())
+}
+
+/** Write a file whole or not at all. */
+void writeWhole(File file, String text) {
+    makeFolder(file.getParentFile())
+    def partial = new File(file.getParentFile(), ".${file.getName()}.partial")
+    try {
+        partial.setBytes(text.getBytes('UTF-8'))
+        moveWhole(partial, file)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
+void moveWhole(File from, File to) {
+    try {
+        Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
+    } catch (IOException e) {
+        throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
+            'program?', e)
+    }
+}
+
+/**
+ * Replace the rows of a table in which the columns of `group` have its values by `rows`, and write it whole.
+ *
+ * Columns that a user has added, and cells that are null in a row, keep what they hold in the row with the same `id`.
+ */
+void replaceRows(File file, List<String> columns, Map group, String id, List<Map> rows) {
+    def table = readTable(file, columns)
+    def isOld = { row -> group.every { column, value -> row[column] == value.toString() } }
+    def old = table.rows.findAll(isOld)
+    def merged = rows.collect { row ->
+        def before = old.find { it[id] == row[id].toString() } ?: [:]
+        before + row.findAll { column, value -> value != null }
+    }
+    int at = table.rows.findIndexOf(isOld)
+    def kept = table.rows.findAll { !isOld(it) }
+    kept.addAll(at < 0 ? kept.size() : at, merged)
+    def lines = [table.columns] + kept.collect { row -> table.columns.collect { row[it] } }
+    writeWhole(file, lines.collect { cells -> cells.collect { csvCell(it) }.join(',') + '\n' }.join(''))
+}
+
+/** Columns and rows of a CSV, each row a map; those columns, and no rows, where there is no file. */
+Map readTable(File file, List<String> columns) {
+    if (!file.isFile())
+        return [columns: columns, rows: []]
+    def lines = parseCsv(file.getText('UTF-8'))
+    def lacking = lines.isEmpty() ? columns : columns.findAll { !(it in lines[0]) }
+    if (!lacking.isEmpty())
+        refuse("${file}: lacks the columns ${lacking.join(', ')}, which commas must part; move it away")
+    def rows = lines.drop(1).collect { cells -> [lines[0], cells].transpose().collectEntries { it } }
+    return [columns: lines[0], rows: rows]
+}
+
+/** The cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
+List<List<String>> parseCsv(String text) {
+    def lines = []
+    def cells = []
+    def cell = new StringBuilder()
+    boolean quoted = false
+    def endLine = {
+        cells << cell.toString()
+        cell.setLength(0)
+        if (cells != [''])
+            lines << cells
+        cells = []
+    }
+    def chars = (text.startsWith('\uFEFF') ? text.substring(1) : text).toCharArray()
+    for (int i = 0; i < chars.length; i++) {
+        char c = chars[i]
+        if (quoted) {
+            if (c != ('"' as char))
+                cell.append(c)
+            else if (i + 1 < chars.length && chars[i + 1] == ('"' as char))
+                cell.append(chars[i++])
+            else
+                quoted = false
+        } else if (c == ('"' as char)) {
+            quoted = true
+        } else if (c == (',' as char)) {
+            cells << cell.toString()
+            cell.setLength(0)
+        } else if (c == ('\n' as char)) {
+            endLine()
+        } else if (c != ('\r' as char)) {
+            cell.append(c)
+        }
+    }
+    if (cell.length() > 0 || !cells.isEmpty())
+        endLine()
+    return lines
+}
+
+String csvCell(Object value) {
+    def text = value == null ? '' : value.toString()
+    return text =~ /[",\r\n]|^\s|\s$/ ? '"' + text.replace('"', '""') + '"' : text
+}
+// <<< files

@@ -1,0 +1,168 @@
+/*
+ * Runs scripts of QuPath without QuPath, on the stand-ins beside this file, and writes what came of it.
+ *
+ * Standard input: the path of a JSON file on each line. Its "steps" are done in turn, on the same images and the same
+ * project; each gives a report in the file <path>.report, after which this says "done". A step runs a whole script as
+ * QuPath does, or calls one of its functions.
+ */
+
+import com.google.gson.Gson
+import com.google.gson.GsonBuilder
+import javax.script.ScriptContext
+import javax.script.ScriptEngineManager
+import javax.script.ScriptException
+import javax.script.SimpleScriptContext
+import qupath.lib.images.servers.ImageServerBuilder
+import qupath.lib.objects.classes.PathClass
+import qupath.lib.scripting.ScriptAttributes
+import standin.GeoJson
+import standin.Session
+import standin.StandinBuilder
+import standin.StandinEntry
+import standin.StandinGui
+import standin.StandinHierarchy
+import standin.StandinImage
+import standin.StandinProject
+import standin.StandinServer
+
+System.in.eachLine('UTF-8') { path ->
+    def reports = played(new File(path).withReader('UTF-8') { new Gson().fromJson(it, Map) })
+    def gson = new GsonBuilder().serializeNulls().serializeSpecialFloatingPointValues().create()
+    new File(path + '.report').setText(gson.toJson(reports), 'UTF-8')
+    System.out.println('done')
+    System.out.flush()
+}
+// What a test has left behind keeps no Groovy alive.
+System.exit(0)
+
+List<Map> played(Map scenario) {
+    Session.version = scenario.qupath
+    Session.preferences.clear()
+    Session.preferences.putAll(scenario.preferences)
+    Session.project = scenario.project == null ? null : new StandinProject(folder: new File(scenario.project))
+    def images = scenario.images.collect { imageOf(it) }
+    [scenario.images, images].transpose().each { stated, image ->
+        Session.project?.entries?.add(new StandinEntry(stated.entry, stated.name, image))
+    }
+    return scenario.steps.collect { step -> step.call ? called(step) : ran(step, images) }
+}
+
+StandinImage imageOf(Map stated) {
+    def mpp = (stated.mpp ?: [Double.NaN, Double.NaN]) as double[]
+    def uris = stated.uris.collect { new URI(it) }
+    def builder = new ImageServerBuilder.DefaultImageServerBuilder()
+    if (stated.containsKey('builder'))
+        builder = stated.builder == null ? null : new StandinBuilder(json: plain(stated.builder))
+    def server = new StandinServer(width: stated.width as int, height: stated.height as int, uris: uris, mpp: mpp,
+        name: stated.name, serverType: 'OpenSlide', builder: builder)
+    def objects = stated.objects == null ? [] : GeoJson.read(new File(stated.objects))
+    return new StandinImage(server: server, hierarchy: new StandinHierarchy(objects: objects))
+}
+
+/** One function of a script, without running the script. */
+Map called(Map step) {
+    def out = new StringWriter()
+    def script = shell([out: new PrintWriter(out, true)]).parse(scriptText(step.script))
+    (step.fields ?: [:]).each { name, value -> script.metaClass.setAttribute(script, name, plain(value)) }
+    def result = [:]
+    def caught = inThread(step) {
+        result.result = script.invokeMethod(step.call, step.args.collect { plain(it) } as Object[])
+    }
+    return result + caught + [log: out.toString().readLines()]
+}
+
+/** Whole numbers as such, since Gson reads all as doubles, and NaN, which it reads as a text; {"file": path} as a file. */
+Object plain(Object value) {
+    if (value == 'NaN')
+        return Double.NaN
+    if (value instanceof Map && value.keySet() == ['file'] as Set)
+        return new File(value.file)
+    if (value instanceof Map)
+        return value.collectEntries { k, v -> [k, plain(v)] }
+    if (value instanceof List)
+        return value.collect { plain(it) }
+    return value instanceof Double && value == Math.rint(value) && Math.abs(value) < 1e9 ? value as int : value
+}
+
+/** A whole script, as the script editor, "Run for project" or the command line runs it. */
+Map ran(Map step, List<StandinImage> images) {
+    Session.image = images[step.image as int]
+    def open = images[(step.containsKey('open') ? step.open : step.image) as int]
+    Session.gui = step.gui == false ? null : new StandinGui(imageData: open)
+    Session.chosen = step.choose == null ? null : new File(step.choose)
+    Session.dialogs.clear()
+    Session.events.clear()
+    def hierarchy = Session.image.hierarchy
+    if (step.select != null)
+        hierarchy.selected = hierarchy.objects.findAll { it.getID().toString() in step.select }
+    (step.reclassify ?: [:]).each { id, name ->
+        hierarchy.objects.findAll { it.getID().toString() == id }.each { it.pathClass = PathClass.of([name]) }
+    }
+    if (step.forget)
+        hierarchy.objects.removeAll { it.getID().toString() in step.forget }
+    def out = new StringWriter()
+    def bound = [args: (step.args ?: []) as String[]]
+    bound[ScriptAttributes.BATCH_SIZE] = (step.batch ?: 1) as int
+    def result = inThread(step) { evaluate(scriptText(step.script), bound, out) }
+    def entry = Session.project?.entries?.find { it.data.is(Session.image) }
+    return result + [
+        log: out.toString().readLines(), dialogs: new ArrayList(Session.dialogs), events: new ArrayList(Session.events),
+        objects: hierarchy.objects.collect { GeoJson.written(it) },
+        selected: hierarchy.selected.collect { it.getID().toString() },
+        metadata: entry == null ? [:] : new LinkedHashMap(entry.metadata), synced: Session.project?.synced,
+    ]
+}
+
+/** Work in a thread of its own, as QuPath does it, which is interrupted once a file is there; how it ended. */
+Map inThread(Map step, Closure work) {
+    def result = [error: null, error_class: null]
+    def thread = new Thread({
+        try {
+            work.call()
+        } catch (Throwable caught) {
+            def e = caught instanceof ScriptException ? rootCause(caught) : caught
+            result = [error: e.getMessage(), error_class: e.getClass().getSimpleName()]
+        }
+    } as Runnable)
+    thread.start()
+    if (step.interrupt_when != null) {
+        while (thread.isAlive() && !new File(step.interrupt_when).exists())
+            thread.join(50)
+        thread.interrupt()
+    }
+    thread.join()
+    return result
+}
+
+Throwable rootCause(Throwable e) {
+    return e.getCause() == null ? e : rootCause(e.getCause())
+}
+
+/** By a script engine, as QuPath does it, where this Groovy has come with one. */
+void evaluate(String text, Map bound, Writer out) {
+    def engine = new ScriptEngineManager().getEngineByName('groovy')
+    if (engine == null) {
+        shell(bound + [out: new PrintWriter(out, true)]).evaluate(text, 'QuPathScript.groovy')
+        return
+    }
+    def context = new SimpleScriptContext()
+    bound.each { name, value -> context.setAttribute(name, value, ScriptContext.ENGINE_SCOPE) }
+    context.setWriter(out)
+    engine.compile(text).eval(context)
+}
+
+/** The script with QuPath's default imports in front of it. */
+String scriptText(String path) {
+    def dialogs = Session.version == '0.4' ? 'qupath.lib.gui.dialogs.Dialogs' : 'qupath.fx.dialogs.Dialogs'
+    def classes = [
+        dialogs, 'javafx.application.Platform', 'qupath.lib.common.GeneralTools', 'qupath.lib.io.GsonTools',
+        'qupath.lib.projects.Projects', 'qupath.lib.gui.scripting.QPEx',
+    ]
+    return classes.collect { "import ${it};" }.join(' ') + ' import static qupath.lib.gui.scripting.QPEx.*\n' +
+        new File(path).getText('UTF-8')
+}
+
+GroovyShell shell(Map bound) {
+    return new GroovyShell(getClass().getClassLoader(), new Binding(bound))
+}
+

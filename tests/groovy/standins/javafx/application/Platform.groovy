@@ -1,0 +1,8 @@
+package javafx.application
+
+/** Stand-in after JavaFX's Platform: another thread than the script's. */
+class Platform {
+    static void runLater(Runnable work) {
+        new Thread(work).start()
+    }
+}

@@ -1,0 +1,14 @@
+package javafx.stage
+
+import standin.Session
+
+/** Stand-in after JavaFX's FileChooser, in which the test has chosen already; null is Cancel. */
+class FileChooser {
+    String title
+    File initialDirectory
+
+    File showOpenDialog(Object owner) {
+        assert initialDirectory == null || initialDirectory.isDirectory()
+        return Session.chosen
+    }
+}

@@ -1,0 +1,7 @@
+package qupath.lib.scripting
+
+/** Stand-in after QuPath's ScriptAttributes: names of what a script finds in its binding. */
+class ScriptAttributes {
+    static final String ARGS = 'args'
+    static final String BATCH_SIZE = 'qupath.batch.size'
+}

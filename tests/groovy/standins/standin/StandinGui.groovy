@@ -1,0 +1,7 @@
+package standin
+
+/** After QuPath's QuPathGUI. */
+class StandinGui {
+    StandinImage imageData
+    Object stage
+}

@@ -1,0 +1,6 @@
+package standin
+
+/** After QuPath's ImageServerMetadata. */
+class StandinServerMetadata {
+    String name
+}
