@@ -15,6 +15,10 @@ import pytest
 from conftest import position_colours, write_aperio, write_scn
 from standin_qupath import QuPath, class_of, classes, polygon
 
+from slidemitosis.cohort import read_cohort
+from slidemitosis.geometry import PixelSize, Viewer
+from slidemitosis.prepare import ReadOptions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -419,6 +423,13 @@ def test_the_manifest_has_a_row_for_each_image_however_often_it_is_exported(
     assert [f["id"] for f in features] == [uuid(i) for i in (0, 1, 2, 7)]
     assert sorted(p.name for p in points.parent.iterdir()) == ["1.geojson", "2.geojson"]
     assert [r["entry_id"] for r in table(project, "status.csv")] == ["1", "2"]
+    cohort = read_cohort(points.parents[1] / "cohort.csv", read=ReadOptions())
+    assert [(s.slide, s.points) for s in cohort.slides] == [
+        (slide, points),
+        (Path(second), points.with_name("2.geojson")),
+    ]
+    assert all(s.read.viewer == Viewer(*SIZE, "OpenSlide") and s.problem is None for s in cohort.slides)
+    assert [s.read.mpp for s in cohort.slides] == [PixelSize(0.25, 0.25), None]
 
 
 def test_tables_need_a_project(qupath: QuPath, slide: Path) -> None:
