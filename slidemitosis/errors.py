@@ -21,6 +21,7 @@ catch either. A message says what, where, and the remedy, in one line.
     ├── InvalidCohort (ValueError)             a list of slides is not what it must be
     ├── UnreadableStack (ValueError)           not a TIFF of patches, or a page of it is damaged
     ├── ReadingFailed (RuntimeError)           workers cannot start, or not one candidate was readable
+    ├── ClusterFailed (RuntimeError)           no scheduler answers, or its workers cannot do anything
     ├── InvalidOption (ValueError)             an option's value cannot be used
     └── OutputError (OSError)                  results cannot be written
 """
@@ -96,6 +97,10 @@ class UnreadableStack(SlideMitosisError, ValueError):
 
 class ReadingFailed(SlideMitosisError, RuntimeError):
     """Worker processes cannot start or keep dying, or not one candidate could be read."""
+
+
+class ClusterFailed(SlideMitosisError, RuntimeError):
+    """A cluster cannot be reached or started, is lost, or its workers are not what they must be."""
 
 
 class InvalidOption(SlideMitosisError, ValueError):

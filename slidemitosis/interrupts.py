@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,12 +13,22 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
+def processes_start() -> Iterator[None]:
+    """`interrupts_wait` for a block that starts processes: none of them can take their parent's Ctrl-C."""
+    if hasattr(signal, "pthread_sigmask"):
+        # Python would start this one with the first of them, and let interrupts through from then on.
+        resource_tracker.ensure_running()
+    with interrupts_wait():
+        yield
+
+
+@contextlib.contextmanager
 def interrupts_wait() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM take effect after the block.
 
     Processes that are started in the block cannot take a Ctrl-C that is meant for their parent, where
-    the system can block signals. In other threads than the main one, which get no signals, the block
-    runs as it is.
+    the system can block signals; but see `processes_start`. In other threads than the main one, which get
+    no signals, the block runs as it is.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -26,7 +26,7 @@ import numpy as np
 
 from slidemitosis.batches import Batch
 from slidemitosis.errors import ReadingFailed, SlideMitosisError, UnreadableSlide
-from slidemitosis.interrupts import interrupts_wait
+from slidemitosis.interrupts import interrupts_wait, processes_start
 from slidemitosis.slots import SlotLayout, Slots
 from slidemitosis.worker import ReopeningSlide, work
 
@@ -209,7 +209,7 @@ class ReaderPool:
 
     def _start_workers(self, number: int) -> None:
         """Start as many as are lacking."""
-        with interrupts_wait():
+        with processes_start():
             while len(self._workers) < number:
                 slots = Slots(self._layout)
                 try:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CPU = ComputeOptions(device="cpu")
-CONTAINER = REPOSITORY / "examples" / "04_midog25_container"
+CONTAINER = REPOSITORY / "examples" / "06_midog25_container"
 
 
 def write_stack(path: Path, patches: NDArray[np.uint8]) -> Path:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slidemitosis.cli.cohort_executors import add_executor, chosen_executor
 from slidemitosis.cli.options import (
     add_computing,
     add_rating,
@@ -17,19 +18,16 @@ from slidemitosis.cli.options import (
     read_options,
 )
 from slidemitosis.cli.report import print_table
-from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from slidemitosis.cli.report import Report
     from slidemitosis.cohort.events import Event
-    from slidemitosis.cohort.job import CohortPlan
     from slidemitosis.cohort.model import Cohort, CohortSlide, Outcome
 
 INCOMPLETE = 3
 """Exit code where not all slides are done."""
-_MOST_JOBS = 16
 
 
 def add_cohort(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +46,7 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder in which slides that were moved are looked for by name; repeat for several",
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="slides classified at the same time")
+    add_executor(parser)
     parser.add_argument(
         "--join",
         type=Path,
@@ -117,7 +115,6 @@ def _say_done(report: Report, counts: Mapping[str, int], slides: int, written: S
 
 def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
     from slidemitosis.cohort.job import CohortPlan  # noqa: PLC0415
-    from slidemitosis.cohort.local import LocalJobs  # noqa: PLC0415
     from slidemitosis.cohort.run import run_cohort  # noqa: PLC0415
 
     mine: tuple[CohortSlide, ...] | None = None
@@ -133,10 +130,9 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
         force=args.force,
         dry=args.dry_run,
     )
-    processes, threads = _processes(plan, args.jobs, len(slides))
     report.outcome = "what is done is kept, and the same command goes on"
     teller = _Teller(report, len(slides), dry=args.dry_run)
-    with LocalJobs(plan, processes=processes, threads=threads) as executor:
+    with chosen_executor(args, plan, slides=len(slides)) as executor:
         if args.dry_run:
             for event in executor.run(slides, wait=False):
                 teller(event)
@@ -146,22 +142,6 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
         result = run_cohort(cohort, args.out, executor, slides=mine, tell=teller)
     _say_done(report, result.counts, len(slides), result.written)
     return 0 if result.complete else INCOMPLETE
-
-
-def _processes(plan: CohortPlan, asked: int | None, slides: int) -> tuple[int, int]:
-    """How many processes for slides, and how many threads for each.
-
-    On the CPU a slide a processor: that leaves nothing waiting. With a GPU one process, which it keeps busy.
-    """
-    from slidemitosis.engine import available_processors, gpu_is_there  # noqa: PLC0415
-
-    if asked is not None and not 1 <= asked <= 256:
-        raise InvalidOption(f"--jobs must be 1 to 256, not {asked}")
-    processors = available_processors()
-    on_cpu = plan.compute.device == "cpu" or (plan.compute.device == "auto" and not gpu_is_there())
-    most = asked or (min(processors, _MOST_JOBS) if on_cpu or plan.dry else 1)
-    processes = max(1, min(most, slides))
-    return processes, max(1, processors // processes)
 
 
 def _counts_text(counts: Mapping[str, int], slides: int) -> str:

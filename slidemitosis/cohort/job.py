@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis import results
@@ -27,7 +27,7 @@ from slidemitosis.errors import (
 )
 from slidemitosis.pipeline import SlideClassifier
 from slidemitosis.prepare import prepare
-from slidemitosis.rating import analysed_area
+from slidemitosis.rating import RateOptions, analysed_area
 from slidemitosis.slides import open_slide
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.cohort.model import CohortSlide, Step
     from slidemitosis.engine import ComputeOptions
-    from slidemitosis.rating import Rated, RateOptions
+    from slidemitosis.rating import Rated
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class CohortPlan:
     out: Path
     model: str | Path
     compute: ComputeOptions
-    rates: RateOptions
+    rates: RateOptions = field(default_factory=RateOptions)
     """Where the list states a slide's area, that area holds."""
     force: bool = False
     """Do all slides again."""

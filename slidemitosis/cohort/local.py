@@ -21,7 +21,7 @@ from slidemitosis.cards import find_model
 from slidemitosis.cohort.events import Ended, Held, Message, Progress
 from slidemitosis.cohort.model import Outcome
 from slidemitosis.errors import ModelError, ReadingFailed, SlideMitosisError
-from slidemitosis.interrupts import interrupts_wait
+from slidemitosis.interrupts import interrupts_wait, processes_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,7 +83,7 @@ class LocalJobs:
         """A process without a slide; a new one where more are allowed."""
         idle = next((p for p in self._processes if p.slide is None), None)
         if idle is None and len(self._processes) < self._most:
-            with interrupts_wait():
+            with processes_start():
                 idle = self._start()
                 self._processes.append(idle)
         return idle

@@ -39,6 +39,7 @@ class CohortSlide:
     name: str
     """Unique in the cohort; the name of its result folder."""
     slide: Path
+    """Absolute."""
     points: Path | None
     patient: str | None
     read: ReadOptions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from slidemitosis.prepare import ReadOptions
 
 _UNFIT = re.compile(r"[^\w.+=-]+")
-_LONGEST = 100
+_LONGEST = 100  # bytes, of the 255 that file systems allow
 # Names that Windows keeps for devices.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -35,6 +36,8 @@ def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -
     moved slides are looked for by name. Raises InvalidCohort; what is wrong with one slide alone is its
     `problem`.
     """
+    # A slide is the same from wherever its list is read, also by a machine that stands in another folder.
+    path = path.absolute()
     columns: list[str] = []
     if path.is_dir():
         slides = folder_slides(path, read=read)
@@ -72,7 +75,9 @@ def _named(slides: Sequence[CohortSlide]) -> tuple[CohortSlide, ...]:
 
 
 def _folder_name(text: str) -> str:
-    name = _UNFIT.sub("_", text).strip("._")[:_LONGEST] or "slide"
+    # One of the ways to write an accent: some systems know no other, and take both for one name.
+    fit = _UNFIT.sub("_", unicodedata.normalize("NFC", text)).strip("._")
+    name = fit.encode()[:_LONGEST].decode(errors="ignore").strip("._") or "slide"
     return f"_{name}" if _DEVICES.fullmatch(name) else name
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,24 +43,35 @@ class CohortStore:
 
     def begin(self) -> None:
         """Make the folder, or recognise it as a cohort's. Raises OutputError for one with other files."""
-        marker = self.out / _MARKER
         try:
-            if not marker.exists():
-                theirs = [p for name in ("slides", "locks", "cohort.csv") if (p := self.out / name).exists()]
-                if theirs:
-                    raise OutputError(f"{theirs[0]}: is there, and not of a cohort; choose another --out")
-                (self.out / "slides").mkdir(parents=True)
-                (self.out / "locks").mkdir()
-                marker.write_text("The results of a cohort, made by slidemitosis cohort.\n", encoding="utf-8")
-        except FileExistsError as e:
-            # Another run made it a moment ago, or a file is where the folder should be.
-            if not (self.out / "slides").is_dir():
-                raise OutputError(f"{self.out}: cannot be written: {e.strerror}; choose another --out") from e
-            (self.out / "locks").mkdir(exist_ok=True)
+            if not self.begun:
+                theirs = self._names() & {"slides", "locks", "cohort.csv"}
+                # Many runs may begin at once, as an array of jobs does; each makes the marker first.
+                if theirs and not self.begun:
+                    raise OutputError(
+                        f"{self.out / min(theirs)}: is there, and not of a cohort; choose another --out"
+                    )
+                self.out.mkdir(parents=True, exist_ok=True)
+                text = "The results of a cohort, made by slidemitosis cohort.\n"
+                (self.out / _MARKER).write_text(text, encoding="utf-8")
+            for name in ("slides", "locks"):
+                (self.out / name).mkdir(exist_ok=True)
         except OutputError:
             raise
         except OSError as e:
             raise OutputError(f"{self.out}: cannot be written: {e.strerror}; choose another --out") from e
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder is that of a cohort."""
+        return _MARKER in self._names()
+
+    def _names(self) -> set[str]:
+        # Listed, and not asked for one by one: a network's folder says what is new in it when it is listed.
+        try:
+            return set(os.listdir(self.out))  # noqa: PTH208
+        except FileNotFoundError:
+            return set()
 
     def folder(self, name: str) -> Path:
         """Of one slide."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -29,3 +30,19 @@ def paint_slides(folder: Path, names: list[str], *, figures: int = 3) -> None:
         write_aperio(folder / f"{name}.svs", [pixels])
         centres = [(60 + 30 * i, 80 + 20 * i + number % 5) for i in range(figures)]
         write_points(folder / f"{name}.geojson", [(float(x), float(y)) for x, y in centres])
+
+
+def result_bytes(out: Path) -> dict[str, bytes]:
+    """All that a cohort's folder holds, by path, but for locks, and for seconds and workers in summaries."""
+    found = {}
+    for path in sorted(p for p in out.rglob("*") if p.is_file()):
+        name = path.relative_to(out).as_posix()
+        if name.startswith("locks/"):
+            continue
+        data = path.read_bytes()
+        if path.name == "summary.json":
+            summary = json.loads(data)
+            del summary["seconds"], summary["options"]["workers"]
+            data = json.dumps(summary).encode()
+        found[name] = data
+    return found

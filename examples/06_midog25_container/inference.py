@@ -2,7 +2,7 @@
 
 The platform mounts /input and /output, gives no network, and starts the container once for each stack. Here:
 
-python examples/04_midog25_container/inference.py --input INPUT --output OUTPUT
+python examples/06_midog25_container/inference.py --input INPUT --output OUTPUT
 """
 
 import argparse
