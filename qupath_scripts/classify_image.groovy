@@ -331,6 +331,12 @@ void refuseOtherImage(Map summary, Map image) {
         refuse(reason)
 }
 
+/** What to add to the coordinates of objects.geojson to get those of the whole slide, level 0. */
+List objectsOffset(Map summary) {
+    // Summaries of before there was a frame of their own for objects have that of the points alone.
+    return summary.reading.objects_offset_px ?: summary.reading.offset_px
+}
+
 /** Why a summary is not of this image, or null. `width` and `height`: of QuPath's full-resolution image. */
 String otherImage(Map summary, String name, long bytes, int width, int height) {
     def slide = summary.slide
@@ -339,7 +345,7 @@ String otherImage(Map summary, String name, long bytes, int width, int height) {
     if (slide.name != name || (long) slide.bytes != bytes)
         return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
             "(${bytes} bytes)"
-    def offset = summary.reading.offset_px.collect { (long) it }
+    def offset = objectsOffset(summary).collect { (long) it }
     def bounds = slide.bounds_px
     if (width == (long) slide.width_px && height == (long) slide.height_px && offset == [0L, 0L])
         return null

@@ -77,8 +77,8 @@ Map labelRow(object, Map place, Map image, Map summary) {
     def call = lastCall(object, thresholdOf(summary))
     return [
         slide: image.slide.getPath(),
-        x: decimals(roi.getCentroidX() + summary.reading.offset_px[0], 2),
-        y: decimals(roi.getCentroidY() + summary.reading.offset_px[1], 2),
+        x: decimals(roi.getCentroidX() + objectsOffset(summary)[0], 2),
+        y: decimals(roi.getCentroidY() + objectsOffset(summary)[1], 2),
         label: labelOf(statedCall(className(object))), mpp: givenMpp(summary.slide),
         entry_id: place.id, image: place.name, object_id: object.getID().toString(),
         model_call: call == null ? '' : labelOf(call), p_atypical: Double.isNaN(p) ? '' : decimals(p, 6),
@@ -201,6 +201,12 @@ void refuseOtherImage(Map summary, Map image) {
         refuse(reason)
 }
 
+/** What to add to the coordinates of objects.geojson to get those of the whole slide, level 0. */
+List objectsOffset(Map summary) {
+    // Summaries of before there was a frame of their own for objects have that of the points alone.
+    return summary.reading.objects_offset_px ?: summary.reading.offset_px
+}
+
 /** Why a summary is not of this image, or null. `width` and `height`: of QuPath's full-resolution image. */
 String otherImage(Map summary, String name, long bytes, int width, int height) {
     def slide = summary.slide
@@ -209,7 +215,7 @@ String otherImage(Map summary, String name, long bytes, int width, int height) {
     if (slide.name != name || (long) slide.bytes != bytes)
         return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
             "(${bytes} bytes)"
-    def offset = summary.reading.offset_px.collect { (long) it }
+    def offset = objectsOffset(summary).collect { (long) it }
     def bounds = slide.bounds_px
     if (width == (long) slide.width_px && height == (long) slide.height_px && offset == [0L, 0L])
         return null

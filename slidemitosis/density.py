@@ -117,10 +117,9 @@ def annotated_area(
 
 
 def _is_polygon(candidate: Candidate) -> bool:
-    return candidate.feature is not None and candidate.feature["geometry"]["type"] in (
-        "Polygon",
-        "MultiPolygon",
-    )
+    # Of tables and other formats a candidate may have a feature without an outline.
+    geometry = (candidate.feature or {}).get("geometry") or {}
+    return geometry.get("type") in ("Polygon", "MultiPolygon")
 
 
 def _moved(slide: Bounds, offset: tuple[int, int]) -> shapely.Geometry:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from slidemitosis.candidates import classes_named
+from slidemitosis.candidates import area_classes_named
 from slidemitosis.correction import Corrected, ErrorCounts, corrected_fraction
 from slidemitosis.density import AnalysedArea, annotated_area, given_area, spot_outline
 from slidemitosis.errors import InvalidOption
@@ -137,7 +137,7 @@ def analysed_area(
     if area_classes and (options.area_mm2 is not None or options.tissue):
         raise InvalidOption("the area is that of a class, or a number, or the tissue: give one of the three")
     if area_classes:
-        names = classes_named(prepared.candidates, area_classes, option="--area-class")
+        names = area_classes_named(prepared.candidates, area_classes)
         if None in names:
             raise InvalidOption("the area class must have a name; unclassified objects are no area")
         return annotated_area(

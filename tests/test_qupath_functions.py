@@ -245,6 +245,14 @@ def test_results_of_another_slide_or_another_origin_are_refused(qupath: QuPath) 
     cases = [
         (summary(), ("a.mrxs", 9000, 400, 300), None),
         (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800), None),
+        # Objects may count from elsewhere than the points: theirs is the frame that matters.
+        (
+            summary(reading={"offset_px": [0, 0], "objects_offset_px": [64, 32]}),
+            ("a.mrxs", 9000, 400, 300),
+            None,
+        ),
+        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800), None),
+        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 400, 300), r"count from 0, 0 px"),
         (summary(), ("b.mrxs", 9000, 400, 300), r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs"),
         (summary(), ("a.mrxs", 9001, 400, 300), r"9000 bytes.*9001 bytes"),
         (

@@ -41,6 +41,7 @@ def scores(truth: list[int], probabilities: NDArray[np.float64], threshold: floa
     return float(accuracy), float(roc_auc_score(truth, probabilities))
 
 
+@pytest.mark.slow
 def test_scores_through_a_slide_are_those_on_the_files(tissue: tuple[Path, list[dict[str, str]]]) -> None:
     slide, truth = tissue
     data = needs_shared("data", "ami-br", "patches")
@@ -52,7 +53,7 @@ def test_scores_through_a_slide_are_those_on_the_files(tissue: tuple[Path, list[
     ]
     assert len({f.name for f in files}) == 826
     patches = np.stack([np.asarray(Image.open(f).convert("RGB")) for f in files])
-    forward = SizedForward(model, piece=64, views=1, precision="fp32")
+    forward = SizedForward(model, piece=8, views=1, precision="fp32")
     on_files = scores(labels, decision.probability(forward(patches).logit), decision.threshold)
 
     result = classify_slide(slide, slide.with_suffix(".geojson"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from slidemitosis.errors import UnsettledClasses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from slidemitosis.candidates.model import Candidates
 
@@ -95,10 +95,10 @@ def select_candidates(
     """
     if not len(candidates):
         return _selection(candidates, set(), "all")
-    areas = classes_named(candidates, regions, option="--area-class")
+    areas = area_classes_named(candidates, regions)
     counts = {name: n for name, n in candidates.class_counts().items() if name not in areas}
     if classes:
-        asked = classes_named(candidates, classes, option="--candidate-class")
+        asked = _candidate_classes_named(candidates, classes)
         if asked & areas:
             both = counts_text(
                 {name: n for name, n in candidates.class_counts().items() if name in asked & areas}
@@ -107,6 +107,9 @@ def select_candidates(
             raise UnsettledClasses(message)
         return _selection(candidates, asked, "asked")
     counts.pop(HOT_SPOT, None)
+    if areas and not counts:
+        message = f"{candidates.path}: all objects are of the area's class; candidates need one of their own"
+        raise UnsettledClasses(message)
     if set(counts) <= {None}:
         return _selection(candidates, set(counts), "all")
     mitoses = {name for name in counts if reads_as_mitosis(name)}
@@ -123,16 +126,27 @@ def select_candidates(
     raise UnsettledClasses(message)
 
 
-def classes_named(candidates: Candidates, classes: Sequence[str], *, option: str) -> set[str | None]:
-    """The file's full class names that these names mean, in whatever case, None for the unclassified.
+def area_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
+    """The file's full class names that these names of areas mean, in whatever case; none derived from them.
 
-    Raises `UnsettledClasses`, with the `option` that it came from, if one of them is not there.
+    Raises `UnsettledClasses` if one of them is not there.
     """
+    return _named(candidates, classes, "--area-class", lambda name: {_key(name)})
+
+
+def _candidate_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
+    """The same of candidates; "Mitosis" also means what an earlier run of ours has made of it."""
+    return _named(candidates, classes, "--candidate-class", lambda name: {_key(name), _key(base_class(name))})
+
+
+def _named(
+    candidates: Candidates, classes: Sequence[str], option: str, keys: Callable[[str | None], set[str]]
+) -> set[str | None]:
     counts = candidates.class_counts()
     chosen: set[str | None] = set()
     for asked in classes:
         key = _key(asked)
-        found = {name for name in counts if key in {_key(name), _key(base_class(name))}}
+        found = {name for name in counts if key in keys(name)}
         if not found:
             message = (
                 f"{candidates.path}: no object has the class {asked!r}; the classes are "

@@ -18,6 +18,7 @@ from slidemitosis.cli.options import (
     read_options,
 )
 from slidemitosis.cli.report import print_table
+from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,6 +96,10 @@ def _cohort(args: argparse.Namespace, report: Report) -> int:
         cohort, unfit = join_columns(cohort, args.join)
         if unfit:
             report.message("warning", f"{args.join}: {unfit} rows fit no slide of the cohort")
+    if args.area_class and any(s.area_mm2 is not None for s in cohort.slides):
+        raise InvalidOption(
+            f"{args.slides} has area_mm2, and --area-class says the area too: give one of them"
+        )
     if args.collect:
         return _collect(cohort, args.out, report)
     return _run(cohort, args, report)

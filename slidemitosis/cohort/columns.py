@@ -10,6 +10,26 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | None
 
 
+_NAMES = frozenset(
+    (
+        *("status", "step", "cause", "candidates", "classified", "atypical", "normal", "uncertain"),
+        *("unreadable", "outside", "blank", "duplicates", "fraction_amf_of_all"),
+        *("wilson_95_low", "wilson_95_high", "jeffreys_95_low", "jeffreys_95_high", "few_figures"),
+        *("ratio_amf_to_nmf", "mean_p_atypical", "corrected_fraction_amf_of_all"),
+        *("corrected_95_low", "corrected_95_high", "area_source", "area_mm2", "mitoses_in_area"),
+        *("atypical_in_area", "mitoses_per_mm2", "atypical_per_mm2", "hot_spot_mitoses"),
+        *("hot_spot_atypical", "hot_spot_fraction_amf_of_all", "hot_spot_mm2", "hot_spot_level0_x"),
+        *("hot_spot_level0_y", "hot_spot_at_most", "expected_hard", "width_px", "height_px", "mpp_x"),
+        *("mpp_y", "upsampled", "model", "model_sha256"),
+    )
+)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a slide that is done may have a column of this name."""
+    return name in _NAMES or name.startswith(("expected_NMF_", "expected_AMF_"))
+
+
 def row_values(summary: Mapping[str, Any]) -> dict[str, Value]:
     """The columns that come from `summary.json`, in their order; all of them plain values."""
     slide, model = summary["slide"], summary["model"]

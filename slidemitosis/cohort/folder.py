@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slidemitosis.cohort.model import CohortSlide, Outcome
@@ -32,7 +34,16 @@ def folder_slides(folder: Path, *, read: ReadOptions) -> list[CohortSlide]:
     if not slides:
         raise InvalidCohort(f"{folder}: holds no slide (looked for {', '.join(sorted(SLIDE_SUFFIXES))})")
     by_name = {p.name.casefold(): p for p in files}
-    return [_pair(slide, by_name, read) for slide in slides]
+    pairs = [_pair(slide, by_name, read) for slide in slides]
+    uses = Counter(pair.points for pair in pairs)
+    return [pair if pair.points is None or uses[pair.points] == 1 else _contested(pair) for pair in pairs]
+
+
+def _contested(pair: CohortSlide) -> CohortSlide:
+    assert pair.points is not None
+    name = f"{pair.slide.name}{pair.points.suffix}"
+    cause = f"{pair.points.name} could be another slide's as well; if it is of this one, name it {name}"
+    return replace(pair, points=None, problem=Outcome("failed", "cohort", cause))
 
 
 def _pair(slide: Path, by_name: dict[str, Path], read: ReadOptions) -> CohortSlide:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis import results
+from slidemitosis.cards import find_model
 from slidemitosis.cohort.columns import row_values
 from slidemitosis.cohort.identity import same_slide, slide_identity, work_identity
 from slidemitosis.cohort.model import Outcome
 from slidemitosis.cohort.store import ROW, CohortStore
 from slidemitosis.errors import (
     CandidateError,
+    InvalidCard,
     InvalidOption,
     ModelError,
     OutputError,
@@ -27,7 +29,7 @@ from slidemitosis.errors import (
 )
 from slidemitosis.pipeline import SlideClassifier
 from slidemitosis.prepare import prepare
-from slidemitosis.rating import RateOptions, analysed_area
+from slidemitosis.rating import RateOptions, analysed_area, check_band
 from slidemitosis.slides import open_slide
 
 if TYPE_CHECKING:
@@ -63,6 +65,10 @@ class CohortPlan:
     dry: bool = False
     """Look at every slide, and classify none."""
 
+    def __post_init__(self) -> None:
+        """Refuse what would be wrong with every slide. Raises UnknownModel, InvalidCard, InvalidOption."""
+        check_band(self.rates, find_model(self.model))
+
 
 class SlideJobs:
     """Does one slide after another for a plan; the model and its readers are kept between them."""
@@ -87,29 +93,48 @@ class SlideJobs:
         if self.plan.dry:
             return self._look(slide)
         with self.store.lock(slide.name, wait=wait):
-            if slide.problem is not None:
-                outcome = slide.problem
-            else:
+            outcome = slide.problem or self._guarded(functools.partial(self._recognise, slide), slide)
+            if outcome is None:
+                self._load()
                 outcome = self._guarded(functools.partial(self._classify, slide, progress), slide)
-            if outcome.status == "failed":
-                self.store.record_failure(slide.name, {"step": outcome.step, "cause": outcome.cause})
-            elif outcome.status == "skipped":
-                self.store.clear(slide.name)
+                assert outcome is not None
+            self._record(slide, outcome)
             return outcome
+
+    def _load(self) -> None:
+        """Load the model: where that fails it would fail for every slide, which ends the run.
+
+        Raises ModelError, whatever it is.
+        """
+        try:
+            _ = self.classifier.forward
+        except ModelError:
+            raise
+        except SlideMitosisError as e:
+            raise InvalidCard(f"no slide can be classified: {e}") from e
+
+    def _record(self, slide: CohortSlide, outcome: Outcome) -> None:
+        if outcome.status == "failed":
+            self.store.record_failure(slide.name, {"step": outcome.step, "cause": outcome.cause})
+        elif outcome.status == "done":
+            self.store.forget_failure(slide.name)
 
     def _look(self, slide: CohortSlide) -> Outcome:
         def look() -> Outcome:
             assert slide.points is not None
+            _check_files(slide.slide, slide.points)
             prepared = prepare(slide.slide, slide.points, slide.read, self.classifier.card.patch)
             # Tissue would have to be read.
-            analysed_area(
-                prepared, dataclasses.replace(self._rates(slide), tissue=False), slide.read.area_classes
-            )
+            rates = dataclasses.replace(self._rates(slide), tissue=False)
+            analysed_area(prepared, rates, slide.read.area_classes)
             return Outcome("done")
 
-        return slide.problem or self._guarded(look, slide)
+        self._load()
+        outcome = slide.problem or self._guarded(look, slide)
+        assert outcome is not None
+        return outcome
 
-    def _guarded(self, work: Callable[[], Outcome], slide: CohortSlide) -> Outcome:
+    def _guarded(self, work: Callable[[], Outcome | None], slide: CohortSlide) -> Outcome | None:
         """The boundary of one slide: what goes wrong inside it never ends the cohort."""
         try:
             return work()
@@ -122,23 +147,32 @@ class SlideJobs:
             log.error("%s: %s", slide.name, traceback.format_exc())
             return Outcome("failed", "classifying", f"{type(e).__name__}: {' '.join(str(e).split())}")
 
-    def _classify(self, slide: CohortSlide, progress: Callable[[int, int], None] | None) -> Outcome:
+    def _recognise(self, slide: CohortSlide) -> Outcome | None:
+        """None where there is work to do."""
         assert slide.points is not None
         _check_files(slide.slide, slide.points)
-        rates = self._rates(slide)
-        work = work_identity(
-            slide.points,
-            self.classifier.card,
-            slide.read,
-            self.plan.compute,
-            rates,
+        if self.plan.force:
+            return None
+        row = self.store.row(slide.name)
+        done = (
+            row is not None
+            and row["work"] == self._work(slide)
+            and same_slide(row["slide"], slide.slide, lambda: _quickhash(slide))
         )
-        if not self.plan.force and self._is_done(slide, work):
-            return Outcome("done", fresh=False)
+        return Outcome("done", fresh=False) if done else None
+
+    def _work(self, slide: CohortSlide) -> str:
+        assert slide.points is not None
+        card = self.classifier.card
+        return work_identity(slide.points, card, slide.read, self.plan.compute, self._rates(slide))
+
+    def _classify(self, slide: CohortSlide, progress: Callable[[int, int], None] | None) -> Outcome:
+        assert slide.points is not None
+        rates, work = self._rates(slide), self._work(slide)
         # Of figures that are not in doubt the card's counts say nothing; see `rating.rate_slide`.
         corrects = rates.abstain is None or rates.errors is not None
         identity = slide_identity(slide.slide, None)
-        self.store.clear(slide.name)
+        self.store.tidy(slide.name)
 
         def beside(summary: dict[str, Any], rated: Rated) -> dict[str, str]:
             record = {
@@ -166,12 +200,6 @@ class SlideJobs:
         if slide.area_mm2 is None:
             return self.plan.rates
         return dataclasses.replace(self.plan.rates, area_mm2=slide.area_mm2, tissue=False)
-
-    def _is_done(self, slide: CohortSlide, work: str) -> bool:
-        row = self.store.row(slide.name)
-        if row is None or row.get("work") != work:
-            return False
-        return same_slide(row.get("slide"), slide.slide, lambda: _quickhash(slide))
 
 
 def _quickhash(slide: CohortSlide) -> str | None:

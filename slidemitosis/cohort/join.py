@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slidemitosis.cohort.rows import folded, read_rows
+from slidemitosis.cohort.source import folder_name
 from slidemitosis.errors import InvalidCohort
 from slidemitosis.results import slide_stem
 
@@ -41,18 +43,26 @@ def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, int]:
     by_value: dict[str, tuple[int, list[str]]] = {}
     for line, cells in rows:
         value = cells[by_folded[key]].strip()
+        # A list's names are those of folders by now.
+        value = folder_name(value) if key == "name" and value else value
         if value in by_value:
             raise InvalidCohort(f"{path}: line {line}: {key} {value!r} is on line {by_value[value][0]} too")
         if value:
             by_value[value] = (line, cells)
-    fitted: set[int] = set()
+    fits = {s.name: next((v for v in _KEYS[key](s) if v in by_value), None) for s in cohort.slides}
+    for value, slides_of_it in Counter(v for v in fits.values() if v is not None).items():
+        if key != "patient" and slides_of_it > 1:
+            line = by_value[value][0]
+            raise InvalidCohort(
+                f"{path}: line {line}: {key} {value!r} fits {slides_of_it} slides; give paths, or names"
+            )
     slides = []
     for slide in cohort.slides:
-        found = next((by_value[v] for v in _KEYS[key](slide) if v in by_value), None)
-        stated = dict(zip(names, found[1], strict=True)) if found else {}
-        fitted |= {found[0]} if found else set()
+        found = fits[slide.name]
+        stated = dict(zip(names, by_value[found][1], strict=True)) if found is not None else {}
         joined = {_free(n, cohort.column_names): stated.get(n, "") for n in further}
         slides.append(replace(slide, columns={**slide.columns, **joined}))
+    fitted = {v for v in fits.values() if v is not None}
     columns = (*cohort.column_names, *(_free(n, cohort.column_names) for n in further))
     return replace(cohort, slides=tuple(slides), column_names=columns), len(by_value) - len(fitted)
 

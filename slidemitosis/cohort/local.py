@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cards import find_model
 from slidemitosis.cohort.events import Ended, Held, Message, Progress
 from slidemitosis.cohort.model import Outcome
 from slidemitosis.errors import ModelError, ReadingFailed, SlideMitosisError
@@ -43,14 +42,13 @@ class _Process:
     connection: Connection
     slide: CohortSlide | None = None
     started: bool = False
-    """Whether it has ever answered."""
+    """Whether it has said that it is ready; what it dies of then is the slide that it has."""
 
 
 class LocalJobs:
     """Processes of this machine. Use it as a context manager."""
 
     def __init__(self, plan: CohortPlan, *, processes: int, threads: int) -> None:
-        find_model(plan.model)  # what cannot be said of any slide is said before there is a process
         self._plan = plan
         self._most = processes
         self._threads = threads
@@ -104,11 +102,13 @@ class LocalJobs:
         for connection in wait_for(list(by_connection)):
             worker = by_connection[connection]
             try:
-                event: Event | SlideMitosisError = worker.connection.recv()
+                event: Event | SlideMitosisError | None = worker.connection.recv()
             except (EOFError, OSError):
                 yield from self._bury(worker, todo)
                 continue
             worker.started = True
+            if event is None:
+                continue
             if isinstance(event, SlideMitosisError):
                 raise event
             if isinstance(event, Ended | Held):
@@ -174,6 +174,7 @@ def _serve(connection: Connection, plan: CohortPlan, threads: int) -> None:
             _send(connection, e)
             return
         try:
+            _send(connection, None)
             _answer(connection, jobs, log)
         finally:
             jobs.close()

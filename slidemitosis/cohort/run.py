@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from slidemitosis.cohort.events import Ended, Held
 from slidemitosis.cohort.store import CohortStore
 from slidemitosis.cohort.tables import CohortTables
+from slidemitosis.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +58,8 @@ def run_cohort(
     store = CohortStore(out)
     store.begin()
     tables = CohortTables(cohort, store) if slides is None else None
+    if tables is not None:
+        tables.collect()  # a run that is broken off must not say less than is known
     outcomes: dict[str, Outcome] = {}
     left = list(cohort.slides if slides is None else slides)
     try:
@@ -91,10 +94,11 @@ def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Pa
 
     No slide is opened.
 
-    For cohorts whose parts were run apart, as by a cluster's jobs.
+    For cohorts whose parts were run apart, as by a cluster's jobs. Raises OutputError.
     """
     store = CohortStore(out)
-    store.begin()
+    if not store.begun:
+        raise OutputError(f"{out}: holds no results of a cohort; name the folder that it was run into")
     tables = CohortTables(cohort, store)
     tables.collect()
     written = tables.finish()

@@ -49,7 +49,21 @@ def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -
         slides, columns = table_slides(path, read=read, search=search)
     if not slides:
         raise InvalidCohort(f"{path}: holds no slide")
+    _refuse_repeated(slides)
     return Cohort(path, _named(slides), tuple(columns))
+
+
+def _refuse_repeated(slides: Sequence[CohortSlide]) -> None:
+    """One slide's figures must not be counted twice, by whatever path or name it is called."""
+    seen: dict[object, CohortSlide] = {}
+    for s in slides:
+        if s.points is None:
+            continue
+        first = seen.setdefault((s.slide.resolve(), s.points.resolve(), s.read), s)
+        if first is not s:
+            raise InvalidCohort(
+                f"{s.where}: the same slide and candidates as in {first.where}; remove one of them"
+            )
 
 
 def _named(slides: Sequence[CohortSlide]) -> tuple[CohortSlide, ...]:
@@ -58,7 +72,7 @@ def _named(slides: Sequence[CohortSlide]) -> tuple[CohortSlide, ...]:
     A name depends on the slide's own place in the world, and not on its place in the list: a list that
     grows leaves the results of the others where they are, but for those whose name stands twice from then on.
     """
-    wanted = [_folder_name(s.name) for s in slides]
+    wanted = [folder_name(s.name) for s in slides]
     again = Counter(name.casefold() for name in wanted)
     named = [
         replace(s, name=name if again[name.casefold()] == 1 else f"{name}-{_digest(s)}")
@@ -74,7 +88,8 @@ def _named(slides: Sequence[CohortSlide]) -> tuple[CohortSlide, ...]:
     return tuple(named)
 
 
-def _folder_name(text: str) -> str:
+def folder_name(text: str) -> str:
+    """A name that can be a folder's on any system; one that can already is unchanged."""
     # One of the ways to write an accent: some systems know no other, and take both for one name.
     fit = _UNFIT.sub("_", unicodedata.normalize("NFC", text)).strip("._")
     name = fit.encode()[:_LONGEST].decode(errors="ignore").strip("._") or "slide"

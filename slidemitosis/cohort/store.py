@@ -3,10 +3,11 @@
     results/
       cohort.csv, ...                the tables; see `cohort.tables`
       slides/NAME/                   objects.geojson, candidates.csv, row.json, summary.json
-      slides/NAME/failed.json        instead of these, where the slide failed
+      slides/NAME/failed.json        where the slide failed; what an earlier run found stays beside it
       locks/                         held by whoever works on a slide, or writes the tables
 
-A slide is done if its folder holds `summary.json`, which is always the last file to appear.
+A slide is done if its folder holds `summary.json`, which is always the last file to appear, and no
+`failed.json`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis import results
+from slidemitosis.cohort.together import Recorded
 from slidemitosis.errors import OutputError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 ROW, FAILED = "row.json", "failed.json"
 _MARKER = ".slidemitosis-cohort"
-_OURS = (results.OBJECTS, results.CANDIDATES, results.SUMMARY, ROW, FAILED)
+_RESULTS = (results.OBJECTS, results.CANDIDATES, ROW)
 _LOCK_POLL = 0.2  # seconds
 
 
@@ -90,6 +92,10 @@ class CohortStore:
             lock.acquire(timeout=-1 if wait else 0, poll_interval=_LOCK_POLL)
         except filelock.Timeout:
             raise HeldElsewhere(name) from None
+        except OSError as e:
+            raise OutputError(
+                f"{self.out}: cannot be written: {e.strerror or e}; choose another --out"
+            ) from e
         except NotImplementedError as e:
             raise OutputError(
                 f"{self.out}: this file system knows no locks, without which two runs could spoil each "
@@ -101,35 +107,49 @@ class CohortStore:
             lock.release()
 
     def row(self, name: str) -> dict[str, Any] | None:
-        """What was recorded of a slide that is done: its identity and its values; None if it is not done."""
+        """What was recorded of a slide that is done: its identity and its values.
+
+        None if it is not done, or by a version that recorded something else: it is then done again.
+        """
         folder = self.folder(name)
         if not (folder / results.SUMMARY).exists():
             return None
         row = _read_json(folder / ROW)
-        whole = row is not None and {"slide", "work", "values", "rate", "errors"} <= set(row)
-        return row if whole else None
+        try:
+            whole = row is not None and {"slide", "work"} <= set(row) and bool(dict(row["values"]))
+            return row if whole and Recorded.of(row or {}) else None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
 
     def failure(self, name: str) -> dict[str, Any] | None:
         """What was recorded of a slide that failed: step and cause."""
         return _read_json(self.folder(name) / FAILED)
 
-    def clear(self, name: str) -> None:
-        """Remove what is there of a slide: earlier results, and what a killed process has left."""
+    def tidy(self, name: str) -> None:
+        """Make the folder of a slide; remove from it what a killed process has left, and no result."""
         folder = self.folder(name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # The summary first: without it nothing there counts as a result.
-            for file in (folder / results.SUMMARY, *(folder / n for n in _OURS)):
-                file.unlink(missing_ok=True)
             for stage in folder.glob(".slidemitosis-*"):
                 shutil.rmtree(stage)
+            if not (folder / results.SUMMARY).exists():
+                # It comes last and goes first: without it what is there is part of a result.
+                for name_ in _RESULTS:
+                    (folder / name_).unlink(missing_ok=True)
         except OSError as e:
-            raise OutputError(f"{folder}: cannot be cleared: {e.strerror}") from e
+            raise OutputError(f"{folder}: cannot be written: {e.strerror}") from e
 
     def record_failure(self, name: str, record: Mapping[str, Any]) -> None:
-        """Say that a slide failed. Earlier results of it are removed: they are of other inputs."""
-        self.clear(name)
+        """Say that a slide failed, beside what an earlier run may have found."""
+        self.tidy(name)
         results.write_whole(self.folder(name) / FAILED, results.summary_text(record).encode())
+
+    def forget_failure(self, name: str) -> None:
+        """The slide is done now."""
+        try:
+            (self.folder(name) / FAILED).unlink(missing_ok=True)
+        except OSError as e:
+            raise OutputError(f"{self.folder(name)}: cannot be written: {e.strerror}") from e
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

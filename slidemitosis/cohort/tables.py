@@ -9,9 +9,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
 from slidemitosis import results
-from slidemitosis.cohort.figure import write_figure
+from slidemitosis.cohort.columns import is_ours
+from slidemitosis.cohort.figure import FIGURE, write_figure
 from slidemitosis.cohort.model import Status
-from slidemitosis.cohort.parquet import write_parquet
+from slidemitosis.cohort.parquet import PARQUET, write_parquet
 from slidemitosis.cohort.together import Recorded, patient_rows, patients_together, pooled_values
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class CohortTables:
             if patients := patient_rows(rows, self._recorded):
                 written.append(self._write(PATIENTS_CSV, table_text(patients)))
             written += filter(None, [write_figure(rows, out)])
+            for name in {COHORT_CSV, COHORT_JSON, PATIENTS_CSV, FIGURE, PARQUET} - {p.name for p in written}:
+                (out / name).unlink(missing_ok=True)  # an earlier run's, of other rows
         return written
 
     def _whole(self, rows: Sequence[Row]) -> dict[str, Any]:
@@ -106,12 +109,12 @@ def recorded(store: CohortStore, slide: CohortSlide) -> tuple[Row, Recorded | No
     if slide.problem is not None:
         p = slide.problem
         return {"status": p.status, "step": p.step, "cause": p.cause}, None
-    row = store.row(slide.name)
-    if row is not None:
-        return {"status": "done", **row["values"]}, Recorded.of(row)
     failure = store.failure(slide.name)
     if failure is not None:
         return {"status": "failed", "step": failure.get("step"), "cause": failure.get("cause")}, None
+    row = store.row(slide.name)
+    if row is not None:
+        return {"status": "done", **row["values"]}, Recorded.of(row)
     return {"status": "pending"}, None
 
 
@@ -128,8 +131,8 @@ def _ended(slide: CohortSlide, record: Row) -> Row:
     }
     row |= {k: v for k, v in record.items() if k not in row}
     for name, cell in slide.columns.items():
-        # One of the list's columns may be named like one of ours.
-        row[name if name not in row else f"list.{name}"] = cell
+        # One of the list's columns may be named like one of ours, which other slides may have.
+        row[f"list.{name}" if name in row or is_ours(name) else name] = cell
     return row
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from slidemitosis.candidates import (
     Candidate,
     Candidates,
+    area_classes_named,
     base_class,
     normal_name,
     reads_as_mitosis,
@@ -172,6 +173,17 @@ def test_areas_are_no_candidates_and_settle_what_the_others_are() -> None:
     assert (selection.taken, selection.rule) == ({"Cell": 1}, "one class")
     selection = select_candidates(of("Mitosis", "Mitosis: Area"), regions=["Mitosis: Area"])
     assert selection.taken == {"Mitosis": 1}
+
+
+def test_an_area_is_its_class_and_none_derived_from_it() -> None:
+    selection = select_candidates(of("Mitosis", "Tissue", "Tissue: Normal"), regions=["Tissue"])
+    assert selection.left == {"Tissue": 1, "Tissue: Normal": 1}
+    assert area_classes_named(of("Tissue", "Tissue: Normal"), ["tissue"]) == {"Tissue"}
+
+
+def test_figures_that_are_all_area_are_refused() -> None:
+    with pytest.raises(UnsettledClasses, match="all objects are of the area's class"):
+        select_candidates(of("Mitosis", "Mitosis"), regions=["Mitosis"])
 
 
 def test_an_area_that_is_not_there_or_is_a_candidate_too_is_refused() -> None:

@@ -9,11 +9,14 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import filelock
 import pytest
 from cohort_slides import COMMAND, paint_slides, run
+
+from slidemitosis.cohort.identity import same_slide, slide_identity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,15 +99,113 @@ def test_what_is_done_is_recognised_and_what_changed_is_done_again(pairs: Path, 
     assert fresh(run(*words, "--views", "8", "--jobs", "1", "--workers", "1")) == []
 
 
-def test_a_slide_that_fails_takes_its_earlier_results_away(pairs: Path, tmp_path: Path) -> None:
+def test_a_failure_counts_and_costs_no_earlier_result(pairs: Path, tmp_path: Path) -> None:
+    words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
+    assert run(*words).returncode == 0
+    before = (tmp_path / "r/cohort.csv").read_bytes()
+    (pairs / "a.svs").rename(pairs / "a.away")
+    (pairs / "list.csv").write_text("slide,points\n" + "".join(f"{n}.svs,{n}.geojson\n" for n in "abc"))
+    assert run("cohort", pairs / "list.csv", *words[2:]).returncode == 3
+    assert rows(tmp_path / "r")["a"]["status"] == "failed"
+    assert rows(tmp_path / "r")["a"]["atypical"] == ""
+    (pairs / "a.away").rename(pairs / "a.svs")
+    (pairs / "list.csv").unlink()
+    # It is there again, and nothing has to be done again.
+    again = run(*words)
+    assert (again.returncode, fresh(again)) == (0, [])
+    assert (tmp_path / "r/cohort.csv").read_bytes() == before
+    assert "failed.json" not in {p.name for p in (tmp_path / "r/slides/a").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--abstain", "0.5", "0.6"), ("--precision", "fp16"), ("--device", "cuda:9", "--force")],
+    ids=lambda o: o[0],
+)
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "dry"])
+def test_an_option_that_fits_no_slide_ends_the_run_and_harms_none(
+    pairs: Path, tmp_path: Path, option: tuple[str, ...], dry: tuple[str, ...]
+) -> None:
     words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL)
     assert run(*words).returncode == 0
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "r/slides").rglob("*")}
+    refused = run(*words, *option, *dry)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1, refused.stderr
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "r/slides").rglob("*")} == before
+    assert set(Counter(r["status"] for r in rows(tmp_path / "r").values())) == {"done"}
+
+
+def test_a_run_that_is_broken_off_says_no_less_than_is_known(pairs: Path, tmp_path: Path) -> None:
+    assert run("cohort", pairs, "--out", tmp_path / "r", *MODEL).returncode == 0
+    paint_slides(pairs, ["a", "b", "c", "d"])
+    with filelock.FileLock(tmp_path / "r/locks/a.lock"), filelock.FileLock(tmp_path / "r/locks/b.lock"):
+        words = [*COMMAND, "cohort", str(pairs), "--out", str(tmp_path / "r"), *MODEL, "--progress", "json"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if '"event": "slide"' in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    found = rows(tmp_path / "r")
+    assert {found[n]["status"] for n in "abc"} == {"done"}
+
+
+def test_a_slide_of_several_files_is_known_by_all_of_them(tmp_path: Path) -> None:
+    slide = tmp_path / "s.mrxs"
+    slide.write_bytes(b"same")
+    (tmp_path / "s").mkdir()
+    part = tmp_path / "s/Data0001.dat"
+    part.write_bytes(b"one")
+    before = slide_identity(slide, "hash")
+    assert same_slide(before, slide, lambda: "other")
+    part.write_bytes(b"two!")
+    assert not same_slide(before, slide, lambda: "other")
+    assert same_slide(before, slide, lambda: "hash")
+
+
+def test_a_first_slide_that_kills_its_process_is_one_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint_slides(tmp_path / "pairs", ["a", "b"])
+    site = tmp_path / "site"
+    site.mkdir()
+    # As a library would that crashes on a damaged file.
+    (site / "sitecustomize.py").write_text(
+        "import os, openslide\n"
+        "_open = openslide.OpenSlide.__init__\n"
+        "def opened(self, name):\n"
+        "    if str(name).endswith('a.svs'):\n"
+        "        os.abort()\n"
+        "    _open(self, name)\n"
+        "openslide.OpenSlide.__init__ = opened\n"
+    )
+    old = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), *([old] if old else [])]))
+    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *MODEL, "--jobs", "1")
+    assert done.returncode == 3, done.stderr
+    found = rows(tmp_path / "r")
+    assert (found["a"]["step"], found["b"]["status"]) == ("process", "done")
+    assert "SIGABRT" in found["a"]["cause"]
+
+
+def test_no_file_of_an_earlier_run_stays_beside_new_tables(pairs: Path, tmp_path: Path) -> None:
+    table = pairs / "list.csv"
+    table.write_text("slide,points,patient\na.svs,a.geojson,P\n")
+    assert run("cohort", table, "--out", tmp_path / "r", *MODEL).returncode == 0
+    assert {"patients.csv", "cohort.png"} <= {p.name for p in (tmp_path / "r").iterdir()}
+    table.write_text("slide,points\na.svs,a.geojson\n")
     (pairs / "a.geojson").write_text("{")
-    assert run(*words).returncode == 3
-    assert sorted(p.name for p in (tmp_path / "r/slides/a").iterdir()) == ["failed.json"]
-    paint_slides(pairs, ["a", "b", "c"])
-    assert run(*words).returncode == 0
-    assert "failed.json" not in {p.name for p in (tmp_path / "r/slides/a").iterdir()}
+    assert run("cohort", table, "--out", tmp_path / "r", *MODEL).returncode == 3
+    assert not {"patients.csv", "cohort.png"} & {p.name for p in (tmp_path / "r").iterdir()}
+
+
+def test_collect_makes_no_folder(pairs: Path, tmp_path: Path) -> None:
+    done = run("cohort", pairs, "--out", tmp_path / "typo", "--collect")
+    assert done.returncode == 2
+    assert "holds no results of a cohort" in done.stderr
+    assert not (tmp_path / "typo").exists()
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -10,7 +10,7 @@ from cohort_slides import paint_slides
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidemitosis.cohort.source import _folder_name, read_cohort
+from slidemitosis.cohort.source import folder_name, read_cohort
 from slidemitosis.errors import InvalidCohort, InvalidOption
 from slidemitosis.geometry import PixelSize
 from slidemitosis.prepare import ReadOptions
@@ -168,6 +168,23 @@ def test_no_file_is_one_line(tmp_path: Path) -> None:
         read_cohort(tmp_path / "x.csv", read=PLAIN)
 
 
+def test_a_slide_is_not_counted_twice_by_another_path_or_name(
+    table: Callable[..., Path], pairs: Path
+) -> None:
+    (pairs / "link.svs").symlink_to(pairs / "a.svs")
+    for again in ("../pairs/a.svs,a.geojson,", "link.svs,a.geojson,", "a.svs,a.geojson,other"):
+        with pytest.raises(InvalidCohort, match=r"line 3: the same slide and candidates as in .*line 2"):
+            read_cohort(table("slide,points,name", "a.svs,a.geojson,", again), read=PLAIN)
+
+
+def test_candidates_that_fit_two_slides_are_neithers(pairs: Path) -> None:
+    shutil.copy(pairs / "a.svs", pairs / "a.tif")
+    problems = [s.problem for s in read_cohort(pairs, read=PLAIN).slides]
+    assert [p is not None and p.status for p in problems] == ["failed", "failed", False, False]
+    assert problems[0] is not None
+    assert "name it a.svs.geojson" in (problems[0].cause or "")
+
+
 def test_slides_of_one_name_get_names_of_their_own(table: Callable[..., Path], pairs: Path) -> None:
     (pairs / "sub").mkdir()
     shutil.copy(pairs / "a.svs", pairs / "sub/A.svs")
@@ -182,7 +199,7 @@ def test_slides_of_one_name_get_names_of_their_own(table: Callable[..., Path], p
 
 @given(st.text())
 def test_every_name_can_be_a_folders(text: str) -> None:
-    name = _folder_name(text)
+    name = folder_name(text)
     assert name
     assert not set(name) & set('/\\:*?"<>| \0\n')
     assert name.strip("._") or name == "slide"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from slidemitosis.cohort.figure import write_figure
 from slidemitosis.cohort.join import join_columns
 from slidemitosis.cohort.model import Cohort, CohortSlide
-from slidemitosis.cohort.tables import table_text
+from slidemitosis.cohort.store import CohortStore
+from slidemitosis.cohort.tables import CohortTables, table_text
 from slidemitosis.errors import InvalidCohort
 from slidemitosis.prepare import ReadOptions
 
@@ -99,6 +101,27 @@ def test_a_column_that_the_list_has_too_is_kept_beside_it(tmp_path: Path) -> Non
 def test_a_table_that_cannot_be_joined_is_one_line(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(InvalidCohort, match=told):
         joined(tmp_path, text, cohort(slide("a")))
+
+
+def test_a_row_of_a_clinical_table_is_never_given_to_two_slides(tmp_path: Path) -> None:
+    one, two = slide("a"), dataclasses.replace(slide("b"), slide=Path("/other/a.svs"))
+    with pytest.raises(InvalidCohort, match=r"line 2: slide 'a\.svs' fits 2 slides"):
+        joined(tmp_path, "slide,grade\na.svs,1\n", cohort(one, two))
+    text = "slide,grade\n/s/a.svs,1\n/other/a.svs,2\n"
+    assert [r["grade"] for r in joined(tmp_path, text, cohort(one, two))[0]] == ["1", "2"]
+
+
+def test_a_name_joins_though_it_had_to_become_a_folders(tmp_path: Path) -> None:
+    assert joined(tmp_path, "name,grade\ncase 1,5\n", cohort(slide("case_1"))) == ([{"grade": "5"}], 0)
+
+
+def test_a_users_column_never_lands_under_ours(tmp_path: Path) -> None:
+    store = CohortStore(tmp_path / "r")
+    store.begin()
+    tables = CohortTables(cohort(slide("a", columns={"atypical": "777", "grade": "2"})), store)
+    (row,) = tables.rows()
+    assert "atypical" not in row
+    assert (row["list.atypical"], row["grade"]) == ("777", "2")
 
 
 def rated(name: str, k: int, n: int) -> dict[str, Any]:

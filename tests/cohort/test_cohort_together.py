@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cohort_slides import paint_slides, run
 
-from slidemitosis.cohort.columns import row_values
+from slidemitosis.cohort.columns import is_ours, row_values
 from slidemitosis.cohort.together import Recorded, patient_rows, patients_together, pooled_values
 from slidemitosis.correction import ErrorCounts
 from slidemitosis.intervals import wilson_interval
@@ -107,6 +107,7 @@ def test_a_cohort_of_patients_comes_out_whole(tmp_path: Path) -> None:
     assert (tmp_path / "r/cohort.png").exists()
     summary = json.loads((tmp_path / "r/slides/a/summary.json").read_text())
     assert row_values(summary).keys() <= whole["slides"][0].keys()
+    assert all(map(is_ours, row_values(summary)))
 
 
 def test_every_column_is_explained(tmp_path: Path) -> None:
