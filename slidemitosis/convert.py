@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ from slidemitosis.errors import (
     UnreadableCandidates,
     UnsettledOrigin,
 )
-from slidemitosis.objects import feature_collection_text, object_ids, plain_feature
+from slidemitosis.objects import feature_collection, object_ids, plain_feature
 from slidemitosis.settle import settle_mpp
 from slidemitosis.slides import open_slide
 
@@ -85,24 +86,26 @@ def convert_candidates(
     scale = per_um or (1.0, 1.0)
     places = [(c.x * scale[0] + offset[0], c.y * scale[1] + offset[1]) for c in candidates]
     ids = object_ids(candidates.items, slide.name if slide else source.name)
+    classes = candidates.class_counts()
     features = [
-        plain_feature(c, object_id=None if c.id is None else name, centre=place, shift=offset)
+        plain_feature(c, object_id=None if c.id is None else name, centre=place, taken=classes, shift=offset)
         for c, name, place in zip(candidates, ids, places, strict=True)
     ]
     written: Unit = candidates.unit if per_um is None else "px"
     table = suffix in _TABLE
+    told = [json.loads(feature) for feature in features] if table else []
     if table:
-        text = _table_text(candidates, places, features, written, target)
+        data = _table_text(candidates, places, told, written, target).encode("utf-8", "backslashreplace")
     else:
-        text = feature_collection_text(features)
-    results.write_whole(target, text.encode("utf-8", "backslashreplace"))
+        data = b"".join(feature_collection(features))
+    results.write_whole(target, data)
     return Converted(
         candidates=candidates,
         target=target,
         unit=written,
         counts_from=counts_from,
-        without_outline=sum(f["geometry"]["type"] != "Point" for f in features) if table else 0,
-        without_text=sum("metadata" in f["properties"] for f in features) if table else 0,
+        without_outline=sum(f["geometry"]["type"] != "Point" for f in told),
+        without_text=sum("metadata" in f["properties"] for f in told),
     )
 
 

@@ -1,6 +1,7 @@
 """From predictions to QuPath objects, as GeoJSON that QuPath 0.4 to 0.8 reads.
 
-What those versions accept decides the details: a class is `names` and `color`, and the key
+Everything but class, measurements and metadata is copied as it is written in the points file, digit for
+digit. What those versions accept decides the exceptions: a class is `names` and `color`, and the key
 `color` must be there; a measurement that is NaN stops the import in 0.4, and one that is absent
 reads as NaN in all of them, so NaN is left out; null values of id, name and properties stop the
 import; a property called `type` would be read as the type of the object.
@@ -8,20 +9,25 @@ import; a property called `type` would be read as the type of the object.
 
 from __future__ import annotations
 
+import functools
+import json
 import math
-import sys
+import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from slidemitosis.candidates import SOURCE_ID, base_class
-from slidemitosis.candidates.shapes import made_valid
+from slidemitosis.candidates.geojson import class_of, is_child_object
+from slidemitosis.candidates.jsontext import are_numbers, compact, elements, joined, kind, members, string
 from slidemitosis.cards import SUBTYPES
+from slidemitosis.outlines import circle, importable, moved_box
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from slidemitosis.candidates import Candidate
+    from slidemitosis.candidates.jsontext import JsonText
     from slidemitosis.predictions import Prediction
 
 NO_CLASS = "Mitosis"
@@ -31,15 +37,19 @@ COLOURS = {"Atypical": [213, 94, 0], "Normal": [0, 114, 178]}
 PROBABILITY = "P(atypical)"
 HARDNESS = "P(experts disagree)"
 UPSAMPLED = "Upsampled"
-MEASUREMENTS = (PROBABILITY, UPSAMPLED, HARDNESS, *(f"P({name})" for name in SUBTYPES))
+MEASUREMENTS = frozenset((PROBABILITY, UPSAMPLED, HARDNESS, *(f"P({name})" for name in SUBTYPES)))
 """Every measurement that a run of ours may give an object."""
 PREFIX = "slidemitosis."
 """Of every key of metadata that a run of ours gives an object."""
 _REPAIRED = f"{PREFIX}geometry"
 _NAMESPACE = UUID("6f1b0c0e-7d0f-5a57-9a0c-6d1f6b1f3a52")
-# Candidates of a table have no outline; they get a circle as wide as the boxes of the MIDOG data sets.
-_CIRCLE_UM = 12.5
-_CIRCLE_CORNERS = 16
+# As QuPath writes and reads them.
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_WHERE_THE_TYPE_STANDS = ("objectType", "object_type")
+_OF_FEATURE = {"type", "id", "geometry", "nucleusGeometry", "bbox", "properties", *_WHERE_THE_TYPE_STANDS}
+_OF_PROPERTIES = {"type", "classification", "measurements", "metadata", *_WHERE_THE_TYPE_STANDS}
+_FROM_A_TABLE: Mapping[str, JsonText] = {"properties": b'{"objectType":"detection"}'}
+_NOTHING = {b"null", b"NaN", b"Infinity", b"-Infinity"}
 
 
 def object_ids(candidates: Sequence[Candidate], slide_name: str) -> list[str]:
@@ -53,7 +63,8 @@ def object_ids(candidates: Sequence[Candidate], slide_name: str) -> list[str]:
     used: set[str] = set()
     ids = []
     for c in candidates:
-        first = _as_uuid(c.id) or str(uuid5(_NAMESPACE, f"{slide_name}\n{c.id or f'{c.x!r},{c.y!r}'}"))
+        own = c.id if c.id is not None and _UUID.fullmatch(c.id) else None
+        first = own or str(uuid5(_NAMESPACE, f"{slide_name}\n{c.id or f'{c.x!r},{c.y!r}'}"))
         text = first
         # A file merged with an earlier result of ours may hold the next one already, hence no `if`.
         while text.lower() in used:
@@ -64,235 +75,42 @@ def object_ids(candidates: Sequence[Candidate], slide_name: str) -> list[str]:
     return ids
 
 
-def _as_uuid(text: str | None) -> str | None:
-    """`text` if it is a UUID as QuPath writes and reads them."""
-    try:
-        return text if text is not None and str(UUID(text)) == text.lower() else None
-    except ValueError:
-        return None
-
-
 def qupath_feature(
     prediction: Prediction,
     *,
     model: str,
     upsampled: bool,
     pixels_per_um: tuple[float, float],
+    taken: Collection[str | None] = (),
     shift: tuple[int, int] = (0, 0),
-) -> dict[str, Any]:
-    """The GeoJSON Feature of one prediction.
+) -> bytes:
+    """The GeoJSON Feature of one prediction, as a line of JSON text in UTF-8.
 
     Geometry, id, name, cell nucleus and unknown properties are those of the candidate. A classified
     candidate gets the class "<its class>: Atypical" or ": Normal" and a measurement; any other keeps
     its class, or "Mitosis", without an earlier run's addition. An outline that QuPath could not import
-    is repaired. `pixels_per_um` sizes the outline of candidates that have none. `shift`, px, is added to
-    all coordinates, where objects are to count from elsewhere than the points file; (0, 0) changes none.
+    is repaired. `pixels_per_um` sizes the outline of candidates that have none. `taken`: the classes that
+    are candidates; an object of these inside another one is left out of that, since it stands for itself.
+    `shift`, px, is added to all coordinates, where objects are to count from elsewhere than the points file.
     """
-    circle = _circle(prediction, pixels_per_um, shift)
-    original: Mapping[str, Any] = {"geometry": circle, "properties": {"objectType": "detection"}}
-    if prediction.candidate.feature is not None:
-        original = _moved(prediction.candidate.feature, shift)
-    outline = original.get("geometry")  # of other formats than GeoJSON there may be none
-    geometry, sound = _importable(_clean(outline)) if outline else (None, True)
-    feature: dict[str, Any] = {"type": "Feature", "id": prediction.object_id}
-    feature["geometry"] = geometry or circle
-    feature |= _foreign_members(original)
-    if isinstance(original.get("nucleusGeometry"), dict):
-        nucleus, nucleus_sound = _importable(_clean(original["nucleusGeometry"]))
-        feature |= {"nucleusGeometry": nucleus} if nucleus else {}
-        sound = sound and nucleus_sound
-    feature["properties"] = _properties(prediction, original, model=model, upsampled=upsampled)
-    if not sound:
-        feature["properties"]["metadata"][_REPAIRED] = "repaired"
-    return feature
-
-
-def _moved(feature: Mapping[str, Any], shift: tuple[int, int]) -> Mapping[str, Any]:
-    """The feature with `shift` px added to all of its coordinates, those of bounding boxes too."""
-    if shift == (0, 0):
-        return feature
-    moved: dict[str, Any] = {}
-    for key, value in feature.items():
-        if key in ("geometry", "nucleusGeometry") and isinstance(value, dict):
-            moved[key] = _moved(value, shift)
-        elif key == "coordinates":
-            moved[key] = _moved_positions(value, shift)
-        elif key == "bbox" and isinstance(value, list) and len(value) in (4, 6):
-            half = len(value) // 2
-            moved[key] = [*_moved_positions(value[:half], shift), *_moved_positions(value[half:], shift)]
-        elif key != "bbox":  # one of another form cannot be moved, and would be wrong as it is
-            moved[key] = value
-    return moved
-
-
-def _moved_positions(value: list[Any], shift: tuple[int, int]) -> list[Any]:
-    """A position [x, y], with or without more numbers, or a list of such at any depth."""
-    if not value or isinstance(value[0], list):
-        return [_moved_positions(inner, shift) for inner in value]
-    # Adding a whole number must not turn 0.1 into 100.10000000000001; whole numbers stay whole.
-    return [*(round(v + d, 6) for v, d in zip(value, shift, strict=False)), *value[2:]]
-
-
-def _clean(geometry: Mapping[str, Any]) -> dict[str, Any]:
-    """The geometry with its rings closed and its plane without keys that QuPath does not know."""
-    clean = {k: v if k == "coordinates" else _finite(v) for k, v in geometry.items() if not _is_not_finite(v)}
-    if clean["type"] == "Polygon":
-        clean["coordinates"] = [_closed(r) for r in clean["coordinates"]]
-    elif clean["type"] == "MultiPolygon":
-        clean["coordinates"] = [[_closed(r) for r in rings] for rings in clean["coordinates"]]
-    plane = clean.pop("plane", None)
-    if isinstance(plane, dict):
-        clean["plane"] = {k: plane[k] for k in ("c", "z", "t") if k in plane}
-    return clean
-
-
-def _importable(geometry: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
-    """The geometry, and whether it is as it was: one invalid outline ends QuPath's whole import.
-
-    Of an outline that crosses itself the area it covers is left, and None of one without any.
-    """
-    if geometry["type"] not in ("Polygon", "MultiPolygon"):
-        return geometry, True
-    import shapely.geometry  # noqa: PLC0415
-
-    outline = shapely.geometry.shape(geometry)
-    if outline.is_valid:
-        return geometry, True
-    area = made_valid(outline)
-    if area.is_empty or shapely.get_dimensions(area) < 2:
-        return None, False
-    plane = {"plane": geometry["plane"]} if "plane" in geometry else {}
-    return {**shapely.geometry.mapping(area), **plane}, False
-
-
-def _finite(value: Any) -> Any:
-    """`value` without the NaN and infinities of Python's JSON, which no strict reader takes."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items() if not _is_not_finite(v)}
-    if isinstance(value, list):
-        return [None if _is_not_finite(v) else _finite(v) for v in value]
-    return value
-
-
-def _is_not_finite(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
-
-
-def _closed(ring: Sequence[Sequence[float]]) -> list[Sequence[float]]:
-    return [*ring] if list(ring[0]) == list(ring[-1]) else [*ring, ring[0]]
-
-
-def _properties(
-    prediction: Prediction, original: Mapping[str, Any], *, model: str, upsampled: bool
-) -> dict[str, Any]:
-    old: Mapping[str, Any] = original.get("properties") or {}
-    properties = _stated_properties(original, old)
+    candidate = prediction.candidate
+    original = _FROM_A_TABLE if candidate.text is None else members(candidate.text)
+    placed, sound = _placed(original, shift, sound=candidate.sound)
+    if "geometry" not in placed:
+        x, y = prediction.frame_x + shift[0], prediction.frame_y + shift[1]
+        placed["geometry"] = circle(x, y, pixels_per_um)
+    old = _members(original.get("properties"))
+    properties = _kept_properties(original, old, taken, shift)
     properties["classification"] = _classification(prediction, old.get("classification"))
-    measurements = _measurements(old.get("measurements"))
-    for ours_before in MEASUREMENTS:
-        measurements.pop(ours_before, None)
-    if prediction.probability is not None:
-        measurements[PROBABILITY] = prediction.probability
-        measurements |= {f"P({name})": p for name, p in prediction.subtypes.items()}
-        if prediction.p_hard is not None:
-            measurements[HARDNESS] = prediction.p_hard
-        if upsampled:
-            measurements[UPSAMPLED] = 1.0
+    measurements = _measurements(old.get("measurements")) | _told(prediction, upsampled=upsampled)
     if measurements:
-        properties["measurements"] = measurements
-    properties["metadata"] = _metadata(prediction, old.get("metadata"), model, upsampled=upsampled)
-    return properties
-
-
-def _foreign_members(original: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands in a Feature beside the members that are written anew."""
-    ours = ("type", "id", "geometry", "nucleusGeometry", "properties", "objectType", "object_type")
-    kept = {k: v for k, v in original.items() if k not in ours and v is not None}
-    return {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
-
-
-def _stated_properties(original: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    """The type of the object, and the properties that are not written anew."""
-    ours = ("type", "object_type", "objectType", "classification", "measurements", "metadata")
-    # The `type` of a Feature itself says that it is one.
-    stated = [old.get(k) for k in ("objectType", "object_type", "type")]
-    stated += [original.get(k) for k in ("objectType", "object_type")]
-    kind = next((s for s in stated if isinstance(s, str)), None)
-    properties: dict[str, Any] = {"objectType": kind} if kind is not None else {}
-    kept = {k: v for k, v in old.items() if k not in ours and v is not None}
-    return properties | {k: _finite(v) for k, v in kept.items() if not _is_not_finite(v)}
-
-
-def _classification(prediction: Prediction, old: object) -> dict[str, Any]:
-    """`names` and `color`, which may be null.
-
-    A candidate without a class gets one even where it was not classified: else a second run, on this
-    run's output, would take only the others for candidates.
-    """
-    name = base_class(prediction.candidate.class_name) or NO_CLASS
-    if prediction.atypical is not None:
-        kind = "Atypical" if prediction.atypical else "Normal"
-        return {"names": [*_names(name), kind], "color": COLOURS[kind]}
-    # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
-    colour = _colour(old) if name == prediction.candidate.class_name else None
-    return {"names": _names(name), "color": colour}
-
-
-def _names(name: str) -> list[str]:
-    """The parts of a derived class: a colon may not stand inside one."""
-    return [part for part in (p.strip() for p in name.split(":")) if part]
-
-
-def _colour(classification: object) -> list[int] | None:
-    """The colour that a class had, from `color`, or from the signed integer of QuPath 0.3."""
-    if isinstance(classification, dict):
-        colour, packed = classification.get("color"), classification.get("colorRGB")
-        if isinstance(colour, list):
-            return colour
-        if isinstance(packed, int):
-            return [packed >> shift & 255 for shift in (16, 8, 0)]
-    return None
-
-
-def _measurements(old: object) -> dict[str, float]:
-    """A map of the finite measurements, from a map or from the list of QuPath 0.3."""
-    if isinstance(old, list):
-        old = {m["name"]: m.get("value") for m in old if isinstance(m, dict) and "name" in m}
-    if not isinstance(old, dict):
-        return {}
-    return {
-        str(k): v
-        for k, v in old.items()
-        if isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= sys.float_info.max
-    }
-
-
-def _metadata(prediction: Prediction, old: object, model: str, *, upsampled: bool) -> dict[str, str]:
-    """Text by key; QuPath 0.6 and later shows it, earlier versions drop it."""
-    metadata = {k: str(v) for k, v in old.items() if v is not None} if isinstance(old, dict) else {}
-    metadata = {k: v for k, v in metadata.items() if not k.startswith(PREFIX) or k == _REPAIRED}
-    metadata[f"{PREFIX}model"] = model
-    metadata[f"{PREFIX}status"] = prediction.status
-    if prediction.subtype:
-        metadata[f"{PREFIX}subtype"] = prediction.subtype
-    if prediction.reason:
-        metadata[f"{PREFIX}reason"] = prediction.reason
-    if prediction.candidate.id is not None and prediction.candidate.id != prediction.object_id:
-        metadata[SOURCE_ID] = prediction.candidate.id
-    if upsampled:
-        metadata[f"{PREFIX}upsampled"] = "true"
-    return metadata
-
-
-def _circle(
-    prediction: Prediction, pixels_per_um: tuple[float, float], shift: tuple[int, int]
-) -> dict[str, Any]:
-    """A closed polygon around the centre, in px from where the objects count, two decimals."""
-    x, y = prediction.frame_x + shift[0], prediction.frame_y + shift[1]
-    rx, ry = (_CIRCLE_UM / 2 * s for s in pixels_per_um)
-    angles = [2 * math.pi * i / _CIRCLE_CORNERS for i in range(_CIRCLE_CORNERS)]
-    ring = [[round(x + rx * math.cos(a), 2), round(y + ry * math.sin(a), 2)] for a in angles]
-    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+        properties["measurements"] = joined(measurements)
+    metadata = _metadata(old.get("metadata"))
+    repaired = not sound or _REPAIRED in metadata
+    metadata = {k: v for k, v in metadata.items() if not k.startswith(PREFIX)}
+    metadata |= _own_metadata(prediction, model, upsampled=upsampled, repaired=repaired)
+    properties["metadata"] = joined(metadata)
+    return _feature({"id": string(prediction.object_id)}, placed, original, properties)
 
 
 def plain_feature(
@@ -300,40 +118,241 @@ def plain_feature(
     *,
     object_id: str | None,
     centre: tuple[float, float],
+    taken: Collection[str | None],
     shift: tuple[int, int] = (0, 0),
-) -> dict[str, Any]:
-    """The GeoJSON Feature of a candidate as it was read, which QuPath can import: for `convert`.
+) -> bytes:
+    """The GeoJSON Feature of a candidate as it was read, which QuPath can import, as text: for `convert`.
 
     An outline is moved by `shift`; a candidate without one becomes a point at `centre`. Both are px of the
-    frame that is written. Without an `object_id` QuPath makes one.
+    frame that is written. Without an `object_id` QuPath makes one. `taken` is that of `qupath_feature`.
     """
-    original = _moved(candidate.feature or {"properties": {"objectType": "detection"}}, shift)
-    outlines = {
-        key: _importable(_clean(original[key]))[0]
-        for key in ("geometry", "nucleusGeometry")
-        if isinstance(original.get(key), dict)
-    }
-    point = {"type": "Point", "coordinates": list(centre)}
-    feature = {"type": "Feature", "id": object_id, "geometry": None} | outlines
-    feature["geometry"] = feature["geometry"] or point
-    feature = {k: v for k, v in feature.items() if v is not None} | _foreign_members(original)
-    old: Mapping[str, Any] = original.get("properties") or {}
-    properties = _stated_properties(original, old)
+    original = _FROM_A_TABLE if candidate.text is None else members(candidate.text)
+    placed, _ = _placed(original, shift, sound=candidate.sound)
+    if "geometry" not in placed:
+        placed["geometry"] = json.dumps({"type": "Point", "coordinates": list(centre)}).encode()
+    old = _members(original.get("properties"))
+    properties = _kept_properties(original, old, taken, shift)
     if candidate.class_name:
         colour = _colour(old.get("classification"))
-        properties["classification"] = {"names": _names(candidate.class_name), "color": colour}
-    stated = old.get("metadata")
-    metadata = {k: str(v) for k, v in stated.items() if v is not None} if isinstance(stated, dict) else {}
+        properties["classification"] = _class_text(tuple(_names(candidate.class_name)), colour)
+    if measurements := _measurements(old.get("measurements"), ours=()):
+        properties["measurements"] = joined(measurements)
+    metadata = _metadata(old.get("metadata"))
     metadata.pop(SOURCE_ID, None)
     if candidate.id is not None and candidate.id != object_id:
-        metadata[SOURCE_ID] = candidate.id
-    told = {"measurements": _measurements(old.get("measurements")), "metadata": metadata}
-    return feature | {"properties": properties | {k: v for k, v in told.items() if v}}
+        metadata[SOURCE_ID] = string(candidate.id)
+    if metadata:
+        properties["metadata"] = joined(metadata)
+    identity = {} if object_id is None else {"id": string(object_id)}
+    return _feature(identity, placed, original, properties)
 
 
-def feature_collection_text(features: Iterable[Mapping[str, Any]]) -> str:
-    """A FeatureCollection, one feature a line, so that two runs can be compared line by line."""
-    import geojson  # noqa: PLC0415
+def _feature(
+    identity: Mapping[str, JsonText],
+    placed: Mapping[str, JsonText],
+    original: Mapping[str, JsonText],
+    properties: Mapping[str, JsonText],
+) -> bytes:
+    kept = {k: compact(v) for k, v in original.items() if k not in _OF_FEATURE and not _is_nothing(v)}
+    # First in the text, where people look for it.
+    first = {"type": b'"Feature"', **identity, "geometry": placed["geometry"]}
+    return joined({**first, **kept, **placed, "properties": joined(properties)})
 
-    lines = [geojson.dumps(f, ensure_ascii=False, separators=(",", ":")) for f in features]
-    return '{"type":"FeatureCollection","features":[\n' + ",\n".join(lines) + "\n]}\n"
+
+def _placed(
+    original: Mapping[str, JsonText], shift: tuple[int, int], *, sound: bool
+) -> tuple[dict[str, JsonText], bool]:
+    """The members of an object that say where it is, and whether its outlines are as they were."""
+    found: dict[str, JsonText] = {}
+    as_they_were = True
+    for name in ("geometry", "nucleusGeometry"):
+        if kind(original.get(name, b"")) == "{":
+            text, as_it_was = importable(original[name], sound=sound, shift=shift)
+            found |= {} if text is None else {name: text}
+            as_they_were = as_they_were and as_it_was
+    if "bbox" in original and not _is_nothing(original["bbox"]):
+        found |= moved_box(original["bbox"], shift)
+    return found, as_they_were
+
+
+def _kept_properties(
+    feature: Mapping[str, JsonText],
+    old: Mapping[str, JsonText],
+    taken: Collection[str | None],
+    shift: tuple[int, int],
+) -> dict[str, JsonText]:
+    """The properties that are as they were, the type of the object first and in its own place."""
+    # The `type` of a Feature itself says that it is one.
+    stated = [old.get(k) for k in (*_WHERE_THE_TYPE_STANDS, "type")]
+    stated += [feature.get(k) for k in _WHERE_THE_TYPE_STANDS]
+    of_type = next((s for s in stated if s is not None and kind(s) == '"'), None)
+    kept: dict[str, JsonText] = {} if of_type is None else {"objectType": of_type}
+    children = "childObjects" if "childObjects" in old else "children"
+    for name, value in old.items():
+        if name in _OF_PROPERTIES or _is_nothing(value):
+            continue
+        if name == children and kind(value) == "[":
+            listed = b"[%b]" % b",".join(_children(value, taken, shift))
+            kept |= {name: listed} if listed != b"[]" or not elements(value) else {}
+        elif name == "name" and kind(value) in "{[":
+            kept[name] = string(compact(value).decode())
+        elif name != "color" or _is_importable_colour(json.loads(bytes(value))):
+            kept[name] = compact(value)
+    return kept
+
+
+def _children(listed: JsonText, taken: Collection[str | None], shift: tuple[int, int]) -> Iterator[bytes]:
+    """The objects inside one that are no candidates, each as QuPath can import it."""
+    for text in elements(listed):
+        if not is_child_object(text) or class_of(text) in taken:
+            continue
+        child = members(text)
+        old = _members(child.get("properties"))
+        placed, _ = _placed(child, shift, sound=False)
+        if "geometry" not in placed:
+            continue
+        properties = _kept_properties(child, old, taken, shift)
+        if name := class_of(text):
+            colour = _colour(old.get("classification"))
+            properties["classification"] = _class_text(tuple(_names(name)), colour)
+        if measurements := _measurements(old.get("measurements")):
+            properties["measurements"] = joined(measurements)
+        if metadata := _metadata(old.get("metadata")):
+            properties["metadata"] = joined(metadata)
+        identity = {"id": child["id"]} if kind(child.get("id", b"")) == '"' else {}
+        yield _feature(identity, placed, child, properties)
+
+
+def _members(text: JsonText | None) -> Mapping[str, JsonText]:
+    return {} if text is None or kind(text) != "{" else members(text)
+
+
+def _is_nothing(text: JsonText) -> bool:
+    """Null, or one of the numbers of Python's JSON that no strict reader takes."""
+    return len(text) <= 9 and bytes(text) in _NOTHING
+
+
+def _told(prediction: Prediction, *, upsampled: bool) -> dict[str, JsonText]:
+    """The measurements that say what became of a candidate; none of one that was not classified."""
+    if prediction.probability is None:
+        return {}
+    told = {PROBABILITY: prediction.probability}
+    told |= {f"P({name})": p for name, p in prediction.subtypes.items()}
+    if prediction.p_hard is not None:
+        told[HARDNESS] = prediction.p_hard
+    if upsampled:
+        told[UPSAMPLED] = 1.0
+    return {name: _number(value, name) for name, value in told.items()}
+
+
+def _number(value: float, name: str) -> bytes:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}, which is not JSON compliant")
+    return repr(float(value)).encode()
+
+
+def _classification(prediction: Prediction, old: JsonText | None) -> bytes:
+    """`names` and `color`, which may be null.
+
+    A candidate without a class gets one even where it was not classified: else a second run, on this
+    run's output, would take only the others for candidates.
+    """
+    name = base_class(prediction.candidate.class_name) or NO_CLASS
+    if prediction.atypical is not None:
+        called = "Atypical" if prediction.atypical else "Normal"
+        return _class_text((*_names(name), called), tuple(COLOURS[called]))
+    # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
+    colour = _colour(old) if name == prediction.candidate.class_name else None
+    return _class_text(tuple(_names(name)), colour)
+
+
+@functools.lru_cache(maxsize=256)
+def _class_text(names: tuple[str, ...], colour: tuple[int, ...] | None) -> bytes:
+    text = json.dumps({"names": names, "color": colour}, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _names(name: str) -> list[str]:
+    """The parts of a derived class: a colon may not stand inside one."""
+    return [part for part in (p.strip() for p in name.split(":")) if part]
+
+
+def _colour(classification: JsonText | None) -> tuple[int, ...] | None:
+    """The colour that a class had, from `color`, or from the signed integer of QuPath 0.3."""
+    if classification is not None and kind(classification) == "{":
+        old = json.loads(bytes(classification))
+        colour, packed = old.get("color"), old.get("colorRGB")
+        if isinstance(colour, list) and len(colour) in (1, 3, 4) and all(map(_is_number, colour)):
+            return tuple(map(int, colour))
+        if colour is None and type(packed) is int:
+            return tuple(packed >> shift & 255 for shift in (16, 8, 0))
+    return None
+
+
+def _is_importable_colour(colour: object) -> bool:
+    """Whether QuPath reads it as an object's own colour, or passes it over; at text the import fails."""
+    if isinstance(colour, list):
+        return len(colour) != 3 or all(map(_is_number, colour))
+    return isinstance(colour, dict) or _is_number(colour)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _measurements(old: JsonText | None, *, ours: Collection[str] = MEASUREMENTS) -> dict[str, JsonText]:
+    """The finite measurements but `ours`, from a map or from the list of QuPath 0.3."""
+    found = _members(old)
+    if old is not None and kind(old) == "[":
+        listed = [one for one in map(_members, elements(old)) if "name" in one]
+        found = {str(json.loads(bytes(one["name"]))): one.get("value", b"null") for one in listed}
+    elif old is not None and are_numbers(old):  # as nearly always, and much quicker than one by one
+        return {name: value for name, value in found.items() if name not in ours}
+    return {name: value for name, value in found.items() if name not in ours and _is_finite(value)}
+
+
+def _is_finite(text: JsonText) -> bool:
+    data = bytes(text)
+    return data[:1] in _NUMBERS and math.isfinite(float(data))
+
+
+_NUMBERS = {b"-", *(b"%d" % digit for digit in range(10))}
+
+
+def _metadata(old: JsonText | None) -> dict[str, JsonText]:
+    """The metadata that an object had, as text, as which QuPath reads it."""
+    found = _members(old)
+    if old is not None and kind(old) != "{":
+        found = {"metadata": old}  # of another tool; QuPath passes it over
+    return {
+        name: value if kind(value) == '"' else string(compact(value).decode())
+        for name, value in found.items()
+        if bytes(value) != b"null"
+    }
+
+
+def _own_metadata(
+    prediction: Prediction, model: str, *, upsampled: bool, repaired: bool
+) -> dict[str, JsonText]:
+    """What QuPath 0.6 and later shows of a candidate; earlier versions drop it."""
+    told: dict[str, str | None] = {"model": model, "status": prediction.status, "subtype": prediction.subtype}
+    metadata: dict[str, JsonText] = {f"{PREFIX}{k}": string(v) for k, v in told.items() if v}
+    if prediction.reason:
+        metadata[f"{PREFIX}reason"] = string(prediction.reason)
+    if prediction.candidate.id is not None and prediction.candidate.id != prediction.object_id:
+        metadata[SOURCE_ID] = string(prediction.candidate.id)
+    if upsampled:
+        metadata[f"{PREFIX}upsampled"] = b'"true"'
+    if repaired:
+        metadata[_REPAIRED] = b'"repaired"'
+    return metadata
+
+
+def feature_collection(features: Iterable[bytes]) -> Iterator[bytes]:
+    """The text of a FeatureCollection, piece by piece: one feature a line, so that runs can be compared."""
+    yield b'{"type":"FeatureCollection","features":[\n'
+    between = b""
+    for feature in features:
+        yield between + feature
+        between = b",\n"
+    yield b"\n]}\n"

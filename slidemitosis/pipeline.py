@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import logging
 import time
 from collections import deque
@@ -19,7 +20,7 @@ from slidemitosis.engine import ComputeOptions, default_workers, load_forward
 from slidemitosis.errors import InvalidOption, ReadingFailed
 from slidemitosis.loader import ReaderPool
 from slidemitosis.model_files import check_graph
-from slidemitosis.objects import feature_collection_text, qupath_feature
+from slidemitosis.objects import feature_collection, qupath_feature
 from slidemitosis.predict import classified
 from slidemitosis.prepare import Prepared, ReadOptions, given_pixel_size, prepare
 from slidemitosis.rating import Rated, RateOptions, analysed_area, check_band, rate_slide, set_apart
@@ -433,10 +434,18 @@ def _write_tables(
     model, upsampled = f"{card.name} {card.version}", prepared.upsampled
     shift = prepared.frames.shift
     features = (
-        qupath_feature(p, model=model, upsampled=upsampled, pixels_per_um=per_um, shift=shift)
+        qupath_feature(
+            p,
+            model=model,
+            upsampled=upsampled,
+            pixels_per_um=per_um,
+            taken=prepared.selection.taken,
+            shift=shift,
+        )
         for p in predictions
     )
     spots = hot_spot_features(rated.hot_spot, mpp=prepared.mpp, offset=prepared.frames.objects, model=model)
-    results.write_text(stage / results.OBJECTS, feature_collection_text(itertools.chain(features, spots)))
+    last = (json.dumps(spot).encode() for spot in spots)
+    results.write_parts(stage / results.OBJECTS, feature_collection(itertools.chain(features, last)))
     table = results.candidates_csv(predictions, upsampled=upsampled)
-    results.write_text(stage / results.CANDIDATES, table)
+    results.write_parts(stage / results.CANDIDATES, table)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from slidemitosis.candidates import parse_geojson, select_candidates
 from slidemitosis.errors import CandidateError, InvalidOption, UnreadableProject
-from slidemitosis.objects import MEASUREMENTS, PREFIX, feature_collection_text
+from slidemitosis.objects import MEASUREMENTS, PREFIX, feature_collection
 from slidemitosis.qupath_project import COLUMNS, MANIFEST, project_file, project_slides, read_project
 from slidemitosis.results import OBJECTS, SUMMARY, write_whole
 
@@ -70,7 +70,8 @@ def export_candidates(
             exchanged.append(Exchanged(image.name, problem="it has no objects"))
             continue
         table.parent.mkdir(exist_ok=True)
-        write_whole(points, feature_collection_text(features).encode())
+        lines = (json.dumps(f, ensure_ascii=False).encode("utf-8", "backslashreplace") for f in features)
+        write_whole(points, b"".join(feature_collection(lines)))
         rows.append(_row(image, points.name))
         exchanged.append(Exchanged(image.name, candidates=len(features)))
     if not rows:

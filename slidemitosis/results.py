@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import io
 import json
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from slidemitosis.errors import OutputError
 from slidemitosis.interrupts import interrupts_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from slidemitosis.predictions import Prediction
 
@@ -156,36 +155,46 @@ def _move(source: Path, target: Path, moves: list[tuple[Path, Path]]) -> None:
     moves.append((source, target))
 
 
-def candidates_csv(predictions: Sequence[Prediction], *, upsampled: bool) -> str:
-    """One row a candidate, in the order of the points file."""
-    text = io.StringIO(newline="")
+class _Line:
+    """A file for a csv writer, which hands back what is written."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def candidates_csv(predictions: Iterable[Prediction], *, upsampled: bool) -> Iterator[str]:
+    """The lines of the table: the names of its columns, then each candidate in the points file's order."""
     # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    writer = csv.writer(_Line(), lineterminator="\r\n")
+    for row in _rows(predictions, upsampled=upsampled):
+        line: str = writer.writerow(row)
+        yield line.replace("\r\n", "\n")
+
+
+def _rows(predictions: Iterable[Prediction], *, upsampled: bool) -> Iterator[Sequence[str]]:
+    yield COLUMNS
     for p in predictions:
         call = {True: "AMF", False: "NMF", None: ""}[p.atypical]
-        writer.writerow(
-            (
-                p.candidate.id or "",
-                p.object_id,
-                p.candidate.source,
-                p.candidate.class_name or "",
-                _number(p.frame_x, 2),
-                _number(p.frame_y, 2),
-                _number(p.x, 2),
-                _number(p.y, 2),
-                p.status,
-                p.reason or "",
-                "" if p.probability is None else f"{p.probability:.6f}",
-                call,
-                "" if p.padding is None else _number(p.padding, 4),
-                str(upsampled).lower(),
-                p.subtype or "",
-                "" if p.subtype is None else f"{p.subtypes[p.subtype]:.6f}",
-                "" if p.p_hard is None else f"{p.p_hard:.6f}",
-            )
+        subtype = p.subtype
+        yield (
+            p.candidate.id or "",
+            p.object_id,
+            p.candidate.source,
+            p.candidate.class_name or "",
+            _number(p.frame_x, 2),
+            _number(p.frame_y, 2),
+            _number(p.x, 2),
+            _number(p.y, 2),
+            p.status,
+            p.reason or "",
+            "" if p.probability is None else f"{p.probability:.6f}",
+            call,
+            "" if p.padding is None else _number(p.padding, 4),
+            str(upsampled).lower(),
+            subtype or "",
+            "" if subtype is None else f"{p.subtypes[subtype]:.6f}",
+            "" if p.p_hard is None else f"{p.p_hard:.6f}",
         )
-    return text.getvalue().replace("\r\n", "\n")
 
 
 def _number(value: float, decimals: int) -> str:
@@ -200,8 +209,15 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """UTF-8 with newlines as they are, the same bytes on every system. Raises OutputError."""
+    write_parts(path, (text,))
+
+
+def write_parts(path: Path, parts: Iterable[str | bytes]) -> None:
+    """`write_text` of a text that is never in memory as a whole; bytes are UTF-8 already."""
     try:
-        path.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
+        with path.open("wb") as file:
+            for part in parts:
+                file.write(part if isinstance(part, bytes) else part.encode("utf-8", "backslashreplace"))
     except OSError as e:
         raise OutputError(f"{path}: cannot be written: {e.strerror}; choose another --out") from e
 

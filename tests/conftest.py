@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from hypothesis import settings
+from qupath_rules import qupath_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,21 @@ def needs_shared(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"{'/'.join(parts)} of the shared data is not here")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _qupath_reads_what_is_written(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test is about: objects that a run leaves in its folder can be imported by QuPath."""
+    folder: Path | None = None
+    if "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+    yield
+    for path in folder.rglob("objects.geojson") if folder else ():
+        # Tests of the files alone fill them with other things, and some points files have this name.
+        if path.is_file() and (path.parent / "summary.json").exists():
+            text = path.read_bytes()
+            if text.startswith(b'{"type":'):
+                qupath_features(text)
 
 
 def position_colours(width: int, height: int, *, x0: int = 0, y0: int = 0) -> NDArray[np.uint8]:

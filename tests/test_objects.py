@@ -7,21 +7,21 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import geojson
 import pytest
 import shapely
 import shapely.geometry
 from hypothesis import given
 from hypothesis import strategies as st
+from qupath_rules import qupath_features
 
 from slidemitosis import objects
 from slidemitosis.candidates import Candidate, read_candidates
 from slidemitosis.candidates.geojson import parse_geojson
 from slidemitosis.candidates.table import parse_table
-from slidemitosis.objects import feature_collection_text, object_ids, qupath_feature
+from slidemitosis.objects import feature_collection, object_ids, qupath_feature
 from slidemitosis.predictions import Prediction
 
 if TYPE_CHECKING:
@@ -76,61 +76,18 @@ def written(
     upsampled: bool = False,
     shift: tuple[int, int] = (0, 0),
 ) -> str:
-    return feature_collection_text(
+    features = (
         qupath_feature(p, model=model, upsampled=upsampled, pixels_per_um=(4.0, 2.0), shift=shift)
         for p in predictions
     )
-
-
-def refuse(token: str) -> NoReturn:
-    raise AssertionError(f"{token} is not JSON")
-
-
-def strict(text: str) -> list[dict[str, Any]]:
-    """The features of a text that a strict JSON reader and a GeoJSON reader take alike."""
-    features: list[dict[str, Any]] = json.loads(text, parse_constant=refuse)["features"]
-    read = geojson.loads(text)
-    assert read.is_valid, read.errors()
-    assert len(read["features"]) == len(features)
-    return features
+    return b"".join(feature_collection(features)).decode()
 
 
 def one(source: dict[str, Any], call: bool | None = True, **options: Any) -> dict[str, Any]:
     """The object that comes out for one feature."""
-    (found,) = strict(written(predict(parse(source), [call]), **options))
+    (found,) = qupath_features(written(predict(parse(source), [call]), **options))
     assert set(found) >= {"type", "id", "geometry", "properties"}
-    assert_qupath_reads(found)
     return found
-
-
-def nulls(value: object, path: str = "") -> Iterable[str]:
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in pairs:
-        if inner is None:
-            yield f"{path}.{key}"
-        yield from nulls(inner, f"{path}.{key}")
-
-
-def assert_qupath_reads(found: dict[str, Any]) -> None:
-    """The rules that hold for whatever goes in."""
-    UUID(found["id"])
-    properties = found["properties"]
-    assert "type" not in properties
-    assert "object_type" not in properties
-    assert set(nulls(found)) <= {".properties.classification.color"}
-    if "classification" in properties:
-        classification = properties["classification"]
-        assert set(classification) == {"names", "color"}
-        assert classification["names"]
-        assert all(name and ":" not in name for name in classification["names"])
-    assert all(
-        isinstance(v, int | float) and math.isfinite(v) for v in properties.get("measurements", {}).values()
-    )
-    assert all(isinstance(v, str) for v in properties.get("metadata", {}).values())
-    for geometry in (found["geometry"], found.get("nucleusGeometry")):
-        if geometry is not None:
-            assert set(geometry.get("plane", {})) <= {"c", "z", "t"}
-            assert shapely.geometry.shape(geometry).is_valid
 
 
 def classification(name: str | None = None, /, **keys: Any) -> dict[str, Any]:
@@ -216,8 +173,7 @@ def test_subtypes_and_doubt_are_measurements_and_the_likeliest_subtype_is_named(
     (plain,) = predict(parse(feature()))
     subtypes = {"NMF metaphase": 0.07, "AMF multipolar": 0.6, "AMF other": 0.33}
     told = replace(plain, subtypes=subtypes, p_hard=0.25)
-    (found,) = strict(written([told]))
-    assert_qupath_reads(found)
+    (found,) = qupath_features(written([told]))
     assert found["properties"]["measurements"] == {
         "P(atypical)": 0.93,
         "P(NMF metaphase)": 0.07,
@@ -423,18 +379,19 @@ def test_candidates_without_id_at_one_place_get_two_ids() -> None:
 
 
 def test_the_first_of_two_with_one_id_keeps_it() -> None:
-    first, second = strict(written(predict(parse(feature(), feature()))))
+    first, second = qupath_features(written(predict(parse(feature(), feature()))))
     assert first["id"] == ID != second["id"]
     assert second["properties"]["metadata"]["slidemitosis.source_id"] == ID
 
 
 def test_the_points_of_one_object_become_objects_of_their_own() -> None:
     geometry = {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]], "plane": {"c": 0, "z": 1, "t": 0}}
-    found = strict(written(predict(parse(feature({"name": "both"}, geometry=geometry)), [True, None])))
+    found = qupath_features(
+        written(predict(parse(feature({"name": "both"}, geometry=geometry)), [True, None]))
+    )
     assert [f["geometry"]["coordinates"] for f in found] == [[1, 2], [3, 4]]
     assert len({f["id"] for f in found}) == 2
     for f in found:
-        assert_qupath_reads(f)
         assert f["geometry"]["plane"] == {"c": 0, "z": 1, "t": 0}
         assert f["properties"]["name"] == "both"
 
@@ -445,9 +402,8 @@ def test_the_points_of_one_object_become_objects_of_their_own() -> None:
 def test_a_candidate_of_a_table_gets_a_circle_around_its_place_in_the_file() -> None:
     table = "id,x,y,class\nfirst,100.5,200,Mitosis\n,300,400.25,\n"
     candidates = parse_table(table, path=Path("a.csv"))
-    found = strict(written(predict(candidates, [True, None])))
+    found = qupath_features(written(predict(candidates, [True, None])))
     for f, c in zip(found, candidates, strict=True):
-        assert_qupath_reads(f)
         circle = shapely.geometry.shape(f["geometry"])
         assert (circle.centroid.x, circle.centroid.y) == pytest.approx((c.x, c.y), abs=0.01)
         x0, y0, x1, y1 = circle.bounds
@@ -461,7 +417,7 @@ def test_a_candidate_of_a_table_gets_a_circle_around_its_place_in_the_file() -> 
 def test_the_circle_lies_in_the_frame_of_the_file_and_not_of_the_slide() -> None:
     (c,) = parse_table("x,y\n100,200\n", path=Path("a.csv"))
     prediction = Prediction(c, ID, frame_x=50, frame_y=60, x=1050, y=2060, status="outside", reason="off")
-    (found,) = strict(written([prediction]))
+    (found,) = qupath_features(written([prediction]))
     centre = shapely.geometry.shape(found["geometry"]).centroid
     assert (centre.x, centre.y) == pytest.approx((50, 60), abs=0.01)
 
@@ -500,7 +456,10 @@ def test_every_kind_of_object_is_moved_whole(name: str) -> None:
     if not path.exists():
         pytest.skip(f"{name} of the shared data is not here")
     predictions = predict(read_candidates(path))
-    stay, away = strict(written(predictions)), strict(written(predictions, shift=(549, -277)))
+    stay, away = (
+        qupath_features(written(predictions)),
+        qupath_features(written(predictions, shift=(549, -277))),
+    )
     assert stay
     for a, b in zip(stay, away, strict=True):
         for p, q in zip(positions(a), positions(b), strict=True):
@@ -545,7 +504,7 @@ def test_each_object_stands_on_a_line_of_its_own() -> None:
 
 
 def test_no_objects_are_an_empty_collection() -> None:
-    assert strict(written([])) == []
+    assert qupath_features(written([])) == []
 
 
 def test_a_probability_that_is_no_number_is_never_written() -> None:
@@ -604,7 +563,7 @@ def test_what_an_earlier_run_said_does_not_show_in_a_later_one(
     """But for the colour that a class had before, which is lost."""
 
     def told(text: str) -> list[dict[str, Any]]:
-        features = strict(text)
+        features = qupath_features(text)
         for f, call in zip(features, second, strict=True):
             if call is None:
                 del f["properties"]["classification"]["color"]
@@ -618,7 +577,7 @@ def test_what_an_earlier_run_said_does_not_show_in_a_later_one(
 
 def test_a_figure_that_is_no_longer_readable_loses_what_was_said_of_it() -> None:
     earlier = written(predict(parse(feature(classification("Mitosis")))), upsampled=True)
-    (found,) = strict(written(predict(parse_geojson(earlier, path=PATH), [None])))
+    (found,) = qupath_features(written(predict(parse_geojson(earlier, path=PATH), [None])))
     assert found["properties"]["classification"] == {"names": ["Mitosis"], "color": None}
     assert "measurements" not in found["properties"]
     assert found["properties"]["metadata"]["slidemitosis.status"] == "unreadable"
@@ -646,10 +605,9 @@ def test_what_qupath_has_written_survives(name: str, call: bool | None) -> None:
         pytest.skip(f"no QuPath export at {path}")
     candidates = read_candidates(path)
     text = written(predict(candidates, [call] * len(candidates)))
-    found = strict(text)
+    found = qupath_features(text)
     assert len(found) == len(candidates) > 0
     for f, c in zip(found, candidates, strict=True):
-        assert_qupath_reads(f)
         assert c.feature is not None
         assert f["geometry"] == c.feature["geometry"]
         assert f.get("nucleusGeometry") == c.feature.get("nucleusGeometry")

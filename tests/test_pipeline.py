@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
+from qupath_rules import qupath_features
 
 from slidemitosis import SlideClassifier, classify_slide, load_model
 from slidemitosis.cards import AMF_SUBTYPES, SUBTYPES, HardnessPart, find_model, write_card
@@ -63,8 +64,7 @@ def rows_of(result: SlideResult) -> list[dict[str, str]]:
 
 
 def objects_of(result: SlideResult) -> list[dict[str, Any]]:
-    features: list[dict[str, Any]] = json.loads(result.objects_path.read_text())["features"]
-    return features
+    return qupath_features(result.objects_path.read_bytes())
 
 
 def without_times(path: Path) -> dict[str, Any]:
@@ -208,6 +208,32 @@ def test_its_own_objects_are_candidates_again(drawn: tuple[Path, Path]) -> None:
     first = classify_slide(slide, points, out=points.parent / "one")
     again = classify_slide(slide, first.objects_path, out=points.parent / "two")
     assert again.objects_path.read_bytes() == first.objects_path.read_bytes()
+
+
+def test_figures_inside_other_objects_are_classified_once(painted: Path, tmp_path: Path) -> None:
+    """As QuPath writes a hierarchy: a region, in it a figure, in that another object and a second figure."""
+
+    def nested(name: str, x: int, *children: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [x, 200]},
+            "properties": {"classification": {"name": name, "color": None}, "childObjects": [*children]},
+        }
+
+    points = tmp_path / "nested.geojson"
+    figure = nested("Mitosis", 200, nested("Spot", 210), nested("Mitosis", 300))
+    points.write_text(json.dumps([nested("Region", 100, figure)]))
+    result = classify_slide(painted, points, workers=0)
+    assert [r["source"] for r in rows_of(result)] == [
+        "feature 1, child 1",
+        "feature 1, child 1, child 2",
+    ]
+    first, second = objects_of(result)
+    (inside,) = first["properties"]["childObjects"]
+    assert inside["properties"]["classification"]["names"] == ["Spot"]
+    assert second["properties"]["childObjects"] == []
+    again = classify_slide(painted, result.objects_path, out=tmp_path / "again", workers=0)
+    assert again.objects_path.read_bytes() == result.objects_path.read_bytes()
 
 
 def test_eight_views_are_another_and_a_recorded_answer(drawn: tuple[Path, Path]) -> None:

@@ -205,7 +205,7 @@ def predicted(
 
 
 def rows(*predictions: Prediction, upsampled: bool = False) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(results.candidates_csv(predictions, upsampled=upsampled))))
+    return list(csv.DictReader(results.candidates_csv(predictions, upsampled=upsampled)))
 
 
 def test_a_row_says_all_that_is_known_of_a_candidate() -> None:
@@ -300,7 +300,7 @@ def test_a_written_coordinate_is_the_value_to_two_decimals(value: float) -> None
 @example("a\r\nb", '"')
 @example("a,b", "\n")
 def test_any_name_stays_in_its_cell(identity: str, reason: str) -> None:
-    text = results.candidates_csv([predicted(1, id=identity, reason=reason)], upsampled=False)
+    text = "".join(results.candidates_csv([predicted(1, id=identity, reason=reason)], upsampled=False))
     header, row = csv.reader(io.StringIO(text, newline=""))
     assert tuple(header) == results.COLUMNS
     assert (row[0], row[9]) == (identity.replace("\r\n", "\n"), reason.replace("\r\n", "\n"))
@@ -310,7 +310,7 @@ def test_the_same_predictions_give_the_same_bytes(tmp_path: Path) -> None:
     written = []
     for run in ("a", "b"):
         table = results.candidates_csv([predicted(1), predicted(2, reason="µ\nü")], upsampled=False)
-        results.write_text(tmp_path / run, table)
+        results.write_parts(tmp_path / run, table)
         written.append((tmp_path / run).read_bytes())
     assert written[0] == written[1]
     assert b"\r" not in written[0]

@@ -12,7 +12,8 @@ from slidemitosis.candidates.classes import (
 )
 from slidemitosis.candidates.duplicates import Duplicate, find_duplicates
 from slidemitosis.candidates.files import read_candidates
-from slidemitosis.candidates.geojson import SOURCE_ID, parse_geojson
+from slidemitosis.candidates.geojson import parse_geojson
+from slidemitosis.candidates.keys import SOURCE_ID
 from slidemitosis.candidates.model import FORMATS, Candidate, Candidates, Format, Unit
 
 __all__ = [

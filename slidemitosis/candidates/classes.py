@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -63,6 +64,7 @@ def normal_name(text: str | None) -> str | None:
     return None if name.casefold() in {"", UNCLASSIFIED.casefold()} else name
 
 
+@functools.lru_cache(maxsize=4096)
 def base_class(name: str | None) -> str | None:
     """The class without the ": Atypical" or ": Normal" that a run of ours has added.
 

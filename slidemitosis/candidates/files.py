@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import io
 import lzma
+import re
 import struct
 import zipfile
 import zlib
@@ -31,6 +33,7 @@ _GZIP, _ZIP, _EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
 _SUFFIXES = {".json", ".geojson", ".csv", ".tsv", ".xml"}
 _LIMIT = 4 << 30  # bytes, far beyond any slide's export: a packed file should not exhaust the memory
 _CHUNK = 16 << 20  # bytes
+_INK = re.compile(rb"\S")
 # What the standard library raises for a packed file that is damaged, cut off, or (RuntimeError) locked by
 # a password or packed in a way that it does not know.
 _DAMAGE = (
@@ -68,11 +71,13 @@ def read_candidates(
         raise refusal(path, "holds a packed SQLite database; unpack it first")
     if _is_xml(data):
         return read_xml(data, request)
-    text = _decode(data, path)
-    start = text.lstrip()[:1]
+    data = _utf8(data, path)
+    start = _INK.search(data)
     if not start:
         raise refusal(path, "the file is empty")
-    return read_json(text, request) if start in {"{", "["} else read_table(text, request)
+    if start[0] in {b"{", b"["}:
+        return read_json(data, request)
+    return read_table(data.decode(), request)
 
 
 def _is_database(path: Path) -> bool:
@@ -159,15 +164,28 @@ def _may_hold_candidates(name: PurePosixPath) -> bool:
     return name.suffix.lower() in _SUFFIXES and not name.name.startswith(".")
 
 
-def _decode(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # Tables of QuPath were written in the encoding of the system, in which their micro sign is one byte.
-        header = data.lstrip().splitlines()[0]
-        if b"entroid X \xb5m" in header:
-            with contextlib.suppress(UnicodeDecodeError):
-                return data.decode("cp1252")
-        raise refusal(
-            path, f"not UTF-8 text (byte {error.start + 1}); save it as UTF-8 (in Excel: CSV UTF-8)"
-        ) from error
+def _utf8(data: bytes, path: Path) -> bytes:
+    """The bytes without a mark of their order, known to be UTF-8.
+
+    They stay bytes: text of more than Latin letters takes two or four times the memory.
+    """
+    if data.isascii():
+        return data
+    data = data.removeprefix(codecs.BOM_UTF8)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), _CHUNK):
+        chunk = data[start : start + _CHUNK]
+        end = start + len(chunk)
+        try:
+            decoder.decode(chunk, final=end == len(data))
+        except UnicodeDecodeError as error:
+            # QuPath wrote tables in the encoding of the system, in which their micro sign is one byte.
+            header = data.lstrip().splitlines()[0]
+            if b"entroid X \xb5m" in header:
+                with contextlib.suppress(UnicodeDecodeError):
+                    return data.decode("cp1252").encode()
+            byte = end - len(error.object) + error.start + 1
+            raise refusal(
+                path, f"not UTF-8 text (byte {byte}); save it as UTF-8 (in Excel: CSV UTF-8)"
+            ) from error
+    return data

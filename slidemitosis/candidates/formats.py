@@ -49,7 +49,8 @@ _TABLES = {
     "hover-next": hover_next,
     "csv": table,
 }
-_HEAD = 1 << 16  # characters in which GeoJSON says that it is GeoJSON
+_FIRST = 1 << 20  # bytes in which its first feature ends
+_HEAD = 1 << 16  # bytes in which GeoJSON says that it is GeoJSON
 _GEOJSON = re.compile(
     r'"type"\s*:\s*"(Feature|FeatureCollection|(Multi)?(Point|Polygon|LineString)|GeometryCollection)"'
 )
@@ -67,13 +68,15 @@ class Request:
     """The slide's file name, by which its image is known in a file of several."""
 
 
-def read_json(text: str, request: Request) -> Candidates:
-    """The candidates in JSON. Raises UnreadableCandidates, or InvalidOption."""
+def read_json(text: bytes, request: Request) -> Candidates:
+    """The candidates in JSON, UTF-8. Raises UnreadableCandidates, or InvalidOption."""
     _check_container("JSON", request)
     path, found = request.path, request.format
-    if found is None and _GEOJSON.search(text[:_HEAD]):
-        # Told without parsing all of it: exports of QuPath are the largest files by far.
-        found = "tiatoolbox" if tiatoolbox.looks_like_export(text) else "geojson"
+    # Told without parsing all of it: exports of QuPath are the largest files by far.
+    head = text[:_HEAD].decode(errors="ignore")
+    if found is None and _GEOJSON.search(head):
+        first = text[:_FIRST].decode(errors="ignore")
+        found = "tiatoolbox" if tiatoolbox.looks_like_export(first) else "geojson"
     if found == "geojson":
         _check_unit("GeoJSON", "px", request)
         return parse_geojson(text, path=path)

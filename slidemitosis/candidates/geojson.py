@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from slidemitosis.candidates.classes import normal_name
+from slidemitosis.candidates.jsontext import collection, elements, finite, joined, kind, members, string
+from slidemitosis.candidates.keys import SOURCE_ID, is_container, own_id
 from slidemitosis.candidates.model import Candidate, Candidates
+from slidemitosis.candidates.quick import read_quickly
 from slidemitosis.candidates.shapes import (
     POINT_TYPES,
     SHAPE_TYPES,
@@ -24,21 +26,20 @@ from slidemitosis.candidates.shapes import (
 from slidemitosis.errors import UnreadableCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import shapely
 
+    from slidemitosis.candidates.jsontext import JsonText
+
 _Feature = Mapping[str, Any]
+_Taken = TypeVar("_Taken")
 
 _GEOMETRY_TYPES = POINT_TYPES | SHAPE_TYPES | {"GeometryCollection"}
-# The whole image and the cores of a tissue microarray hold figures; they are none.
-_CONTAINERS = {"root", "rootobject", "pathrootobject", "tmacore", "tmacoreobject"}
-SOURCE_ID = "slidemitosis.source_id"
-"""Metadata of our own objects: the id in the file that they were made from."""
-# QuPath before 0.3, and tools that copy it, wrote an object's type as its id, so that all share one:
-# taken for an id it would make every object but the first a duplicate.
-_TYPE_AS_ID = re.compile(r"Path[A-Za-z]*Object|TMACoreObject")
+_CHUNK = 512
+"""Features read together: enough for numpy, and so few that the garbage collector does not go through them
+again and again, which with 4,096 takes a third of the time."""
 
 
 @dataclass(slots=True)
@@ -48,70 +49,89 @@ class _Draft:
     id: str | None
     class_name: str | None
     source: str
-    feature: _Feature
+    text: JsonText
     shape: shapely.Geometry | None = None
     centre: tuple[float, float] = (math.nan, math.nan)
-    extent: float = 0.0
 
 
-def parse_geojson(text: str, *, path: Path) -> Candidates:
+def parse_geojson(text: str | bytes, *, path: Path) -> Candidates:
     """The candidates in a GeoJSON text, in its order; `path` is for messages and is not opened.
 
     Every point of a MultiPoint is one candidate; any other object is one, at its centre, and a cell
-    is one at the centre of its nucleus. Centres are in px of the frame of the file. Raises
-    `UnreadableCandidates`.
+    is one at the centre of its nucleus. Objects inside others are read like those beside them. Centres
+    are in px of the frame of the file. `text` as bytes is UTF-8, and stays in memory as long as a candidate
+    of it. Raises `UnreadableCandidates`.
     """
-    drafts: list[_Draft] = []
-    for number, feature in enumerate(_features(_load(text, path), path), start=1):
-        drafts.extend(_drafts(feature, f"feature {number}", path))
-    shaped = [draft for draft in drafts if draft.shape is not None]
-    shapes = [draft.shape for draft in shaped]
-    found = zip(shaped, centres(shapes).tolist(), extents(shapes).tolist(), strict=True)
-    for draft, (x, y), extent in found:
-        if not all(map(math.isfinite, (x, y, extent))):
-            _fail(f"{path}: {draft.source}", "its centre cannot be computed; are its coordinates in pixels?")
-        draft.centre, draft.extent = (x, y), extent
-    items = tuple(Candidate(d.id, *d.centre, d.class_name, d.source, d.extent, d.feature) for d in drafts)
-    return Candidates(path=path, format="geojson", unit="px", items=items)
+    features = _features(text.encode() if isinstance(text, str) else text, path)
+    items: list[Candidate] = []
+    for start in range(0, len(features), _CHUNK):
+        chunk = features[start : start + _CHUNK]
+        quick = read_quickly(chunk, first=start + 1)
+        for number, (feature, candidate) in enumerate(zip(chunk, quick, strict=True), start=start + 1):
+            if candidate is not None:
+                items.append(candidate)
+            else:
+                items.extend(_candidates(feature, f"feature {number}", path))
+    return Candidates(path=path, format="geojson", unit="px", items=tuple(items))
 
 
-def _load(text: str, path: Path) -> object:
+def _features(data: bytes, path: Path) -> Sequence[JsonText]:
+    """The text of every Feature of a document, and of every bare geometry that stands for one."""
+    if kind(data) in ("[", "{"):
+        outer, features = _json(collection, data, f"{path}")
+        name = _json(json.loads, bytes(outer.get("type", b"null")), f"{path}")
+        if features is not None and (kind(data) == "[" or name == "FeatureCollection"):
+            return features
+        if name == "FeatureCollection":
+            listed = reprlib.repr(json.loads(bytes(outer.get("features", b"null"))))
+            _fail(f"{path}", f"its FeatureCollection has no list of features, found {listed}")
+        if name == "Feature" or (isinstance(name, str) and name in _GEOMETRY_TYPES):
+            return [data]
+    document = _json(json.loads, data, f"{path}")
+    message = f"{path}: JSON but no GeoJSON: expected a FeatureCollection, found {_found(document)}"
+    raise UnreadableCandidates(message)
+
+
+def _json(take: Callable[[bytes], _Taken], text: bytes, where: str) -> _Taken:
+    """What `take` gets out of a JSON text."""
     try:
-        return json.loads(text)
+        return take(text)
     except json.JSONDecodeError as error:
-        where = f"{path}: line {error.lineno}, column {error.colno}"
+        where = f"{where}: line {error.lineno}, column {error.colno}"
         if error.msg == "Extra data":
             _fail(where, "the JSON ends here, yet more follows; put all Features into one FeatureCollection")
         _fail(where, f"not valid JSON ({error.msg}); the file may be cut off: export it again")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or endless nesting
-        message = f"{path}: not usable as JSON ({' '.join(str(error).split())})"
+        message = f"{where}: not usable as JSON ({' '.join(str(error).split())})"
         raise UnreadableCandidates(message) from error
 
 
-def _features(document: object, path: Path) -> Iterator[_Feature]:
-    """Every Feature of a document, a bare geometry wrapped into one of its own."""
-    elements: list[object]
-    if isinstance(document, list):
-        elements = document
-    elif isinstance(document, dict) and document.get("type") == "FeatureCollection":
-        listed = document.get("features")
-        if not isinstance(listed, list):
-            _fail(f"{path}", f"its FeatureCollection has no list of features, found {reprlib.repr(listed)}")
-        elements = listed
-    elif _type(document) == "Feature" or _type(document) in _GEOMETRY_TYPES:
-        elements = [document]
-    else:
-        _fail(f"{path}", f"JSON but no GeoJSON: expected a FeatureCollection, found {_found(document)}")
-    for number, element in enumerate(elements, start=1):
-        if isinstance(element, dict) and _type(element) == "Feature":
-            yield element
-        elif _type(element) in _GEOMETRY_TYPES:
-            yield {"type": "Feature", "geometry": element, "properties": {}}
-        else:
-            _fail(f"{path}: feature {number}", f"expected a GeoJSON Feature, found {_found(element)}")
+def _candidates(text: JsonText, source: str, path: Path) -> list[Candidate]:
+    """The candidates of one object, whatever it is, and of those inside it."""
+    feature = _json(json.loads, bytes(text), f"{path}: {source}")
+    text = finite(text)
+    if _type(feature) in _GEOMETRY_TYPES:
+        text = b'{"type":"Feature","geometry":%b,"properties":{}}' % bytes(text)
+        feature = {"type": "Feature", "geometry": feature, "properties": {}}
+    if not isinstance(feature, dict) or _type(feature) != "Feature":
+        _fail(f"{path}: {source}", f"expected a GeoJSON Feature, found {_found(feature)}")
+    found = [_settled(draft, path) for draft in _drafts(feature, text, source, path)]
+    for number, child in enumerate(child_objects(text), start=1):
+        found.extend(_candidates(child, f"{source}, child {number}", path))
+    return found
 
 
-def _drafts(feature: _Feature, source: str, path: Path) -> list[_Draft]:
+def _settled(draft: _Draft, path: Path) -> Candidate:
+    extent = 0.0
+    if draft.shape is not None:
+        ((x, y),), (extent,) = centres([draft.shape]).tolist(), extents([draft.shape]).tolist()
+        if not all(map(math.isfinite, (x, y, extent))):
+            _fail(f"{path}: {draft.source}", "its centre cannot be computed; are its coordinates in pixels?")
+        draft.centre = (x, y)
+    return Candidate(draft.id, *draft.centre, draft.class_name, draft.source, extent, draft.text)
+
+
+def _drafts(feature: _Feature, text: JsonText, source: str, path: Path) -> list[_Draft]:
     where = f"{path}: {source}"
     properties = feature.get("properties")
     if properties is None:
@@ -121,27 +141,28 @@ def _drafts(feature: _Feature, source: str, path: Path) -> list[_Draft]:
     if _is_container(feature, properties):
         return []
     geometry = feature.get("geometry")
-    kind = geometry_type(geometry, where)
+    of_type = geometry_type(geometry, where)
     assert isinstance(geometry, Mapping)
-    draft = _Draft(_id(feature, properties), _class_name(feature, properties, where), source, feature)
-    if kind == "MultiPoint":
+    draft = _Draft(_id(feature, properties), _class_name(feature, properties, where), source, text)
+    if of_type == "MultiPoint":
         return _point_drafts(draft, geometry, where)
-    if kind == "Point":
+    if of_type == "Point":
         ((x, y),) = read_points(geometry, where).tolist()
         draft.centre = (x, y)
     else:
         draft.shape = read_shape(geometry, where)
-    _move_to_nucleus(draft, where)
+    _move_to_nucleus(draft, feature.get("nucleusGeometry"), where)
     return [draft]
 
 
-def _move_to_nucleus(draft: _Draft, where: str) -> None:
+def _move_to_nucleus(draft: _Draft, nucleus: object, where: str) -> None:
     """A cell's figure is its nucleus, which may lie well off the middle of the cell."""
-    nucleus = draft.feature.get("nucleusGeometry")
     if nucleus is None:
         return
     where = f"{where}, nucleusGeometry"
-    if geometry_type(nucleus, where) in POINT_TYPES:
+    of_type = geometry_type(nucleus, where)
+    assert isinstance(nucleus, Mapping)
+    if of_type in POINT_TYPES:
         points = read_points(nucleus, where)
         if len(points):
             x, y = points.mean(axis=0).tolist()
@@ -156,16 +177,40 @@ def _point_drafts(draft: _Draft, geometry: _Feature, where: str) -> list[_Draft]
     There may be none: QuPath's counting tool makes the object before its first point.
     """
     points = read_points(geometry, where).tolist()
+    whole = members(draft.text)
+    shape = members(whole["geometry"])
+    places = zip(points, elements(shape["coordinates"]), strict=True)
     drafts = []
-    for number, (x, y) in enumerate(points, start=1):
-        point = {**geometry, "type": "Point", "coordinates": geometry["coordinates"][number - 1]}
-        feature = {**draft.feature, "geometry": point}
+    for number, ((x, y), place) in enumerate(places, start=1):
+        point = joined({**shape, "type": b'"Point"', "coordinates": place})
+        feature = {**whole, "geometry": point}
         name = draft.id
         if len(points) > 1 and name is not None:
-            name = feature["id"] = f"{name}#{number}"
+            name = f"{name}#{number}"
+            feature["id"] = string(name)
         source = f"{draft.source}, point {number}"
-        drafts.append(_Draft(name, draft.class_name, source, feature, centre=(x, y)))
+        drafts.append(_Draft(name, draft.class_name, source, joined(feature), centre=(x, y)))
     return drafts
+
+
+def child_objects(text: JsonText) -> Sequence[JsonText]:
+    """The Features inside an object, which QuPath writes where it is asked for the hierarchy."""
+    feature = members(text)
+    properties = members(feature["properties"]) if kind(feature.get("properties", b"")) == "{" else {}
+    listed = properties.get("childObjects" if "childObjects" in properties else "children", b"")
+    children = elements(listed) if kind(listed) == "[" else []
+    return [child for child in children if is_child_object(child)]
+
+
+def is_child_object(text: JsonText) -> bool:
+    """Whether a part of such a list is an object: other tools list other things by the same name."""
+    return kind(text) == "{" and "geometry" in members(text)
+
+
+def class_of(text: JsonText) -> str | None:
+    """The full class name of a Feature that has been read."""
+    feature = json.loads(bytes(text))
+    return _class_name(feature, feature.get("properties") or {}, "an object")
 
 
 def _is_container(feature: _Feature, properties: _Feature) -> bool:
@@ -176,8 +221,8 @@ def _is_container(feature: _Feature, properties: _Feature) -> bool:
         feature.get("objectType"),
         feature.get("object_type"),
     ]
-    kind = next((value for value in stated if value is not None), feature.get("id"))
-    return isinstance(kind, str) and re.sub(r"[\s_-]", "", kind).casefold() in _CONTAINERS
+    name = next((value for value in stated if value is not None), feature.get("id"))
+    return isinstance(name, str) and is_container(name)
 
 
 def _id(feature: _Feature, properties: _Feature) -> str | None:
@@ -186,10 +231,7 @@ def _id(feature: _Feature, properties: _Feature) -> str | None:
     if isinstance(metadata, Mapping) and isinstance(source := metadata.get(SOURCE_ID), str):
         return source
     stated = feature.get("id")
-    if stated is None or stated == "":
-        return None
-    name = stated if isinstance(stated, str) else json.dumps(stated)
-    return None if _TYPE_AS_ID.fullmatch(name) else name
+    return own_id(stated if stated is None or isinstance(stated, str) else json.dumps(stated))
 
 
 def _class_name(feature: _Feature, properties: _Feature, where: str) -> str | None:

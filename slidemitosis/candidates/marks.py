@@ -62,7 +62,7 @@ def candidates_of(
         elif not (math.isfinite(x) and math.isfinite(y)):
             raise refusal(f"{path}: {mark.source}", _NO_CENTRE)
         class_name = normal_name(mark.class_name)
-        items.append(Candidate(mark.id, x, y, class_name, mark.source, 0.0, _feature(mark)))
+        items.append(Candidate(mark.id, x, y, class_name, mark.source, 0.0, _feature_text(mark)))
     # All at once, as shapely is made for.
     outlines = list(shapes.values())
     for index, (x, y), extent in zip(
@@ -74,7 +74,7 @@ def candidates_of(
     return Candidates(path=path, format=format, unit=unit, items=tuple(items), frame=frame)
 
 
-def _feature(mark: Mark) -> dict[str, Any] | None:
+def _feature_text(mark: Mark) -> bytes | None:
     """What QuPath is to show of a mark besides its place and class; None if there is nothing."""
     measurements, metadata = _told_apart(mark.stated)
     if not (mark.outline or mark.name or measurements or metadata):
@@ -87,7 +87,8 @@ def _feature(mark: Mark) -> dict[str, Any] | None:
     if metadata:
         properties["metadata"] = metadata
     outline = {"geometry": dict(mark.outline)} if mark.outline else {}
-    return {"type": "Feature", **outline, "properties": properties}
+    feature = {"type": "Feature", **outline, "properties": properties}
+    return json.dumps(feature, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _told_apart(stated: Mapping[str, object]) -> tuple[dict[str, float], dict[str, str]]:

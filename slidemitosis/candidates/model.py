@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from slidemitosis.candidates.jsontext import JsonText
 
 Unit = Literal["px", "um"]
 Format = Literal[
@@ -43,12 +46,24 @@ class Candidate:
     class_name: str | None
     """The full class name, derived classes joined as QuPath does ("Tumor: Mitosis"); None if unclassified."""
     source: str
-    """Where in the file it stands, for messages: "feature 12", "feature 3, point 2" or "line 7"."""
+    """Where in the file it stands, for messages: "feature 12", "feature 3, point 2", "feature 4, child 1" or
+    "line 7"."""
     extent: float = 0.0
     """Larger side of its outline's bounding box, in `Candidates.unit`; 0 for a point."""
-    feature: Mapping[str, Any] | None = None
-    """The GeoJSON Feature as read (of a MultiPoint: one of this point alone). From another format one of what
-    it states besides, without a geometry where it states no outline; None where it states nothing else."""
+    text: JsonText | None = field(default=None, repr=False)
+    """The GeoJSON Feature as it is written, but for bare NaN, which is left out (of a MultiPoint: one of this
+    point alone). From another format one of what it states besides, without a geometry where it states no
+    outline; None where it states nothing else."""
+    sound: bool = False
+    """Whether its outlines were found closed and valid, so that they can be written as they are."""
+
+    @property
+    def feature(self) -> Mapping[str, Any] | None:
+        """The GeoJSON Feature, read anew from `text` each time; None where there is no text."""
+        if self.text is None:
+            return None
+        found: Mapping[str, Any] = json.loads(bytes(self.text))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

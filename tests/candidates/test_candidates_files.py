@@ -105,6 +105,21 @@ def test_text_that_is_not_utf8_is_refused(tmp_path: Path, data: bytes) -> None:
     assert "not UTF-8" in refusal(write(tmp_path, data))
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 4, 7, 1000])
+def test_the_byte_that_is_not_utf8_is_named_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    """The file is looked through piece by piece, and a letter may stand on the border of two."""
+    monkeypatch.setattr(files, "_CHUNK", chunk)
+    sound = "[µ€𝄞]".encode() * 3
+    for bad in (b"\xff", b"\xc2x", b"\xe2\x82x"):
+        path = write(tmp_path, sound + bad + sound)
+        assert f"not UTF-8 text (byte {len(sound) + 1})" in refusal(path)
+    assert f"(byte {len(sound) + 1})" in refusal(write(tmp_path, sound + b"\xe2\x82"))
+    name = json.dumps({"type": "Point", "coordinates": [3, 4], "name": "µ€𝄞"}, ensure_ascii=False)
+    assert len(read_candidates(write(tmp_path, name.encode()))) == 1
+
+
 def test_a_packed_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     text = b"[" + b",".join(POINT for _ in range(20)) + b"]"
     for whole in (gzip.compress(text), zipped(a__json=text)):
