@@ -183,6 +183,7 @@ class SlideClassifier:
         )
         slide, points = Path(slide), Path(points)
         folder = Path(out) if out is not None else results.default_folder(slide, points)
+        results.check_folder(folder, slide, points)
         return self.classify_into(folder, slide, points, read=read, rates=rates, progress=progress)
 
     def classify_into(
@@ -196,7 +197,7 @@ class SlideClassifier:
         progress: Callable[[int, int], None] | None = None,
         beside: Callable[[dict[str, Any], Rated], Mapping[str, str]] | None = None,
     ) -> SlideResult:
-        """`classify` with its options as one value.
+        """`classify` with its options as one value, into a folder that is ours: what is in it is replaced.
 
         beside: makes further files of summary and rate, text by name, that appear together with the others.
         """
@@ -208,7 +209,6 @@ class SlideClassifier:
         _say_what_was_selected(prepared)
         area = analysed_area(prepared, rates, read.area_classes)
         seconds.preparing = time.perf_counter() - started
-        results.check_folder(folder, slide, points)
         with results.staged_folder(folder) as stage:
             predictions, how = self._predict(prepared, seconds, progress)
             computed = time.perf_counter()

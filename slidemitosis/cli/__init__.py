@@ -6,12 +6,15 @@ Exit codes: 0 done; 2 bad input or options, one line says what; 3 some slides of
 
 from __future__ import annotations
 
+import _thread
 import argparse
+import functools
 import io
 import logging
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, NoReturn
 
 from slidemitosis import __version__
@@ -27,7 +30,8 @@ from slidemitosis.cli.training import add_compare, add_data, add_evaluate, add_t
 from slidemitosis.errors import SlideMitosisError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from sys import UnraisableHookArgs
     from types import FrameType
 
 
@@ -52,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.setLevel(logging.INFO)
     # A program that starts this one ends it by SIGTERM; temporary files and workers must go then too.
     before = signal.signal(signal.SIGTERM, _interrupt)
+    hook = sys.unraisablehook
+    sys.unraisablehook = functools.partial(_raise_again, report, hook)
     try:
         return args.run(args, report) or 0
     except SlideMitosisError as e:
@@ -66,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever reads our output, `head` say, has gone; what was asked for is done.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
         log.removeHandler(handler)
     return 0
@@ -73,6 +80,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _raise_again(
+    report: Report, otherwise: Callable[[UnraisableHookArgs], object], what: UnraisableHookArgs
+) -> None:
+    """An interrupt that came where nothing can be raised, as in a callback of a weak reference, comes again.
+
+    Python would print it and go on as if it had not been.
+    """
+    if not issubclass(what.exc_type, KeyboardInterrupt):
+        otherwise(what)
+    elif not report.is_done:
+        threading.Timer(0.01, _thread.interrupt_main).start()
 
 
 def _parser() -> argparse.ArgumentParser:

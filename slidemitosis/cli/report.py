@@ -20,6 +20,7 @@ class Report:
     def __init__(self, style: str) -> None:
         self.style = style
         self.outcome = "nothing was written"
+        self.is_done = False
         self._bar: tqdm[NoReturn] | None = None
         self._what = ""
         self._slides_told, self._told_at = -1, 0.0
@@ -78,6 +79,7 @@ class Report:
         """The results are there; `written` says where, for programs."""
         self.close()
         self.outcome = "the results are written"
+        self.is_done = True
         if self.style == "json":
             self._json(event="done", **written)
 

@@ -122,7 +122,7 @@ class SlideJobs:
     def _look(self, slide: CohortSlide) -> Outcome:
         def look() -> Outcome:
             assert slide.points is not None
-            _check_files(slide.slide, slide.points)
+            _check_files(slide.slide, slide.points, self.plan.out)
             prepared = prepare(slide.slide, slide.points, slide.read, self.classifier.card.patch)
             # Tissue would have to be read.
             rates = dataclasses.replace(self._rates(slide), tissue=False)
@@ -150,7 +150,7 @@ class SlideJobs:
     def _recognise(self, slide: CohortSlide) -> Outcome | None:
         """None where there is work to do."""
         assert slide.points is not None
-        _check_files(slide.slide, slide.points)
+        _check_files(slide.slide, slide.points, self.plan.out)
         if self.plan.force:
             return None
         row = self.store.row(slide.name)
@@ -207,9 +207,12 @@ def _quickhash(slide: CohortSlide) -> str | None:
         return opened.info.quickhash
 
 
-def _check_files(slide: Path, points: Path) -> None:
-    """Both must be files that can be asked for their size and content."""
+def _check_files(slide: Path, points: Path, out: Path) -> None:
+    """Both must be files that can be asked for their size and content, and that no result can replace."""
     if not slide.exists():
         raise UnreadableSlide(f"{slide}: no such file")
     if not points.is_file():
         raise UnreadableCandidates(f"{points}: {'not a file' if points.exists() else 'no such file'}")
+    for given in (slide, points):
+        if out.resolve() in given.resolve().parents:
+            raise OutputError(f"{given}: lies in the folder of results, which would replace it; move it out")

@@ -7,6 +7,7 @@ takes one slide with it, which is recorded as failed; another takes its place.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import multiprocessing as mp
 import os
@@ -167,6 +168,9 @@ def _serve(connection: Connection, plan: CohortPlan, threads: int) -> None:
     log.propagate = False
     from slidemitosis.cohort.job import SlideJobs  # noqa: PLC0415 - after the number of threads is set
 
+    if threads == 1 and plan.compute.workers is None:
+        # With a processor for each slide, a reader process would only take turns with the one that computes.
+        plan = dataclasses.replace(plan, compute=dataclasses.replace(plan.compute, workers=0))
     with contextlib.suppress(_ParentGone):
         try:
             jobs = SlideJobs(plan)

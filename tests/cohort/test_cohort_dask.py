@@ -29,7 +29,7 @@ from slidemitosis.cohort.job import CohortPlan
 from slidemitosis.cohort.source import read_cohort
 from slidemitosis.cohort.store import CohortStore
 from slidemitosis.engine import ComputeOptions
-from slidemitosis.errors import ClusterFailed, OutputError, SlideMitosisError
+from slidemitosis.errors import ClusterFailed, InvalidCard, OutputError, SlideMitosisError
 from slidemitosis.prepare import ReadOptions
 
 if TYPE_CHECKING:
@@ -128,9 +128,10 @@ def test_with_a_cuda_device_only_workers_that_offer_a_gpu_get_slides(
 
     assert not any(client.run(has_torch).values())
     slides = read_cohort(pairs, read=ReadOptions()).slides
-    with dask.DaskJobs(plan_for(tmp_path / "r", device="cuda:9"), client=client) as jobs:
-        ended = [e.outcome for e in jobs.run(slides, wait=False) if isinstance(e, Ended)]
-    assert {o.status for o in ended} == {"failed"}  # there is no GPU of this number on any machine
+    # There is no GPU of this number on any machine, which is so for every slide.
+    refused = pytest.raises(InvalidCard, match="no slide can be classified: device 'cuda:9'")
+    with refused, dask.DaskJobs(plan_for(tmp_path / "r", device="cuda:9"), client=client) as jobs:
+        list(jobs.run(slides, wait=False))
     workers = client.scheduler_info(n_workers=-1)["workers"]
     for worker, imported in client.run(has_torch).items():
         assert imported == bool(workers[worker]["resources"])

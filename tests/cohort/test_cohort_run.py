@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 import pytest
 from cohort_slides import COMMAND, paint_slides, run
+from conftest import write_points
 
 from slidemitosis.cohort.identity import same_slide, slide_identity
 
@@ -201,6 +202,26 @@ def test_no_file_of_an_earlier_run_stays_beside_new_tables(pairs: Path, tmp_path
     assert not {"patients.csv", "cohort.png"} & {p.name for p in (tmp_path / "r").iterdir()}
 
 
+def test_a_slide_with_another_file_of_points_is_done_again(pairs: Path, tmp_path: Path) -> None:
+    words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
+    assert run(*words).returncode == 0
+    (pairs / "a.geojson").unlink()
+    (pairs / "a.csv").write_text("x,y,class\n90,90,Mitosis\n")
+    again = run(*words)
+    assert (again.returncode, fresh(again)) == (0, ["a"])
+    assert rows(tmp_path / "r")["a"]["candidates"] == "1"
+
+
+def test_an_input_among_the_results_is_never_replaced(pairs: Path, tmp_path: Path) -> None:
+    assert run("cohort", pairs, "--out", tmp_path / "r", *MODEL).returncode == 0
+    objects = tmp_path / "r/slides/a/objects.geojson"
+    before = objects.read_bytes()
+    (pairs / "again.csv").write_text(f"slide,points\na.svs,{objects}\n")
+    assert run("cohort", pairs / "again.csv", "--out", tmp_path / "r", *MODEL).returncode == 3
+    assert "lies in the folder of results" in rows(tmp_path / "r")["a"]["cause"]
+    assert objects.read_bytes() == before
+
+
 def test_collect_makes_no_folder(pairs: Path, tmp_path: Path) -> None:
     done = run("cohort", pairs, "--out", tmp_path / "typo", "--collect")
     assert done.returncode == 2
@@ -307,9 +328,11 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path, number: signal.Si
 
 @pytest.mark.parametrize("executor", ["local", pytest.param("dask", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("after", [0.1, pytest.param(0.5, marks=pytest.mark.slow)])
-def test_ctrl_c_while_processes_start_is_one_line(
-    pairs: Path, tmp_path: Path, executor: str, after: float
-) -> None:
+def test_ctrl_c_while_processes_start_is_one_line(tmp_path: Path, executor: str, after: float) -> None:
+    pairs = tmp_path / "pairs"
+    paint_slides(pairs, [f"s{i}" for i in range(8)])
+    for i in range(8):  # so many that no machine is done with them meanwhile
+        write_points(pairs / f"s{i}.geojson", [(10 + 9 * (k % 40), 10 + 9 * (k // 40)) for k in range(900)])
     words = [*COMMAND, "cohort", str(pairs), "--out", str(tmp_path / "r"), *MODEL, "--progress", "json"]
     process = subprocess.Popen(
         [*words, "--jobs", "2", "--executor", executor],
