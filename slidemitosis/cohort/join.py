@@ -29,8 +29,8 @@ def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, int]:
 
     The rows are told by the first of the columns name, slide (its path, file name, or that without suffix)
     and patient that the table has; in a table of patients one row fits all slides of its patient. Slides that
-    no row fits get empty cells. Raises InvalidCohort for a table without such a column, or with two rows of
-    one key.
+    no row fits get empty cells. Raises InvalidCohort for a table without such a column, with two rows of
+    one key, or with a row that fits several slides and is no patient's.
     """
     names, rows = read_rows(path)
     by_folded = {folded(n): i for i, n in enumerate(names)}
