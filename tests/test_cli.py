@@ -403,6 +403,53 @@ def test_a_path_that_the_terminal_cannot_show_is_no_error(slide: Path, points: P
     assert b"h\\xe9 \\xb5" in done.stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for one process there")
+def test_an_interrupt_while_the_command_line_is_loaded_is_one_line() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "slidemitosis", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=take_interrupts,
+    ) as process:
+        assert process.stderr is not None
+        while not re.search(r"\| +argparse$", line := process.stderr.readline()):
+            assert line, "the command line is loaded without argparse"
+        process.send_signal(signal.SIGINT)
+        said = [line for line in process.stderr if not line.startswith("import time:")]
+    assert said == ["slidemitosis: error: interrupted\n"]
+    assert process.returncode == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for one process there")
+@pytest.mark.parametrize(
+    ("interrupt", "returncode"),
+    [("_thread.interrupt_main()", 0), ("os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT)],
+)
+def test_an_interrupt_after_the_last_line_prints_nothing(interrupt: str, returncode: int) -> None:
+    """Python waits for threads before it ends, and would print where in that it was."""
+    code = f"""
+import _thread, os, signal, sys, threading
+from slidemitosis import __main__, cli
+
+def main():
+    threading.Timer(0.2, lambda: {interrupt}).start()
+    return 0
+
+cli.main = main
+sys.exit(__main__.run())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=take_interrupts,
+    )
+    assert (done.returncode, done.stderr) == (returncode, "")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
 def test_an_interrupt_at_any_moment_leaves_all_or_nothing(tmp_path: Path, slide: Path) -> None:

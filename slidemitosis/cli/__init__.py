@@ -1,4 +1,4 @@
-"""The command `slidemitosis`: words in, calls out. Nothing imports this module.
+"""The command `slidemitosis`: words in, calls out. Nothing but `__main__` imports this module.
 
 Exit codes: 0 done; 2 bad input or options, one line says what; 3 some slides of a cohort are not done;
 130 interrupted.
