@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from slidemitosis.batches import one_ahead
 from slidemitosis.cards import list_models, write_card
 from slidemitosis.models import empty_network
 from slidemitosis.pipeline import SlideClassifier
@@ -74,16 +75,9 @@ class Busy:
 
 def timed(forward: Forward, batches: Iterable[np.ndarray]) -> str:
     """Patches a second, one batch begun ahead as in classifying."""
-    busy, done, begun = Busy(forward), 0, None
+    busy = Busy(forward)
     started = time.perf_counter()
-    for batch in batches:
-        following = busy.submit(batch)
-        if begun:
-            begun()
-        begun = following
-        done += len(batch)
-    if begun:
-        begun()
+    done = sum(len(batch) for batch, _ in one_ahead(batches, busy.submit))
     seconds = time.perf_counter() - started
     return f"{done / seconds:.0f} patches/s, {busy.share(seconds)}"
 

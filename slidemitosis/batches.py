@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
+
+READ_SIZE = 64
+"""Patches a batch of the readers. Jobs and answers of this size fit the pipes of every system, so that
+neither side ever waits for the other to read."""
+
+_Item = TypeVar("_Item")
+_Outcome = TypeVar("_Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +58,20 @@ def _joined(batches: list[Batch]) -> Batch:
         unreadable=tuple(itertools.chain.from_iterable(b.unreadable for b in batches)),
         read_seconds=sum(b.read_seconds for b in batches),
     )
+
+
+def one_ahead(
+    items: Iterable[_Item], begin: Callable[[_Item], Callable[[], _Outcome]]
+) -> Iterator[tuple[_Item, _Outcome]]:
+    """Each item with its outcome, which `begin` begins and its answer waits for.
+
+    While one is waited for, the next is already begun: so a device always has something to do.
+    """
+    begun: deque[tuple[_Item, Callable[[], _Outcome]]] = deque()
+    for item in items:
+        begun.append((item, begin(item)))
+        if len(begun) > 1:
+            ready, outcome = begun.popleft()
+            yield ready, outcome()
+    for ready, outcome in begun:
+        yield ready, outcome()

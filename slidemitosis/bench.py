@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slidemitosis.batches import READ_SIZE, one_ahead
 from slidemitosis.cards import DEFAULT_MODEL
 from slidemitosis.engine import available_processors
 from slidemitosis.errors import InvalidOption
-from slidemitosis.pipeline import READ_SIZE, SlideClassifier
 from slidemitosis.prepare import prepare
 from slidemitosis.slides import open_slide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from slidemitosis.outputs import Forward
+    from slidemitosis.pipeline import SlideClassifier
     from slidemitosis.prepare import Prepared, ReadOptions
     from slidemitosis.slides import Reader
 
@@ -148,16 +149,12 @@ def _read_alone(classifier: SlideClassifier, prepared: Prepared) -> tuple[float,
 
 def _compute_alone(forward: Forward, patches: NDArray[np.uint8]) -> float:
     """Patches a second, begun one batch ahead as in classifying."""
-    batches = [patches[i : i + READ_SIZE] for i in range(0, len(patches), READ_SIZE)]
+    pieces = [patches[i : i + READ_SIZE] for i in range(0, len(patches), READ_SIZE)]
     started = time.perf_counter()
-    done = 0
-    begun = forward.submit(batches[0])
-    while time.perf_counter() - started < _PEAK_SECONDS:
-        for i, batch in enumerate(batches):
-            following = forward.submit(batches[(i + 1) % len(batches)])
-            begun()
-            begun = following
-            done += len(batch)
-    seconds = time.perf_counter() - started
-    begun()
-    return done / seconds
+
+    def rounds() -> Iterator[NDArray[np.uint8]]:
+        while time.perf_counter() - started < _PEAK_SECONDS:
+            yield from pieces
+
+    done = sum(len(piece) for piece, _ in one_ahead(rounds(), forward.submit))
+    return done / (time.perf_counter() - started)

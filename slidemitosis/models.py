@@ -78,7 +78,7 @@ class Classifier(nn.Module):
     """A model card's networks behind their own inputs: uint8 patches in, one row of outputs each out.
 
     In: uint8 (B, side, side, 3), RGB at `card.patch.mpp`. Out: float32 (B, 1 + E). The first column is
-    the logit of AMF, the evidence before any prior correction (see `cards.DecisionPart`); the others
+    the logit of AMF, the evidence before any prior correction (see `decision.DecisionPart`); the others
     are the probabilities named by `card.extra_outputs`.
 
     Of several networks the probabilities are averaged, as the published ensembles are (AUCMEDI, Yamagishi and

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import json
 import logging
-import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from slidemitosis import results
-from slidemitosis.batches import gathered
+from slidemitosis.batches import READ_SIZE
 from slidemitosis.candidates import counts_text
 from slidemitosis.cards import DEFAULT_MODEL, find_model
 from slidemitosis.engine import ComputeOptions, default_workers, load_forward
-from slidemitosis.errors import InvalidOption, ReadingFailed
+from slidemitosis.errors import InvalidOption
 from slidemitosis.loader import ReaderPool
 from slidemitosis.model_files import check_graph
-from slidemitosis.objects import feature_collection, qupath_feature
-from slidemitosis.predict import classified
 from slidemitosis.prepare import Prepared, ReadOptions, given_pixel_size, prepare
 from slidemitosis.rating import Rated, RateOptions, analysed_area, check_band, rate_slide, set_apart
-from slidemitosis.spot_object import hot_spot_features
+from slidemitosis.slide_results import write_objects_and_table
+from slidemitosis.stopwatch import Stopwatch
+from slidemitosis.stream import predict_batches
 from slidemitosis.summary import slide_summary
 
 if TYPE_CHECKING:
@@ -32,19 +28,14 @@ if TYPE_CHECKING:
 
     from slidemitosis.batches import Batch
     from slidemitosis.candidates import Format, Unit
-    from slidemitosis.cards import ModelCard
     from slidemitosis.engine import EngineName
     from slidemitosis.geometry import Origin, Viewer
-    from slidemitosis.outputs import Forward, Outputs
+    from slidemitosis.outputs import Forward
     from slidemitosis.predictions import Prediction
     from slidemitosis.rates import SlideRate
     from slidemitosis.slides import Reader
 
 log = logging.getLogger(__name__)
-
-READ_SIZE = 64
-"""Patches a batch of the readers. Jobs and answers of this size fit the pipes of every system, so that
-neither side ever waits for the other to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +56,6 @@ class SlideResult:
     def rate(self) -> SlideRate:
         """Counts and the fraction of all figures."""
         return self.rated.rate
-
-
-@dataclass(slots=True)
-class _Seconds:
-    """Where the time went."""
-
-    preparing: float = 0.0
-    """Opening the slide, reading the candidates, placing the windows."""
-    loading: float = 0.0
-    """Importing what computes and loading the model; the first batches are read meanwhile."""
-    reading: float = 0.0
-    """In the reader processes, added up."""
-    waiting: float = 0.0
-    """Of the classifying process, for patches."""
-    computing: float = 0.0
-    rating: float = 0.0
-    """Counting, and looking for the hot spot."""
-    writing: float = 0.0
 
 
 class SlideClassifier:
@@ -182,8 +155,7 @@ class SlideClassifier:
             allow_upsampling=allow_upsampling,
         )
         slide, points = Path(slide), Path(points)
-        folder = Path(out) if out is not None else results.default_folder(slide, points)
-        results.check_folder(folder, slide, points)
+        folder = results.result_folder(Path(out) if out is not None else None, slide, points)
         return self.classify_into(folder, slide, points, read=read, rates=rates, progress=progress)
 
     def classify_into(
@@ -201,28 +173,24 @@ class SlideClassifier:
 
         beside: makes further files of summary and rate, text by name, that appear together with the others.
         """
-        seconds = _Seconds()
-        started = time.perf_counter()
+        clock = Stopwatch()
         rates = rates or RateOptions()
-        check_band(rates, self.card)
-        prepared = prepare(slide, points, read, self.card.patch)
-        _say_what_was_selected(prepared)
-        area = analysed_area(prepared, rates, read.area_classes)
-        seconds.preparing = time.perf_counter() - started
+        with clock.during("preparing"):
+            check_band(rates, self.card)
+            prepared = prepare(slide, points, read, self.card.patch)
+            _say_what_was_selected(prepared)
+            area = analysed_area(prepared, rates, read.area_classes)
         with results.staged_folder(folder) as stage:
-            predictions, how = self._predict(prepared, seconds, progress)
-            computed = time.perf_counter()
-            predictions = set_apart(predictions, rates.abstain)
-            rated = rate_slide(predictions, prepared=prepared, card=self.card, options=rates, area=area)
-            written = time.perf_counter()
-            seconds.rating = written - computed
-            _write_tables(stage, prepared, predictions, rated, self.card)
-            seconds.writing = time.perf_counter() - written
+            predictions, how = self._predict(prepared, clock, progress)
+            with clock.during("rating"):
+                predictions = set_apart(predictions, rates.abstain)
+                rated = rate_slide(predictions, prepared=prepared, card=self.card, options=rates, area=area)
+            with clock.during("writing"):
+                write_objects_and_table(stage, prepared, predictions, rated=rated, card=self.card)
             summary = slide_summary(
                 prepared, read=read, card=self.card, how=how, rated=rated, predictions=predictions
             )
-            summary["seconds"] = {k: round(v, 3) for k, v in dataclasses.asdict(seconds).items()}
-            summary["seconds"]["total"] = round(time.perf_counter() - started, 3)
+            summary["seconds"] = clock.told()
             for name, text in (beside(summary, rated) if beside else {}).items():
                 results.write_text(stage / name, text)
             results.write_text(stage / results.SUMMARY, results.summary_text(summary))
@@ -250,27 +218,17 @@ class SlideClassifier:
         return self._pool.read(prepared.open_slide, prepared.windows)
 
     def _predict(
-        self, prepared: Prepared, seconds: _Seconds, progress: Callable[[int, int], None] | None
+        self, prepared: Prepared, clock: Stopwatch, progress: Callable[[int, int], None] | None
     ) -> tuple[list[Prediction], dict[str, Any]]:
         """The predictions, and how they were computed, for the summary."""
-        predictions = list(prepared.predictions)
         how: dict[str, Any] = dataclasses.asdict(self.compute) | {"device": None, "precision": None}
         if not prepared.windows:
-            return predictions, how
+            return list(prepared.predictions), how
         # Reading starts before the model is loaded, which takes longer than reading a slide's figures.
         batches = self.read(prepared)
-        loading = time.perf_counter()
-        forward = self.forward
-        seconds.loading = time.perf_counter() - loading
-        _fill_in(
-            predictions,
-            batches=batches,
-            forward=forward,
-            prepared=prepared,
-            seconds=seconds,
-            progress=progress,
-        )
-        _refuse_all_unreadable(predictions, prepared)
+        with clock.during("loading"):
+            forward = self.forward
+        predictions = predict_batches(prepared, batches, forward, clock=clock, progress=progress)
         how |= {k: getattr(forward, k) for k in ("engine", "device", "precision")}
         return predictions, how | {"batch_size": forward.piece}
 
@@ -369,83 +327,3 @@ def _say_what_was_selected(prepared: Prepared) -> None:
             prepared.slide.path.name,
             prepared.mpp,
         )
-
-
-def _fill_in(
-    predictions: list[Prediction],
-    *,
-    batches: Iterator[Batch],
-    forward: Forward,
-    prepared: Prepared,
-    seconds: _Seconds,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    """Classify what the readers read, and put the outcome in the candidates' places."""
-    done, total = 0, len(prepared.windows)
-    if progress:
-        progress(done, total)
-    for batch, outputs in _computed(batches, forward, seconds, count=-(-total // READ_SIZE)):
-        for row, reason in batch.unreadable:
-            i = prepared.to_read[row]
-            predictions[i] = dataclasses.replace(predictions[i], status="unreadable", reason=reason)
-        rows = [prepared.to_read[row] for row in batch.indices]
-        found = classified([predictions[i] for i in rows], batch.pixels, outputs, forward.card)
-        for i, prediction in zip(rows, found, strict=True):
-            predictions[i] = prediction
-        done += len(batch.indices) + len(batch.unreadable)
-        if progress:
-            progress(done, total)
-
-
-def _computed(
-    batches: Iterator[Batch], forward: Forward, seconds: _Seconds, *, count: int
-) -> Iterator[tuple[Batch, Outputs]]:
-    """Each batch with its outputs; while one is waited for, the next is already begun."""
-    begun: deque[tuple[Batch, Callable[[], Outputs]]] = deque()
-    clock = time.perf_counter()
-    for batch in gathered(batches, max(1, forward.piece // READ_SIZE), count=count):
-        seconds.waiting += time.perf_counter() - clock
-        seconds.reading += batch.read_seconds
-        clock = time.perf_counter()
-        begun.append((batch, forward.submit(batch.pixels)))
-        if len(begun) > 1:
-            ready, outputs = begun.popleft()
-            yield ready, outputs()
-        seconds.computing += time.perf_counter() - clock
-        clock = time.perf_counter()
-    for ready, outputs in begun:
-        yield ready, outputs()
-    seconds.computing += time.perf_counter() - clock
-
-
-def _refuse_all_unreadable(predictions: list[Prediction], prepared: Prepared) -> None:
-    tried = [predictions[i] for i in prepared.to_read]
-    if all(p.status == "unreadable" for p in tried):
-        raise ReadingFailed(
-            f"{prepared.slide.path}: not one of {len(tried)} candidates could be read, "
-            f"the slide is damaged or cut off: {tried[0].reason}"
-        )
-
-
-def _write_tables(
-    stage: Path, prepared: Prepared, predictions: Sequence[Prediction], rated: Rated, card: ModelCard
-) -> None:
-    per_um = (1 / prepared.mpp.x, 1 / prepared.mpp.y)
-    model, upsampled = f"{card.name} {card.version}", prepared.upsampled
-    shift = prepared.frames.shift
-    features = (
-        qupath_feature(
-            p,
-            model=model,
-            upsampled=upsampled,
-            pixels_per_um=per_um,
-            taken=prepared.selection.taken,
-            shift=shift,
-        )
-        for p in predictions
-    )
-    spots = hot_spot_features(rated.hot_spot, mpp=prepared.mpp, offset=prepared.frames.objects, model=model)
-    last = (json.dumps(spot).encode() for spot in spots)
-    results.write_parts(stage / results.OBJECTS, feature_collection(itertools.chain(features, last)))
-    table = results.candidates_csv(predictions, upsampled=upsampled)
-    results.write_parts(stage / results.CANDIDATES, table)

@@ -11,14 +11,14 @@ import csv
 import io
 import json
 import math
-import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.errors import InvalidOption, UnreadableProject
+from slidemitosis.errors import UnreadableProject
 from slidemitosis.geometry import PixelSize, Viewer
+from slidemitosis.moved import find_by_name, is_there
 from slidemitosis.qupath_uris import here, moved_along, path_of
 
 if TYPE_CHECKING:
@@ -98,19 +98,15 @@ def read_project(path: Path | str, *, search: Iterable[Path | str] = ()) -> tupl
     search that is not there.
     """
     path = project_file(path)
-    folders = [Path(folder) for folder in search]
-    for folder in folders:
-        if not folder.is_dir():
-            raise InvalidOption(f"{folder}: no such folder to search for slides")
     document = _load(path)
     entries = _entries(document, path)
     stored = document.get("uri")
     old = path_of(stored) if isinstance(stored, str) else None
     found = [_image(entry, path.absolute().parent, old.parent if old else None) for entry in entries]
-    places = _search(folders, {stated.name for _, stated in found if stated is not None})
+    names = {stated.name for _, stated in found if stated is not None}
+    places = find_by_name(names, [Path(folder) for folder in search])
     return tuple(
-        image if stated is None else _searched(image, stated, places.get(stated.name, []))
-        for image, stated in found
+        image if stated is None else _searched(image, stated, places[stated.name]) for image, stated in found
     )
 
 
@@ -264,28 +260,10 @@ def _located(
     places = [here(stated), moved_along(stated, old, folder) if old is not None else None]
     tried = list(dict.fromkeys(place for place in places if place is not None))
     for place in tried:
-        if _is_there(place):
+        if is_there(place):
             return replace(image, slide=place), None
     where = " nor ".join(map(str, tried)) or str(stated)
     return replace(image, problem=f"there is no file {where}"), stated
-
-
-def _is_there(place: Path) -> bool:
-    try:
-        return place.exists()
-    except OSError:  # a name that is too long for this system, or a share that is off
-        return False
-
-
-def _search(folders: Sequence[Path], names: set[str]) -> dict[str, list[Path]]:
-    """Every place of each name in the folders and all theirs; one that two folders hold counts once."""
-    places: dict[str, dict[Path, Path]] = {name: {} for name in names}
-    for folder in folders if names else ():
-        for root, _, files in os.walk(folder):
-            for name in names.intersection(files):
-                place = Path(root, name)
-                places[name].setdefault(place.resolve(), place)
-    return {name: sorted(found.values()) for name, found in places.items()}
 
 
 def _searched(image: ProjectImage, stated: PurePath, places: Sequence[Path]) -> ProjectImage:

@@ -50,6 +50,17 @@ SLIDE_SUFFIXES = frozenset(
 )
 
 
+def result_folder(out: Path | None, slide: Path, points: Path) -> Path:
+    """Where results go: `out`, or else `default_folder`.
+
+    Raises OutputError for a folder in which they would replace an input, a stranger's file, or results of
+    other inputs.
+    """
+    folder = default_folder(slide, points) if out is None else out
+    _check_folder(folder, slide, points)
+    return folder
+
+
 def default_folder(slide: Path, points: Path) -> Path:
     """Where results go unless told otherwise: `<slide name>.slidemitosis` beside the points."""
     return points.parent / f"{slide_stem(slide)}.slidemitosis"
@@ -60,11 +71,7 @@ def slide_stem(slide: Path) -> str:
     return slide.stem if slide.suffix.lower() in SLIDE_SUFFIXES else slide.name
 
 
-def check_folder(out: Path, slide: Path, points: Path) -> None:
-    """Refuse a folder in which results would replace an input, a stranger's file, or results of other inputs.
-
-    Raises OutputError.
-    """
+def _check_folder(out: Path, slide: Path, points: Path) -> None:
     if not (slide.exists() and points.exists()):
         return  # which is told by whoever reads them
     there = [out / name for name in (OBJECTS, CANDIDATES, SUMMARY) if (out / name).exists()]

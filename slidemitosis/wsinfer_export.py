@@ -3,7 +3,7 @@
 The folder is laid out as their models are: `config.json` (version 1.0 of wsinfer-zoo's schema) beside
 `torchscript_model.pt`. Both programs cut a patch, resize it to the size in `config.json`, divide by 255 and
 take the softmax of what the model gives. So it gives log-probabilities, whose softmax is what they are the
-logarithms of: P(normal) and P(atypical) as `cards.DecisionPart` states them.
+logarithms of: P(normal) and P(atypical) as `decision.DecisionPart` states them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from slidemitosis.cards import DecisionPart, ModelCard
+    from slidemitosis.cards import ModelCard
+    from slidemitosis.decision import DecisionPart
     from slidemitosis.models import Classifier
 
 MODEL, CONFIG, SUMS, README = "torchscript_model.pt", "config.json", "SHA256SUMS", "README.md"

@@ -16,18 +16,16 @@ from hypothesis import strategies as st
 
 from slidemitosis import cards
 from slidemitosis.cards import (
-    BetweenSlidesPart,
-    DecisionPart,
     HeadPart,
     ModelCard,
     NetworkPart,
     PatchPart,
     Score,
-    ValidationPart,
     find_model,
     read_card,
     write_card,
 )
+from slidemitosis.decision import BetweenSlidesPart, DecisionPart, HardnessPart, ValidationPart
 from slidemitosis.errors import InvalidCard, UnknownModel, WeightsMismatch
 from slidemitosis.model_files import check_graph, check_weights, file_sha256
 
@@ -342,7 +340,7 @@ def test_the_calibration_of_doubt_is_read_written_and_checked(tmp_path: Path) ->
     lite = find_model("lite0")
     heads = (*lite.networks[0].heads, cards.HeadPart(name="h", kind="sigmoid", classes=cards.HARDNESS))
     networks = (replace(lite.networks[0], heads=heads),)
-    hardness = cards.HardnessPart(slope=0.9, type_slope=-0.1, intercept=-1.2)
+    hardness = HardnessPart(slope=0.9, type_slope=-0.1, intercept=-1.2)
     card = replace(lite, networks=networks, hardness=hardness, folder=tmp_path)
     cards.write_card(card)
     assert read_card(tmp_path) == card

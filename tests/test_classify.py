@@ -11,16 +11,9 @@ import timm
 import torch
 from torch import nn
 
-from slidemitosis.cards import (
-    TASK,
-    DecisionPart,
-    HeadPart,
-    ModelCard,
-    NetworkPart,
-    PatchPart,
-    ValidationPart,
-)
+from slidemitosis.cards import TASK, HeadPart, ModelCard, NetworkPart, PatchPart
 from slidemitosis.classify import SizedForward, choose_device, choose_precision, dihedral_views
+from slidemitosis.decision import DecisionPart, ValidationPart
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models import Classifier
 

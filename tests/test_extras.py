@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidemitosis.cards import AMF_SUBTYPES, NMF_SUBTYPES, SUBTYPES, HardnessPart, HeadPart, find_model
+from slidemitosis.cards import AMF_SUBTYPES, NMF_SUBTYPES, SUBTYPES, HeadPart, find_model
+from slidemitosis.decision import HardnessPart
 from slidemitosis.errors import InvalidCard
 from slidemitosis.extras import stated_extras
 from slidemitosis.predictions import likeliest_subtype

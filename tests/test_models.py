@@ -19,15 +19,14 @@ from slidemitosis.cards import (
     NMF_SUBTYPES,
     SUBTYPES,
     TASK,
-    DecisionPart,
     HeadPart,
     ModelCard,
     NetworkPart,
     PatchPart,
-    ValidationPart,
     write_card,
 )
 from slidemitosis.colour import HED_MEAN, HED_STD, rgb_to_hed
+from slidemitosis.decision import DecisionPart, ValidationPart
 from slidemitosis.errors import InvalidCard, SlideMitosisError, WeightsMismatch
 from slidemitosis.model_files import check_weights, file_sha256
 from slidemitosis.models import PatchInput, build_model, combine, empty_network, load_model, type_logit

@@ -16,8 +16,9 @@ from conftest import needs_shared, position_colours, write_aperio, write_points,
 from qupath_rules import qupath_features
 
 from slidemitosis import SlideClassifier, classify_slide, load_model
-from slidemitosis.cards import AMF_SUBTYPES, SUBTYPES, HardnessPart, find_model, write_card
+from slidemitosis.cards import AMF_SUBTYPES, SUBTYPES, find_model, write_card
 from slidemitosis.cli import main
+from slidemitosis.decision import HardnessPart
 from slidemitosis.errors import (
     CandidatesOffSlide,
     InvalidOption,

@@ -171,7 +171,7 @@ def test_of_two_files_of_one_name_none_is_taken(tmp_path: Path, slide: Path) -> 
 
 def test_a_folder_to_search_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     path = write_project(tmp_path)
-    with pytest.raises(InvalidOption, match="no such folder to search"):
+    with pytest.raises(InvalidOption, match=r"--search .*gone: not a folder"):
         read_project(path, search=[tmp_path / "gone"])
 
 

@@ -18,8 +18,9 @@ from test_graph import HEADS, drawn_patches
 from test_models import make_model
 
 from slidemitosis import wsinfer_export
-from slidemitosis.cards import DecisionPart, find_model, write_card
+from slidemitosis.cards import find_model, write_card
 from slidemitosis.cli import main
+from slidemitosis.decision import DecisionPart
 from slidemitosis.engine import ComputeOptions, load_forward
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.models import build_model, telling_patches

@@ -124,7 +124,7 @@ def _batch_size(text: str) -> int | None:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
 
 
-def viewer_option(args: argparse.Namespace) -> Viewer | None:
+def _viewer_option(args: argparse.Namespace) -> Viewer | None:
     """What `--viewer-size` and `--viewer-server` say. Raises InvalidOption."""
     size: Viewer | None = args.viewer_size
     if args.viewer_server and size is None:
@@ -140,7 +140,7 @@ def read_options(args: argparse.Namespace) -> ReadOptions:
         reader=args.reader,
         mpp=PixelSize(*args.mpp) if args.mpp else None,
         origin=args.origin,
-        viewer=viewer_option(args),
+        viewer=_viewer_option(args),
         candidate_classes=tuple(args.candidate_class),
         area_classes=tuple(args.area_class),
         unit=args.unit,

@@ -14,7 +14,6 @@ from slidemitosis.cli.options import (
     computing,
     rate_options,
     read_options,
-    viewer_option,
 )
 from slidemitosis.cli.rates import not_classified, rate_rows
 from slidemitosis.cli.report import Report, print_table
@@ -56,27 +55,19 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _classify(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.pipeline import classify_slide  # noqa: PLC0415
+    from slidemitosis.pipeline import SlideClassifier  # noqa: PLC0415
+    from slidemitosis.results import result_folder  # noqa: PLC0415
 
-    result = classify_slide(
-        args.slide,
-        args.points,
-        out=args.out,
-        reader=args.reader,
-        mpp=args.mpp,
-        origin=args.origin,
-        viewer=viewer_option(args),
-        candidate_classes=args.candidate_class,
-        area_classes=args.area_class,
-        unit=args.unit,
-        format=args.format,
-        keep_duplicates=args.keep_duplicates,
-        allow_upsampling=args.allow_upsampling,
-        rates=rate_options(args),
-        progress=report.progress,
-        workers=args.workers,
-        **computing(args),
-    )
+    read, rates = read_options(args), rate_options(args)
+    with SlideClassifier(workers=args.workers, **computing(args)) as classifier:
+        result = classifier.classify_into(
+            result_folder(args.out, args.slide, args.points),
+            args.slide,
+            args.points,
+            read=read,
+            rates=rates,
+            progress=report.progress,
+        )
     report.done(objects=str(result.objects_path), summary=str(result.summary_path))
     _print_result(result)
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.model_files import networks_digest
+from slidemitosis.model_files import file_sha256, networks_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def work_identity(
     """
     how = dataclasses.asdict(compute)
     stated = {
-        "points": _file_sha256(points),
+        "points": file_sha256(points),
         "model": networks_digest(card),
         "decision": dataclasses.asdict(card.decision),
         "read": dataclasses.asdict(read),
@@ -81,8 +81,3 @@ def work_identity(
         "validation": dataclasses.asdict(card.validation),
     }
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

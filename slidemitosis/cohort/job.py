@@ -7,7 +7,7 @@ import functools
 import logging
 import traceback
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from slidemitosis import results
 from slidemitosis.cards import find_model
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from slidemitosis.rating import Rated
 
 log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 _STEPS: tuple[tuple[type[SlideMitosisError], Step], ...] = (
     (SlideError, "slide"),
@@ -93,13 +95,18 @@ class SlideJobs:
         if self.plan.dry:
             return self._look(slide)
         with self.store.lock(slide.name, wait=wait):
-            outcome = slide.problem or self._guarded(functools.partial(self._recognise, slide), slide)
-            if outcome is None:
-                self._load()
-                outcome = self._guarded(functools.partial(self._classify, slide, progress), slide)
-                assert outcome is not None
+            outcome = self._outcome(slide, progress)
             self._record(slide, outcome)
             return outcome
+
+    def _outcome(self, slide: CohortSlide, progress: Callable[[int, int], None] | None) -> Outcome:
+        if slide.problem is not None:
+            return slide.problem
+        found = self._guarded(functools.partial(self._recognise, slide), slide)
+        if isinstance(found, Outcome):
+            return found
+        self._load()
+        return self._guarded(functools.partial(self._classify, slide, found, progress), slide)
 
     def _load(self) -> None:
         """Load the model: where that fails it would fail for every slide, which ends the run.
@@ -130,11 +137,9 @@ class SlideJobs:
             return Outcome("done")
 
         self._load()
-        outcome = slide.problem or self._guarded(look, slide)
-        assert outcome is not None
-        return outcome
+        return self._guarded(look, slide) if slide.problem is None else slide.problem
 
-    def _guarded(self, work: Callable[[], Outcome | None], slide: CohortSlide) -> Outcome | None:
+    def _guarded(self, work: Callable[[], _Answer], slide: CohortSlide) -> _Answer | Outcome:
         """The boundary of one slide: what goes wrong inside it never ends the cohort."""
         try:
             return work()
@@ -147,28 +152,29 @@ class SlideJobs:
             log.error("%s: %s", slide.name, traceback.format_exc())
             return Outcome("failed", "classifying", f"{type(e).__name__}: {' '.join(str(e).split())}")
 
-    def _recognise(self, slide: CohortSlide) -> Outcome | None:
-        """None where there is work to do."""
+    def _recognise(self, slide: CohortSlide) -> Outcome | str:
+        """That the slide is done, or else the identity of the work that there is to do."""
         assert slide.points is not None
         _check_files(slide.slide, slide.points, self.plan.out)
-        if self.plan.force:
-            return None
-        row = self.store.row(slide.name)
+        work = self._work(slide)
+        row = None if self.plan.force else self.store.row(slide.name)
         done = (
             row is not None
-            and row["work"] == self._work(slide)
+            and row["work"] == work
             and same_slide(row["slide"], slide.slide, lambda: _quickhash(slide))
         )
-        return Outcome("done", fresh=False) if done else None
+        return Outcome("done", fresh=False) if done else work
 
     def _work(self, slide: CohortSlide) -> str:
         assert slide.points is not None
         card = self.classifier.card
         return work_identity(slide.points, card, slide.read, self.plan.compute, self._rates(slide))
 
-    def _classify(self, slide: CohortSlide, progress: Callable[[int, int], None] | None) -> Outcome:
+    def _classify(
+        self, slide: CohortSlide, work: str, progress: Callable[[int, int], None] | None
+    ) -> Outcome:
         assert slide.points is not None
-        rates, work = self._rates(slide), self._work(slide)
+        rates = self._rates(slide)
         # Of figures that are not in doubt the card's counts say nothing; see `rating.rate_slide`.
         corrects = rates.abstain is None or rates.errors is not None
         identity = slide_identity(slide.slide, None)

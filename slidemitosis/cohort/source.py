@@ -33,8 +33,8 @@ def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -
 
     path: a CSV or TSV with the columns slide and points; a folder of slides, each beside its candidates; or a
     QuPath project. read: options of every slide, where the list says nothing else. search: folders in which
-    moved slides are looked for by name. Raises InvalidCohort; what is wrong with one slide alone is its
-    `problem`.
+    moved slides are looked for by name. Raises InvalidCohort, and InvalidOption for what is no folder to
+    search; what is wrong with one slide alone is its `problem`.
     """
     # A slide is the same from wherever its list is read, also by a machine that stands in another folder.
     path = path.absolute()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, get_args
 
 from slidemitosis.candidates import FORMATS, Unit
 from slidemitosis.cohort.model import CohortSlide, Outcome
-from slidemitosis.cohort.moved import find_moved
 from slidemitosis.cohort.rows import folded, read_rows
 from slidemitosis.errors import InvalidCohort
 from slidemitosis.geometry import Origin, PixelSize, Viewer
+from slidemitosis.moved import find_by_name, is_there
 from slidemitosis.results import slide_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Mapping, Sequence
 
     from slidemitosis.prepare import ReadOptions
 
@@ -33,8 +33,9 @@ def table_slides(
 
     Columns slide and points, whose paths count from the table's folder; optionally name, patient, mpp (or
     mpp_x and mpp_y; um/px), origin, viewer_size and viewer_server (what QuPath states), candidate_class
-    (several parted by ";"), unit, format and area_mm2. An empty cell says nothing. Raises InvalidCohort
-    for a table that cannot be meant so, with its line.
+    (several parted by ";"), unit, format and area_mm2. An empty cell says nothing. search: folders in which
+    slides that are not where the table says are looked for by name. Raises InvalidCohort for a table that
+    cannot be meant so, with its line; InvalidOption for what is no folder.
     """
     names, rows = read_rows(path)
     lacking = [n for n in ("slide", "points") if n not in map(folded, names)]
@@ -44,16 +45,39 @@ def table_slides(
             f"{path}: no column {' and no column '.join(lacking)}; its first line names {listed}"
         )
     further = [n for n in names if folded(n) not in _KNOWN]
-    find = find_moved(search)
+    stated = [{folded(n): cell.strip() for n, cell in zip(names, cells, strict=True)} for _, cells in rows]
+    found = _find({path.parent / row["slide"] for row in stated}, search)
     slides = []
-    for line, cells in rows:
+    for (line, cells), row in zip(rows, stated, strict=True):
         where = f"{path.name}, line {line}"
-        stated = {folded(n): cell.strip() for n, cell in zip(names, cells, strict=True)}
-        if not stated["slide"]:
+        if not row["slide"]:
             raise InvalidCohort(f"{path}: line {line}: names no slide")
         columns = {n: cell for n, cell in zip(names, cells, strict=True) if n in further}
-        slides.append(_slide(stated, columns, path=path, where=where, read=read, find=find))
+        slides.append(_slide(row, columns, path=path, where=where, read=read, found=found))
     return slides, further
+
+
+def _find(slides: Collection[Path], search: Sequence[Path]) -> dict[Path, Path | str]:
+    """Where each slide is: as the table says, or else the only file of its name in the folders to search.
+
+    One line that says why, of a slide that has no place.
+    """
+    # A table made on another system may say "C:\\slides\\a.svs".
+    names = {slide: PureWindowsPath(str(slide)).name for slide in slides if not is_there(slide)}
+    places = find_by_name(set(names.values()), search)
+    stated: dict[Path, Path | str] = {slide: slide for slide in slides}
+    return stated | {slide: _place(slide, name, places[name], search) for slide, name in names.items()}
+
+
+def _place(slide: Path, name: str, found: Sequence[Path], search: Sequence[Path]) -> Path | str:
+    if len(found) == 1:
+        return found[0]
+    if not search:
+        return f"{slide}: no such file; if it was moved, name the folder that holds it with --search"
+    looked = ", ".join(map(str, search))
+    if not found:
+        return f"{slide}: no such file, and no {name} in {looked}"
+    return f"{slide}: no such file, and several of its name in {looked}: {', '.join(map(str, found[:3]))}"
 
 
 def _slide(
@@ -63,16 +87,16 @@ def _slide(
     path: Path,
     where: str,
     read: ReadOptions,
-    find: Callable[[Path], Path | str],
+    found: Mapping[Path, Path | str],
 ) -> CohortSlide:
     slide = path.parent / stated["slide"]
     points = path.parent / stated["points"] if stated.get("points") else None
     problem = None if points else Outcome("skipped", "cohort", "no candidates are given")
-    found = find(slide)
-    if isinstance(found, str):
-        problem = Outcome("failed", "slide", found)
+    place = found[slide]
+    if isinstance(place, str):
+        problem = Outcome("failed", "slide", place)
     else:
-        slide = found
+        slide = place
     where_in_full = f"{path}: {where.rpartition(', ')[2]}"
     return CohortSlide(
         where=where,

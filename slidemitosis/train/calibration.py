@@ -1,6 +1,6 @@
 """From logits to probabilities and calls, fitted on figures that were not trained on.
 
-Two priors take part, see `cards.DecisionPart`. The training prior is the share of AMF as the training
+Two priors take part, see `decision.DecisionPart`. The training prior is the share of AMF as the training
 showed it: a balanced sampler makes it 0.5, and the network's logits then speak for a world in which
 every second figure is atypical. The target prior is the share that the probabilities are stated for,
 most often that among the validation figures. The correction from the one to the other shifts all
@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logit as log_odds
 from sklearn.metrics import confusion_matrix
 
-from slidemitosis.cards import BetweenSlidesPart, DecisionPart, ValidationPart
+from slidemitosis.decision import BetweenSlidesPart, DecisionPart, ValidationPart
 from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from slidemitosis.cards import HardnessPart, finite_log_odds
+from slidemitosis.decision import HardnessPart, finite_log_odds
 from slidemitosis.extras import HARD
 from slidemitosis.train.calibration import count_validation, fit_decision
 from slidemitosis.train.export import network_part

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 
-from slidemitosis.cards import (
-    FORMAT,
-    TASK,
-    DecisionPart,
-    ModelCard,
-    NetworkPart,
-    PatchPart,
-    ValidationPart,
-)
+from slidemitosis.cards import FORMAT, TASK, ModelCard, NetworkPart, PatchPart
+from slidemitosis.decision import DecisionPart, ValidationPart
 from slidemitosis.model_files import file_sha256
 from slidemitosis.train.targets import heads_of
 

@@ -110,6 +110,12 @@ def test_a_missing_slide_is_that_slides_failure(table: Callable[..., Path]) -> N
     assert "gone.svs: no such file" in (problem.cause or "")
 
 
+def test_a_name_too_long_for_the_system_is_a_slide_that_is_not_there(table: Callable[..., Path]) -> None:
+    (slide,) = read_cohort(table("slide,points", f"{'a' * 5000}.svs,a.geojson"), read=PLAIN).slides
+    assert slide.problem is not None
+    assert "a.svs: no such file" in (slide.problem.cause or "")
+
+
 def test_a_slide_without_candidates_is_skipped(table: Callable[..., Path]) -> None:
     problem = read_cohort(table("slide,points", "a.svs,"), read=PLAIN).slides[0].problem
     assert problem is not None
