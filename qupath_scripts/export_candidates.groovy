@@ -82,7 +82,7 @@ void writeObjects(Collection objects, File file) {
 // >>> objects
 /** Objects of a class and of those derived from it. */
 List objectsOfClass(String wanted) {
-    return getCurrentHierarchy().getAllObjects(false).findAll {
+    return allObjects().findAll {
         canBeCandidate(it) && isOfClass(className(it), wanted)
     }
 }
@@ -90,7 +90,7 @@ List objectsOfClass(String wanted) {
 /** "Mitosis (12), Unclassified (3)", or "none". */
 String classCounts() {
     def counts = new TreeMap()
-    getCurrentHierarchy().getAllObjects(false).findAll { canBeCandidate(it) }.each {
+    allObjects().findAll { canBeCandidate(it) }.each {
         counts[className(it)] = (counts[className(it)] ?: 0) + 1
     }
     return counts.collect { name, count -> "${name} (${count})" }.join(', ') ?: 'none'
@@ -98,6 +98,11 @@ String classCounts() {
 // <<< objects
 
 // >>> classes
+/** Every object of the image, as a list: QuPath gives a set. */
+List allObjects() {
+    return new ArrayList(getCurrentHierarchy().getAllObjects(false))
+}
+
 boolean canBeCandidate(object) {
     return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
 }
@@ -189,7 +194,7 @@ List<String> builderTypes(builder) {
         return []
     def kind = builder.getClass().getSimpleName()
     if (kind == 'DefaultImageServerBuilder')
-        return ['uri']
+        return [fileType((builder.getArgs() ?: []) as List)]
     def types = []
     def json = null
     try {
@@ -199,10 +204,21 @@ List<String> builderTypes(builder) {
         return [kind]
     }
     while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
-        types << json.getAsJsonObject().get('builderType').getAsString()
-        json = json.getAsJsonObject().get('builder')
+        def part = json.getAsJsonObject()
+        def type = part.get('builderType').getAsString()
+        def args = type == 'uri' ? part.get('args') : null
+        types << (args != null && args.isJsonArray() ? fileType(args.collect { it.getAsString() }) : type)
+        json = part.get('builder')
     }
     return types
+}
+
+/** "uri", but where Bio-Formats is told to show another image of the file than the first: which. */
+String fileType(List<String> args) {
+    def words = args.collectMany { it.split('=', 2) as List }
+    def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
+    def which = at < 0 ? '0' : words[at + 1]
+    return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
 }
 
 /** Why the coordinates of an image that is built so are not its file's, or null. */
@@ -257,7 +273,7 @@ void reported(Closure<String> work) {
     }
 }
 
-/** What cannot be done, and why, in one line. */
+/** What cannot be done, and why, in one line; never with a cause, of which QuPath would show the message instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
 }
@@ -300,8 +316,8 @@ Map readJson(File file) {
         if (found == null)
             refuse("${file}: is empty")
         return found
-    } catch (JsonSyntaxException e) {
-        throw new IllegalStateException("${file}: is not JSON, or cut off; write it again", e)
+    } catch (JsonSyntaxException ignored) {
+        refuse("${file}: is not JSON, or cut off; write it again")
     }
 }
 
@@ -331,7 +347,7 @@ void moveWhole(File from, File to) {
         Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
     } catch (IOException e) {
         throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
-            'program?', e)
+            'program?')
     }
 }
 

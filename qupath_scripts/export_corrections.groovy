@@ -62,7 +62,7 @@ String exportCorrections(Map place) {
 /** Objects that are called atypical or normal, and that are figures: of the class, or of a run. */
 List labelledObjects() {
     def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
-    return getCurrentHierarchy().getAllObjects(false).findAll {
+    return allObjects().findAll {
         canBeCandidate(it) && statedCall(className(it)) != null &&
             (isOfClass(className(it), wanted) || !Double.isNaN(it.getMeasurementList().get('P(atypical)')))
     }
@@ -123,6 +123,11 @@ void writeRows(Map place, List<Map> rows) {
 }
 
 // >>> classes
+/** Every object of the image, as a list: QuPath gives a set. */
+List allObjects() {
+    return new ArrayList(getCurrentHierarchy().getAllObjects(false))
+}
+
 boolean canBeCandidate(object) {
     return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
 }
@@ -296,7 +301,7 @@ List<String> builderTypes(builder) {
         return []
     def kind = builder.getClass().getSimpleName()
     if (kind == 'DefaultImageServerBuilder')
-        return ['uri']
+        return [fileType((builder.getArgs() ?: []) as List)]
     def types = []
     def json = null
     try {
@@ -306,10 +311,21 @@ List<String> builderTypes(builder) {
         return [kind]
     }
     while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
-        types << json.getAsJsonObject().get('builderType').getAsString()
-        json = json.getAsJsonObject().get('builder')
+        def part = json.getAsJsonObject()
+        def type = part.get('builderType').getAsString()
+        def args = type == 'uri' ? part.get('args') : null
+        types << (args != null && args.isJsonArray() ? fileType(args.collect { it.getAsString() }) : type)
+        json = part.get('builder')
     }
     return types
+}
+
+/** "uri", but where Bio-Formats is told to show another image of the file than the first: which. */
+String fileType(List<String> args) {
+    def words = args.collectMany { it.split('=', 2) as List }
+    def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
+    def which = at < 0 ? '0' : words[at + 1]
+    return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
 }
 
 /** Why the coordinates of an image that is built so are not its file's, or null. */
@@ -364,7 +380,7 @@ void reported(Closure<String> work) {
     }
 }
 
-/** What cannot be done, and why, in one line. */
+/** What cannot be done, and why, in one line; never with a cause, of which QuPath would show the message instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
 }
@@ -407,8 +423,8 @@ Map readJson(File file) {
         if (found == null)
             refuse("${file}: is empty")
         return found
-    } catch (JsonSyntaxException e) {
-        throw new IllegalStateException("${file}: is not JSON, or cut off; write it again", e)
+    } catch (JsonSyntaxException ignored) {
+        refuse("${file}: is not JSON, or cut off; write it again")
     }
 }
 
@@ -438,7 +454,7 @@ void moveWhole(File from, File to) {
         Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
     } catch (IOException e) {
         throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
-            'program?', e)
+            'program?')
     }
 }
 

@@ -55,8 +55,10 @@ String importResults(Map place) {
     def summary = readJson(file)
     refuseOtherImage(summary, image)
     def threshold = thresholdOf(earlierSummary(place, resultFolder(place, image.slide)))
-    def told = updateObjects(new File(folder, 'objects.geojson'), threshold, true)
+    def result = readResult(new File(folder, 'objects.geojson'))
+    // The objects come last: "Run for project" saves them even if the script has failed.
     keepSummary(place, summary, file, 'imported')
+    def told = updateObjects(result, threshold, true)
     return "${outcomeText(summary)}; ${told}".toString()
 }
 
@@ -110,6 +112,11 @@ File askForFile(File start) {
 }
 
 // >>> classes
+/** Every object of the image, as a list: QuPath gives a set. */
+List allObjects() {
+    return new ArrayList(getCurrentHierarchy().getAllObjects(false))
+}
+
 boolean canBeCandidate(object) {
     return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
 }
@@ -274,20 +281,30 @@ String whole(Number value) {
     return String.valueOf(value as long)
 }
 
+/** What an objects.geojson holds: objects, and which of them are points of a points object. Throws if it is broken. */
+Map readResult(File file) {
+    // First as JSON, which tells what is wrong with it.
+    def points = pointsByObject(readJson(file))
+    def objects = new ArrayList(PathIO.readObjects(file))
+    // A cancel comes before anything is changed, or too late.
+    if (Thread.interrupted())
+        throw new InterruptedException()
+    return [objects: objects, points: points]
+}
+
 /**
- * Bring the objects of an objects.geojson into the image, and say what was done. Nothing is touched before the whole
- * file has been read.
+ * Bring what was read from an objects.geojson into the image, and say what was done. It reads and writes no file, so
+ * that nothing is left half done.
  *
  * Objects that are there, by id, get class, measurements and metadata; new ones are added. A points object of which
  * every point has come back as an object of its own is replaced by these. The hot spot is left where it is without
  * `withHotSpot`, as after a selection, of which it would be the hot spot.
  */
-String updateObjects(File file, Double earlierThreshold, boolean withHotSpot) {
+String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
     def hierarchy = getCurrentHierarchy()
-    def everything = new ArrayList(PathIO.readObjects(file))
-    def read = everything.findAll { !isHotSpot(it) }
-    def points = pointsByObject(readJson(file))
-    def there = hierarchy.getAllObjects(false).findAll { canBeCandidate(it) }.groupBy { it.getID().toString() }
+    def read = result.objects.findAll { !isHotSpot(it) }
+    def points = result.points
+    def there = objectsById(read.collect { it.getID().toString() } + points.keySet())
     def known = read.findAll { there.containsKey(it.getID().toString()) }
     def added = read.findAll { !there.containsKey(it.getID().toString()) }
     def changed = []
@@ -301,12 +318,11 @@ String updateObjects(File file, Double earlierThreshold, boolean withHotSpot) {
             changed << old
         }
     }
-    if (!added.isEmpty())
-        hierarchy.addObjects(added)
+    addBelow(parentsOfPoints(points, there), added)
     if (withHotSpot)
-        replaceHotSpot(everything.findAll { isHotSpot(it) })
-    def split = points.findAll { id, count ->
-        there.containsKey(id) && there[id].every { it.getROI().isPoint() && it.getROI().getNumPoints() == count }
+        replaceHotSpot(result.objects.findAll { isHotSpot(it) })
+    def split = points.findAll { id, ids ->
+        there.containsKey(id) && there[id].every { it.getROI().isPoint() && it.getROI().getNumPoints() == ids.size() }
     }
     if (!split.isEmpty()) {
         hierarchy.getSelectionModel().clearSelection()
@@ -318,10 +334,37 @@ String updateObjects(File file, Double earlierThreshold, boolean withHotSpot) {
     return updateText(changed.size(), added.size(), split, points, kept)
 }
 
+/** The objects of the image that have one of these ids: of the millions that it may have, no others are kept. */
+Map<String, List> objectsById(Collection<String> ids) {
+    def wanted = new HashSet(ids)
+    return allObjects().findAll { wanted.contains(it.getID().toString()) && canBeCandidate(it) }
+        .groupBy { it.getID().toString() }
+}
+
+/** By the id of an object that is a point of a points object: what that lies in, such as a core of a microarray. */
+Map parentsOfPoints(Map points, Map there) {
+    def parents = [:]
+    points.each { id, ids ->
+        def parent = there.containsKey(id) ? there[id][0].getParent() : null
+        if (parent != null && !parent.isRootObject())
+            ids.each { parents[it] = parent }
+    }
+    return parents
+}
+
+/** Add objects to the image: those of which the parent is given, by their id, below it. */
+void addBelow(Map parents, List objects) {
+    def hierarchy = getCurrentHierarchy()
+    def parted = objects.split { parents.containsKey(it.getID().toString()) }
+    parted[0].each { hierarchy.addObjectBelowParent(parents[it.getID().toString()], it, false) }
+    if (!parted[1].isEmpty())
+        hierarchy.addObjects(parted[1])
+}
+
 /** The hot spot moves with the figures: that of this run takes the place of an earlier run's. */
 void replaceHotSpot(List spots) {
     def hierarchy = getCurrentHierarchy()
-    def earlier = hierarchy.getAllObjects(false).findAll { isHotSpot(it) }
+    def earlier = allObjects().findAll { isHotSpot(it) }
     if (!earlier.isEmpty())
         hierarchy.getSelectionModel().clearSelection()
     earlier.each { hierarchy.removeObject(it, true) }
@@ -343,9 +386,9 @@ String updateText(int updated, int added, Map split, Map points, int kept) {
     return told.join(', ')
 }
 
-/** For each points object with several points, its id and how many of them the result holds as objects. */
-Map<String, Integer> pointsByObject(Map collection) {
-    def counts = [:]
+/** For each points object with several points, its id and those of the objects that the result holds for them. */
+Map<String, List> pointsByObject(Map collection) {
+    def points = [:]
     collection.features.each { feature ->
         // Not feature.properties, which Groovy 6 takes for the properties of the map itself.
         def properties = feature.get('properties')
@@ -353,9 +396,9 @@ Map<String, Integer> pointsByObject(Map collection) {
         def source = metadata == null ? null : metadata['slidemitosis.source_id']
         def found = source == null ? null : (source =~ /^([0-9a-fA-F-]{36})#\d+$/)
         if (found != null && found.matches())
-            counts[found.group(1)] = (counts[found.group(1)] ?: 0) + 1
+            points.get(found.group(1), []) << feature.id
     }
-    return counts
+    return points
 }
 
 /** Whether a user has called this object Atypical or Normal, and the last run had not, or had otherwise. */
@@ -465,7 +508,7 @@ List<String> builderTypes(builder) {
         return []
     def kind = builder.getClass().getSimpleName()
     if (kind == 'DefaultImageServerBuilder')
-        return ['uri']
+        return [fileType((builder.getArgs() ?: []) as List)]
     def types = []
     def json = null
     try {
@@ -475,10 +518,21 @@ List<String> builderTypes(builder) {
         return [kind]
     }
     while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
-        types << json.getAsJsonObject().get('builderType').getAsString()
-        json = json.getAsJsonObject().get('builder')
+        def part = json.getAsJsonObject()
+        def type = part.get('builderType').getAsString()
+        def args = type == 'uri' ? part.get('args') : null
+        types << (args != null && args.isJsonArray() ? fileType(args.collect { it.getAsString() }) : type)
+        json = part.get('builder')
     }
     return types
+}
+
+/** "uri", but where Bio-Formats is told to show another image of the file than the first: which. */
+String fileType(List<String> args) {
+    def words = args.collectMany { it.split('=', 2) as List }
+    def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
+    def which = at < 0 ? '0' : words[at + 1]
+    return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
 }
 
 /** Why the coordinates of an image that is built so are not its file's, or null. */
@@ -533,7 +587,7 @@ void reported(Closure<String> work) {
     }
 }
 
-/** What cannot be done, and why, in one line. */
+/** What cannot be done, and why, in one line; never with a cause, of which QuPath would show the message instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
 }
@@ -576,8 +630,8 @@ Map readJson(File file) {
         if (found == null)
             refuse("${file}: is empty")
         return found
-    } catch (JsonSyntaxException e) {
-        throw new IllegalStateException("${file}: is not JSON, or cut off; write it again", e)
+    } catch (JsonSyntaxException ignored) {
+        refuse("${file}: is not JSON, or cut off; write it again")
     }
 }
 
@@ -607,7 +661,7 @@ void moveWhole(File from, File to) {
         Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
     } catch (IOException e) {
         throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
-            'program?', e)
+            'program?')
     }
 }
 

@@ -127,6 +127,7 @@ class QuPath:
         mpp: float | None = 0.25,
         name: str = "",
         builder: dict[str, Any] | str | None = "uri",
+        args: Sequence[str] = (),
     ) -> QuPath:
         uri = slide.as_uri() if isinstance(slide, Path) else slide
         self.images.append(
@@ -138,6 +139,7 @@ class QuPath:
                 "height": size[1],
                 "mpp": None if mpp is None else [mpp, mpp],
                 "objects": None if objects is None else str(objects),
+                "args": list(args),
             }
         )
         if builder != "uri":

@@ -55,6 +55,7 @@ AVOIDED = {
     "an import that adds without looking at ids": r"importObjectsFromFile",
     "a key of a map that is also a property of every map": r"\.(properties|empty|class)\b(?!\()",
     "a shell": r"\.execute\(\)|Runtime\.|'sh'|'cmd'",
+    "objects as the set that QuPath gives, which Groovy makes no list of": r"getAllObjects\(\w*\)\.",
 }
 
 

@@ -189,6 +189,47 @@ def test_a_selection_is_classified_alone_but_never_in_a_batch(project: QuPath) -
         assert report["dialogs"] == []
 
 
+def test_a_region_that_is_selected_is_no_figure(project: QuPath) -> None:
+    """QuPath selects what was drawn last: the tumour would be called normal, and its mitoses left out."""
+    project.run("classify_image", select=[uuid(8), uuid(1)])
+    (report,) = project.reports()
+    assert report["dialogs"][0]["message"] == (
+        "1 of 2 selected objects are wider than 100 um: regions, no figures; select figures, or nothing for "
+        "all of the class Mitosis"
+    )
+    assert classes(report) == {i: class_of(f) for i, f in given(project).items()}
+
+
+def test_a_point_takes_the_place_of_its_points_object_in_a_core(project: QuPath) -> None:
+    (report,) = project.run("classify_image", within={uuid(7): uuid(8)}).reports()
+    succeeded(report)
+    singles = set(by_id(report)) - set(given(project))
+    assert len(singles) == 3
+    assert {i for i, parent in report["parents"].items() if parent == uuid(8)} == singles
+
+
+def test_where_the_project_cannot_be_written_no_object_is_changed(project: QuPath) -> None:
+    """ "Run for project" saves the objects even if the script fails."""
+    assert project.project is not None
+    (project.project / "project.qpproj").mkdir()
+    (report,) = project.run("classify_image", batch=2).reports()
+    assert "project.qpproj" in report["error"]
+    assert classes(report) == {i: class_of(f) for i, f in given(project).items()}
+    assert report["events"] == []
+
+
+def test_without_qupaths_default_imports_only_the_dialog_is_missing(project: QuPath) -> None:
+    for script in ("export_candidates", "export_corrections"):
+        project.run(script, imports=False)
+    done, refused = project.reports()
+    hint = '(turn on "Include default imports" in the script editor to see this as a dialog)'
+    assert done["log"][0] == "slidemitosis: 4 objects of class Mitosis exported for the cohort"
+    assert refused["log"][0].startswith("slidemitosis: failed: slidemitosis has not run on this image")
+    for report in (done, refused):
+        assert report["log"][1:] == [f"slidemitosis: {hint}"]
+        assert report["error"] is None
+
+
 def test_an_image_in_the_viewer_is_not_the_one_that_a_batch_is_about(project: QuPath, tmp_path: Path) -> None:
     project.add_image(tmp_path / "none.svs", SIZE, name="second")
     (report,) = project.run("classify_image", image=1, open=0).reports()
@@ -226,6 +267,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "QuPath shows this image StandinBuilder",
     ),
     "without a builder": ({"builder": None}, "does not say which file"),
+    "another series of its file": (
+        {"args": ["--dims", "XYCZT", "--series", "2"]},
+        "QuPath shows this image as series 2 of its file, so that",
+    ),
+    "another series of its file, with levels that QuPath has made": (
+        {"builder": {"builderType": "pyramidize", "builder": {"builderType": "uri", "args": ["--series=1"]}}},
+        "QuPath shows this image as series 1 of its file, so that",
+    ),
     "not local": (
         {"slide": "https://slides.example/a.svs"},
         "not one file on this computer (https://slides.example/a.svs)",
@@ -244,6 +293,15 @@ def test_an_image_whose_coordinates_are_not_its_files_is_refused(
         qupath.run(script)
     for report in qupath.reports():
         assert reason in report["dialogs"][0]["message"]
+
+
+@pytest.mark.parametrize("args", [[], ["--no-crop"], ["--series", "0", "--dims", "XYCZT"], ["-s", "-1"]])
+def test_a_reader_that_is_told_nothing_of_another_image_shows_the_file(
+    args: list[str], qupath: QuPath, slide: Path
+) -> None:
+    qupath.add_image(slide, SIZE, args=args)
+    (report,) = qupath.run("classify_image").reports()
+    assert report["dialogs"][0]["message"].startswith("no object is selected and none has the class Mitosis")
 
 
 def test_where_nothing_is_a_candidate_the_classes_that_are_there_are_told(project: QuPath) -> None:
@@ -369,6 +427,36 @@ def test_the_hot_spot_moves_and_is_never_doubled(
     assert [len(s) for s in spots] == [1, 1, 1, 0]
     assert [s[0]["properties"]["measurements"]["Spot mm2"] for s in spots[:3]] == [0.001, 0.004, 0.004]
     assert spots[0][0]["geometry"] != spots[1][0]["geometry"] == spots[2][0]["geometry"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"), [('{"features": [{', "is not JSON, or cut off"), ("", "is empty")]
+)
+def test_results_that_are_broken_change_nothing_and_the_file_is_named(
+    damage: str,
+    reason: str,
+    project: QuPath,
+    isolated_python: str,
+    slide: Path,
+    tmp_path: Path,
+) -> None:
+    found = classified(isolated_python, slide, Path(project.images[0]["objects"]), tmp_path / "found")
+    objects = found / "objects.geojson"
+    objects.write_text(damage)
+    (report,) = project.run("import_results", args=[str(found)], gui=False).reports()
+    assert report["error"].startswith(f"{objects}: {reason}")
+    assert (report["events"], report["metadata"]) == ([], {})
+
+
+def test_a_cancel_before_the_objects_are_changed_changes_nothing(
+    project: QuPath, isolated_python: str, slide: Path, tmp_path: Path
+) -> None:
+    found = classified(isolated_python, slide, Path(project.images[0]["objects"]), tmp_path / "found")
+    (report,) = project.run("import_results", args=[str(found)], gui=False, interrupted=True).reports()
+    assert report["log"] == ["slidemitosis: cancelled; nothing was changed"]
+    assert report["error_class"] == "InterruptedException"
+    assert not report["left_interrupted"]  # or the next image of the project would be cancelled, too
+    assert (report["events"], report["metadata"]) == ([], {})
 
 
 UNUSABLE: dict[str, tuple[Callable[[Path], Path], str]] = {

@@ -9,6 +9,7 @@
 import com.google.gson.Gson
 import com.google.gson.GsonBuilder
 import javax.script.ScriptContext
+import javax.script.ScriptEngine
 import javax.script.ScriptEngineManager
 import javax.script.ScriptException
 import javax.script.SimpleScriptContext
@@ -50,12 +51,12 @@ List<Map> played(Map scenario) {
 StandinImage imageOf(Map stated) {
     def mpp = (stated.mpp ?: [Double.NaN, Double.NaN]) as double[]
     def uris = stated.uris.collect { new URI(it) }
-    def builder = new ImageServerBuilder.DefaultImageServerBuilder()
+    def builder = new ImageServerBuilder.DefaultImageServerBuilder(args: stated.args as String[])
     if (stated.containsKey('builder'))
         builder = stated.builder == null ? null : new StandinBuilder(json: plain(stated.builder))
     def server = new StandinServer(width: stated.width as int, height: stated.height as int, uris: uris, mpp: mpp,
         name: stated.name, serverType: 'OpenSlide', builder: builder)
-    def objects = stated.objects == null ? [] : GeoJson.read(new File(stated.objects))
+    def objects = stated.objects == null ? [] : new File(stated.objects).withInputStream { GeoJson.read(it) }
     return new StandinImage(server: server, hierarchy: new StandinHierarchy(objects: objects))
 }
 
@@ -71,7 +72,7 @@ Map called(Map step) {
     return result + caught + [log: out.toString().readLines()]
 }
 
-/** Whole numbers as such, since Gson reads all as doubles, and NaN, which it reads as a text; {"file": path} as a file. */
+/** Whole numbers as such, since Gson reads all as doubles; NaN, which it reads as a text; {"file": path} as a file. */
 Object plain(Object value) {
     if (value == 'NaN')
         return Double.NaN
@@ -98,32 +99,41 @@ Map ran(Map step, List<StandinImage> images) {
     (step.reclassify ?: [:]).each { id, name ->
         hierarchy.objects.findAll { it.getID().toString() == id }.each { it.pathClass = PathClass.of([name]) }
     }
+    def byId = { id -> hierarchy.objects.find { it.getID().toString() == id } }
+    (step.within ?: [:]).each { id, parent -> byId(id).parent = byId(parent) }
     if (step.forget)
         hierarchy.objects.removeAll { it.getID().toString() in step.forget }
     def out = new StringWriter()
     def bound = [args: (step.args ?: []) as String[]]
     bound[ScriptAttributes.BATCH_SIZE] = (step.batch ?: 1) as int
-    def result = inThread(step) { evaluate(scriptText(step.script), bound, out) }
+    def text = scriptText(step.script, step.imports != false)
+    def result = inThread(step) { evaluate(text, new File(step.script).getName(), bound, out) }
     def entry = Session.project?.entries?.find { it.data.is(Session.image) }
     return result + [
         log: out.toString().readLines(), dialogs: new ArrayList(Session.dialogs), events: new ArrayList(Session.events),
         objects: hierarchy.objects.collect { GeoJson.written(it) },
         selected: hierarchy.selected.collect { it.getID().toString() },
+        parents: hierarchy.objects.collectEntries { [it.getID().toString(), it.parent?.getID()?.toString()] },
         metadata: entry == null ? [:] : new LinkedHashMap(entry.metadata), synced: Session.project?.synced,
     ]
 }
 
-/** Work in a thread of its own, as QuPath does it, which is interrupted once a file is there; how it ended. */
+/** Work in a thread of its own, as QuPath does it, interrupted from the start or once a file is there; how it ended. */
 Map inThread(Map step, Closure work) {
     def result = [error: null, error_class: null]
+    def left = false
     def thread = new Thread({
+        if (step.interrupted)
+            Thread.currentThread().interrupt()
         try {
             work.call()
         } catch (Throwable caught) {
             def e = caught instanceof ScriptException ? rootCause(caught) : caught
             result = [error: e.getMessage(), error_class: e.getClass().getSimpleName()]
         }
+        left = Thread.currentThread().isInterrupted()
     } as Runnable)
+    Session.thread = thread
     thread.start()
     if (step.interrupt_when != null) {
         while (thread.isAlive() && !new File(step.interrupt_when).exists())
@@ -131,7 +141,7 @@ Map inThread(Map step, Closure work) {
         thread.interrupt()
     }
     thread.join()
-    return result
+    return result + [left_interrupted: left]
 }
 
 Throwable rootCause(Throwable e) {
@@ -139,27 +149,30 @@ Throwable rootCause(Throwable e) {
 }
 
 /** By a script engine, as QuPath does it, where this Groovy has come with one. */
-void evaluate(String text, Map bound, Writer out) {
+void evaluate(String text, String name, Map bound, Writer out) {
     def engine = new ScriptEngineManager().getEngineByName('groovy')
     if (engine == null) {
-        shell(bound + [out: new PrintWriter(out, true)]).evaluate(text, 'QuPathScript.groovy')
+        shell(bound + [out: new PrintWriter(out, true)]).evaluate(text, name)
         return
     }
     def context = new SimpleScriptContext()
-    bound.each { name, value -> context.setAttribute(name, value, ScriptContext.ENGINE_SCOPE) }
+    bound.each { key, value -> context.setAttribute(key, value, ScriptContext.ENGINE_SCOPE) }
+    context.setAttribute(ScriptEngine.FILENAME, name, ScriptContext.ENGINE_SCOPE)
     context.setWriter(out)
     engine.compile(text).eval(context)
 }
 
-/** The script with QuPath's default imports in front of it. */
-String scriptText(String path) {
+/** The script with QuPath's default imports in front of it, which a user can turn off. */
+String scriptText(String path, boolean imports = true) {
+    def text = new File(path).getText('UTF-8')
+    if (!imports)
+        return text
     def dialogs = Session.version == '0.4' ? 'qupath.lib.gui.dialogs.Dialogs' : 'qupath.fx.dialogs.Dialogs'
     def classes = [
         dialogs, 'javafx.application.Platform', 'qupath.lib.common.GeneralTools', 'qupath.lib.io.GsonTools',
         'qupath.lib.projects.Projects', 'qupath.lib.gui.scripting.QPEx',
     ]
-    return classes.collect { "import ${it};" }.join(' ') + ' import static qupath.lib.gui.scripting.QPEx.*\n' +
-        new File(path).getText('UTF-8')
+    return classes.collect { "import ${it};" }.join(' ') + ' import static qupath.lib.gui.scripting.QPEx.*\n' + text
 }
 
 GroovyShell shell(Map bound) {

@@ -9,8 +9,8 @@ import qupath.lib.objects.classes.PathClass
 
 /** GeoJSON as QuPath writes and reads it, as far as the scripts need it; what would end an import ends it here too. */
 class GeoJson {
-    static List<PathObject> read(File file) {
-        def document = file.withReader('UTF-8') { new Gson().fromJson(it, Map) }
+    static List<PathObject> read(InputStream stream) {
+        def document = new Gson().fromJson(new InputStreamReader(stream, 'UTF-8'), Map)
         assert document.type == 'FeatureCollection'
         return document.features.collect { readObject(it) }
     }
@@ -53,8 +53,9 @@ class GeoJson {
         return feature
     }
 
-    static void write(File file, Collection<PathObject> objects) {
+    static void write(OutputStream stream, Collection<PathObject> objects) {
         def document = [type: 'FeatureCollection', features: objects.collect { written(it) }]
-        file.setText(new GsonBuilder().serializeSpecialFloatingPointValues().create().toJson(document), 'UTF-8')
+        def text = new GsonBuilder().serializeSpecialFloatingPointValues().create().toJson(document)
+        stream.write(text.getBytes('UTF-8'))
     }
 }

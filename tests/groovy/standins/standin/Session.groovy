@@ -4,7 +4,9 @@ package standin
 class Session {
     /** "0.4", "0.5" or "0.6": where these differ, the stand-ins do. */
     static String version = '0.6'
+    /** The image that the script is about, and its thread: QuPath knows it by that. */
     static StandinImage image
+    static Thread thread
     static StandinProject project
     static StandinGui gui
     static Map<String, String> preferences = [:]

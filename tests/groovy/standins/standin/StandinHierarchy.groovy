@@ -2,14 +2,15 @@ package standin
 
 import qupath.lib.objects.PathObject
 
-/** After QuPath's PathObjectHierarchy and PathObjectSelectionModel. */
+/** After QuPath's PathObjectHierarchy and PathObjectSelectionModel. An object without a parent is the root's child. */
 class StandinHierarchy {
     List<PathObject> objects = []
     List<PathObject> selected = []
 
+    /** A set, as in QuPath: Groovy makes no list of it. */
     Collection<PathObject> getAllObjects(boolean includeRoot) {
         assert !includeRoot
-        return new ArrayList(objects)
+        return new LinkedHashSet(objects)
     }
 
     boolean addObjects(Collection<PathObject> added) {
@@ -17,9 +18,16 @@ class StandinHierarchy {
         return objects.addAll(added)
     }
 
+    boolean addObjectBelowParent(PathObject parent, PathObject object, boolean fireUpdate) {
+        assert objects.any { it.is(parent) } && !fireUpdate
+        object.parent = parent
+        return objects.add(object)
+    }
+
     boolean removeObject(PathObject object, boolean keepChildren) {
         assert keepChildren
         Session.events << 'removed'
+        objects.findAll { object.is(it.parent) }.each { it.parent = object.parent }
         return objects.removeAll { it.is(object) }
     }
 
@@ -28,7 +36,7 @@ class StandinHierarchy {
     }
 
     Set<PathObject> getSelectedObjects() {
-        return new LinkedHashSet(selected)
+        return Collections.unmodifiableSet(new LinkedHashSet(selected))
     }
 
     void clearSelection() {

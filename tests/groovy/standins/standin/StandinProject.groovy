@@ -1,12 +1,13 @@
 package standin
 
-/** After QuPath's Project. */
+/** After QuPath's Project: syncChanges writes a file. */
 class StandinProject {
     File folder
     List<StandinEntry> entries = []
     int synced = 0
 
-    void syncChanges() {
+    void syncChanges() throws IOException {
+        new File(folder, 'project.qpproj').setText('{}', 'UTF-8')
         synced++
     }
 }

@@ -2,7 +2,9 @@ package javafx.application
 
 /** Stand-in after JavaFX's Platform: another thread than the script's. */
 class Platform {
+    static final String NAME = 'JavaFX Application Thread'
+
     static void runLater(Runnable work) {
-        new Thread(work).start()
+        new Thread(work, NAME).start()
     }
 }

@@ -8,6 +8,10 @@ class Dialogs {
         Session.dialogs << [kind: 'error', title: title, message: message]
     }
 
+    static void showErrorMessage(String title, Throwable e) {
+        showErrorMessage(title, e.getLocalizedMessage())
+    }
+
     static void showInfoNotification(String title, String message) {
         Session.dialogs << [kind: 'info', title: title, message: message]
     }

@@ -17,12 +17,18 @@ class MeasurementList {
         map.each { name, value -> put(name, value.doubleValue()) }
     }
 
+    void putAll(MeasurementList list) {
+        putAll(list.values)
+    }
+
     double get(String name) {
         return values.containsKey(name) ? values.get(name) as double : Double.NaN
     }
 
     double remove(String name) {
-        return values.remove(name) as double
+        double found = get(name)
+        values.remove(name)
+        return found
     }
 
     void close() {

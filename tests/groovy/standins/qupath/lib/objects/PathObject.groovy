@@ -8,6 +8,7 @@ class PathObject {
     StandinRoi roi
     StandinRoi nucleus
     String name
+    PathObject parent
     PathClass pathClass
     final MeasurementList measurementList
     private UUID id

@@ -16,12 +16,26 @@ class StandinRoi {
         return geometry.type == 'Point' ? 1 : geometry.coordinates.size()
     }
 
+    double getBoundsWidth() {
+        return extent(0)
+    }
+
+    double getBoundsHeight() {
+        return extent(1)
+    }
+
     double getCentroidX() {
         return centroid()[0]
     }
 
     double getCentroidY() {
         return centroid()[1]
+    }
+
+    private double extent(int axis) {
+        def points = geometry.type == 'Point' ? [geometry.coordinates] :
+            geometry.type == 'MultiPoint' ? geometry.coordinates : geometry.coordinates[0]
+        return points.collect { it[axis] }.max() - points.collect { it[axis] }.min()
     }
 
     private List<Double> centroid() {

@@ -3,5 +3,5 @@ package qupath.lib.scripting
 /** Stand-in after QuPath's ScriptAttributes: names of what a script finds in its binding. */
 class ScriptAttributes {
     static final String ARGS = 'args'
-    static final String BATCH_SIZE = 'qupath.batch.size'
+    static final String BATCH_SIZE = 'qupath.script.batchSize'
 }

@@ -1,5 +1,7 @@
 package qupath.lib.gui.scripting
 
+import java.nio.file.Files
+import java.nio.file.Paths
 import qupath.lib.objects.PathObject
 import standin.GeoJson
 import standin.Session
@@ -12,16 +14,17 @@ import standin.StandinServer
 
 /** Stand-in after QuPath's QPEx and QP, whose static methods every script can call. */
 class QPEx {
+    /** In another thread than the script's, QuPath gives the image in the viewer. */
     static StandinImage getCurrentImageData() {
-        return Session.image
+        return Thread.currentThread().is(Session.thread) ? Session.image : Session.gui?.imageData
     }
 
     static StandinServer getCurrentServer() {
-        return Session.image?.server
+        return getCurrentImageData()?.server
     }
 
     static StandinHierarchy getCurrentHierarchy() {
-        return Session.image?.hierarchy
+        return getCurrentImageData()?.hierarchy
     }
 
     static StandinProject getProject() {
@@ -29,7 +32,7 @@ class QPEx {
     }
 
     static StandinEntry getProjectEntry() {
-        return Session.project?.entries?.find { it.data.is(Session.image) }
+        return Session.project?.entries?.find { it.data.is(getCurrentImageData()) }
     }
 
     static StandinGui getQuPath() {
@@ -41,8 +44,8 @@ class QPEx {
     }
 
     static void exportObjectsToGeoJson(
-            Collection<? extends PathObject> objects, String path, String option, String... more) {
+            Collection<? extends PathObject> objects, String path, String option, String... more) throws IOException {
         assert option == 'FEATURE_COLLECTION' && more.length == 0
-        GeoJson.write(new File(path), objects)
+        Files.newOutputStream(Paths.get(path)).withCloseable { GeoJson.write(it, objects) }
     }
 }
