@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from slidemitosis import results
-from slidemitosis.candidates import read_candidates
+from slidemitosis.candidates import SOURCE_ID, read_candidates
 from slidemitosis.candidates.table import parse_table
 from slidemitosis.errors import (
     InvalidOption,
@@ -105,8 +105,13 @@ def convert_candidates(
         unit=written,
         counts_from=counts_from,
         without_outline=sum(f["geometry"]["type"] != "Point" for f in told),
-        without_text=sum("metadata" in f["properties"] for f in told),
+        without_text=sum(_has_text(f["properties"]) for f in told),
     )
+
+
+def _has_text(properties: Mapping[str, Any]) -> bool:
+    """Whether there is a text besides the class and the id, which a table has columns for."""
+    return "name" in properties or bool(properties.get("metadata", {}).keys() - {SOURCE_ID})
 
 
 def _check_target(target: Path, source: Path, slide: Path | None) -> None:

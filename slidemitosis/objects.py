@@ -20,6 +20,7 @@ from uuid import UUID, uuid5
 from slidemitosis.candidates import SOURCE_ID, base_class
 from slidemitosis.candidates.geojson import class_of, is_child_object
 from slidemitosis.candidates.jsontext import are_numbers, compact, elements, joined, kind, members, string
+from slidemitosis.candidates.keys import is_object_type
 from slidemitosis.cards import SUBTYPES
 from slidemitosis.outlines import circle, importable, moved_box
 
@@ -49,6 +50,7 @@ _WHERE_THE_TYPE_STANDS = ("objectType", "object_type")
 _OF_FEATURE = {"type", "id", "geometry", "nucleusGeometry", "bbox", "properties", *_WHERE_THE_TYPE_STANDS}
 _OF_PROPERTIES = {"type", "classification", "measurements", "metadata", *_WHERE_THE_TYPE_STANDS}
 _FROM_A_TABLE: Mapping[str, JsonText] = {"properties": b'{"objectType":"detection"}'}
+_SCORES = ("probability", "prob", "score", "confidence")
 _NOTHING = {b"null", b"NaN", b"Infinity", b"-Infinity"}
 
 
@@ -64,15 +66,20 @@ def object_ids(candidates: Sequence[Candidate], slide_name: str) -> list[str]:
     ids = []
     for c in candidates:
         own = c.id if c.id is not None and _UUID.fullmatch(c.id) else None
-        first = own or str(uuid5(_NAMESPACE, f"{slide_name}\n{c.id or f'{c.x!r},{c.y!r}'}"))
+        first = own or _uuid(f"{slide_name}\n{c.id or f'{c.x!r},{c.y!r}'}")
         text = first
         # A file merged with an earlier result of ours may hold the next one already, hence no `if`.
         while text.lower() in used:
             again[first] += 1
-            text = str(uuid5(_NAMESPACE, f"{first}#{again[first] + 1}"))
+            text = _uuid(f"{first}#{again[first] + 1}")
         used.add(text.lower())
         ids.append(text)
     return ids
+
+
+def _uuid(name: str) -> str:
+    # Half a surrogate pair, which JSON may hold, has no bytes in UTF-8.
+    return str(uuid5(_NAMESPACE, name.encode("utf-8", "backslashreplace").decode()))
 
 
 def qupath_feature(
@@ -102,7 +109,8 @@ def qupath_feature(
     old = _members(original.get("properties"))
     properties = _kept_properties(original, old, taken, shift)
     properties["classification"] = _classification(prediction, old.get("classification"))
-    measurements = _measurements(old.get("measurements")) | _told(prediction, upsampled=upsampled)
+    measurements = _scores(old) | _measurements(old.get("measurements"))
+    measurements |= _told(prediction, upsampled=upsampled)
     if measurements:
         properties["measurements"] = joined(measurements)
     metadata = _metadata(old.get("metadata"))
@@ -135,7 +143,7 @@ def plain_feature(
     if candidate.class_name:
         colour = _colour(old.get("classification"))
         properties["classification"] = _class_text(tuple(_names(candidate.class_name)), colour)
-    if measurements := _measurements(old.get("measurements"), ours=()):
+    if measurements := _scores(old) | _measurements(old.get("measurements"), ours=()):
         properties["measurements"] = joined(measurements)
     metadata = _metadata(old.get("metadata"))
     metadata.pop(SOURCE_ID, None)
@@ -182,8 +190,10 @@ def _kept_properties(
     shift: tuple[int, int],
 ) -> dict[str, JsonText]:
     """The properties that are as they were, the type of the object first and in its own place."""
-    # The `type` of a Feature itself says that it is one.
-    stated = [old.get(k) for k in (*_WHERE_THE_TYPE_STANDS, "type")]
+    # The `type` of a Feature itself says that it is one; that of its properties may be a class.
+    stated = [old.get(k) for k in _WHERE_THE_TYPE_STANDS]
+    if kind(old.get("type", b"")) == '"' and is_object_type(json.loads(bytes(old["type"]))):
+        stated.append(old["type"])
     stated += [feature.get(k) for k in _WHERE_THE_TYPE_STANDS]
     of_type = next((s for s in stated if s is not None and kind(s) == '"'), None)
     kept: dict[str, JsonText] = {} if of_type is None else {"objectType": of_type}
@@ -309,6 +319,12 @@ def _measurements(old: JsonText | None, *, ours: Collection[str] = MEASUREMENTS)
     elif old is not None and are_numbers(old):  # as nearly always, and much quicker than one by one
         return {name: value for name, value in found.items() if name not in ours}
     return {name: value for name, value in found.items() if name not in ours and _is_finite(value)}
+
+
+def _scores(properties: Mapping[str, JsonText]) -> dict[str, JsonText]:
+    """A detector's score among the properties, where QuPath passes it over: as a measurement it is seen."""
+    found = {name: properties[name] for name in _SCORES if name in properties}
+    return {name: value for name, value in found.items() if _is_finite(value)}
 
 
 def _is_finite(text: JsonText) -> bool:

@@ -103,6 +103,8 @@ def _repaired(of_type: bytes, coordinates: bytes) -> bytes | None:
 
     geometry = {"type": json.loads(of_type), "coordinates": json.loads(coordinates)}
     outline = read_shape(geometry, "an object")
+    if shapely.get_dimensions(outline) < 2:
+        return b""
     if outline.is_valid:
         return None
     area = made_valid(outline)

@@ -238,7 +238,11 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_table_says_what_it_does_not_hold(tmp_path: Path, slide: Path) -> None:
     source = midog(tmp_path / "m.json", [1200, 700, 1250, 750])
     found = convert_candidates(source, tmp_path / "m.csv", slide=slide)
-    assert (found.without_outline, found.without_text) == (1, 1)  # its text is the id that is no UUID
+    assert (found.without_outline, found.without_text) == (1, 0)  # the id is in a column
+    document = json.loads(source.read_text())
+    document["annotations"][0]["labels"] = [1, 2]
+    source.write_text(json.dumps(document))
+    assert convert_candidates(source, tmp_path / "labels.csv", slide=slide).without_text == 1
     found = convert_candidates(source, tmp_path / "m.geojson", slide=slide)
     assert (found.without_outline, found.without_text) == (0, 0)
 
@@ -406,7 +410,7 @@ def test_the_command_says_what_it_wrote_and_where_it_counts_from(tmp_path: Path,
         "classes     mitotic figure (2), hard negative (1)",
         f"written     {tmp_path / 'm.csv'}, in px",
         "counts from the corner of a.svs, which has no bounds",
-        "left out    outlines of 3, texts of 3: GeoJSON would hold them",
+        "left out    outlines of 3: GeoJSON would hold them",
     ]
 
 

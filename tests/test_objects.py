@@ -33,6 +33,8 @@ EXPORTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "qupath"
 PATH = Path("a.geojson")
 ID = "3f0c1a52-7e5b-4a0e-9d0e-1f2a3b4c5d6e"
 OTHER_ID = "781772d5-57cc-42a5-aa56-38426dee5228"
+POINT = {"type": "Point", "coordinates": [3, 4]}
+LINE = [[20, 40], [30, 40], [40, 40], [20, 40]]  # three points, and no area
 RING = [[10, 10], [60, 10], [60, 60], [10, 60], [10, 10]]
 
 
@@ -155,6 +157,25 @@ def test_a_probability_is_a_measurement_beside_those_there_were() -> None:
     assert found == {"Area": 12.5, "n": 3, "P(atypical)": 0.93}
 
 
+def test_the_score_of_a_detector_is_a_measurement_where_qupath_shows_it() -> None:
+    scored = {
+        "probability": 0.75,
+        "score": "high",
+        "prob": None,
+        "confidence": 1,
+        "measurements": {"confidence": 2},
+    }
+    properties = one(feature(scored))["properties"]
+    measurements = properties["measurements"]
+    assert {name: measurements.get(name) for name in ("probability", "score", "prob", "confidence")} == {
+        "probability": 0.75,
+        "score": None,
+        "prob": None,
+        "confidence": 2,
+    }
+    assert properties["probability"] == 0.75
+
+
 def test_the_list_of_measurements_of_qupath_03_becomes_a_map() -> None:
     old = [{"name": "Area", "value": 12.5}, {"name": "Odd", "value": "NaN"}, {"name": "None"}]
     assert one(feature({"measurements": old}))["properties"]["measurements"] == {
@@ -229,6 +250,16 @@ def test_the_type_of_an_object_is_also_found_beside_the_properties(key: str) -> 
     found = one(feature() | {key: "detection"})
     assert found["properties"]["objectType"] == "detection"
     assert key not in found
+
+
+def test_a_type_that_is_a_class_is_not_taken_for_that_of_the_object() -> None:
+    typed = feature({"type": "mitosis", "classification": {"name": "Mitosis"}}, objectType="annotation")
+    assert one(typed)["properties"]["objectType"] == "annotation"
+    assert "objectType" not in one(feature({"type": "mitosis"}))["properties"]
+    assert one(feature({"type": "mitosis"}))["properties"]["classification"]["names"] == [
+        "mitosis",
+        "Atypical",
+    ]
 
 
 def test_an_object_without_a_type_gets_none() -> None:
@@ -345,6 +376,13 @@ def test_an_id_that_qupath_would_drop_becomes_a_uuid_and_is_remembered(stated: s
     assert first["id"] == again["id"] != stated
     assert UUID(first["id"]).version == 5
     assert first["properties"]["metadata"]["slidemitosis.source_id"] == stated
+
+
+def test_an_id_that_has_no_bytes_in_utf8_becomes_a_uuid_all_the_same() -> None:
+    half = '"\\ud800"'  # of a surrogate pair, as JSON may hold it
+    text = f'{{"type": "Feature", "id": {half}, "geometry": {json.dumps(POINT)}, "properties": {{}}}}'
+    (made,) = object_ids(parse_geojson(text, path=PATH).items, "a.svs")
+    assert str(UUID(made)) == made
 
 
 def test_missing_ids_are_made_of_the_slide_and_the_place() -> None:
@@ -659,6 +697,18 @@ def test_an_outline_that_would_end_the_import_is_repaired_and_said_so(
     assert area is None or outline.area == pytest.approx(area)
     assert found["properties"]["metadata"]["slidemitosis.geometry"] == "repaired"
     assert one(found) == found
+
+
+@pytest.mark.parametrize("ring", [[[30, 40]], [[30, 40]] * 4, [[25, 40], [35, 40], [25, 40]]])
+def test_an_outline_of_a_pixel_or_two_becomes_a_circle(ring: list[list[float]]) -> None:
+    written_as = one(feature(geometry={"type": "Polygon", "coordinates": [ring]}))
+    assert (
+        written_as["geometry"]
+        == one(feature(geometry={"type": "Polygon", "coordinates": [LINE]}))["geometry"]
+    )
+    cell = one(feature(nucleusGeometry={"type": "Polygon", "coordinates": [ring]}))
+    assert "nucleusGeometry" not in cell
+    assert cell["geometry"]["coordinates"] == [RING]
 
 
 def test_an_outline_without_an_area_becomes_a_circle_around_its_centre() -> None:

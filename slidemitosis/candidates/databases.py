@@ -19,7 +19,10 @@ MAGIC = b"SQLite format 3\0"
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that can only read. What SQLite finds wrong is raised as UnreadableCandidates."""
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        file = path.resolve()
+        # Else SQLite puts two files beside one with a write-ahead log, or fails where it may not.
+        mode = "immutable=1" if _has_all_of_its_log(file) else "mode=ro"
+        connection = sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)
         with contextlib.closing(connection):
             # A schema can hold functions and views, which a file from elsewhere should not bring along.
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -32,6 +35,13 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         why = " ".join(str(error).split())
         remedy = "it may be cut off or in use: copy it again"
         raise refusal(path, f"not readable as an SQLite database ({why}); {remedy}") from error
+
+
+def _has_all_of_its_log(path: Path) -> bool:
+    """Whether it is one with a write-ahead log, all of which is in the file; then it is open nowhere else."""
+    with path.open("rb") as file:
+        uses_log = file.read(20)[18:] == b"\2\2"
+    return uses_log and not path.with_name(f"{path.name}-wal").exists()
 
 
 def columns(connection: sqlite3.Connection) -> dict[str, set[str]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Row = tuple[int, list[str]]
 """The line on which a row begins, and its fields."""
 
+# "1.250" may be a thousand and more, or a little more than one.
+_MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -42,7 +44,11 @@ class Delimited:
         """Rows that hold anything, each with as many fields as there are columns."""
         rows = _rows(self.text, self.delimiter, self.path)
         next(rows)  # the names of the columns
+        # QuPath ends the line of names of its table of points with a tab, and no other line.
+        unnamed = len(self.titles) - max(i for i, title in enumerate(self.titles, start=1) if title)
         for line, fields in rows:
+            if len(fields) == len(self.titles) - unnamed:
+                fields.extend([""] * unnamed)
             if len(fields) != len(self.titles):
                 what = f"{len(fields)} fields where the first line has {len(self.titles)}"
                 self.fail(line, what)
@@ -112,6 +118,10 @@ class Numbers:
     """Whether a decimal comma may be one: where commas part the fields, it may as well part thousands."""
     _marks: dict[str, int] = field(default_factory=dict)
     """Decimal mark -> the line on which it was first seen."""
+    _maybe_thousands: tuple[str, str, int] | None = None
+    """The first coordinate of which that may be said: axis, text, line."""
+    _has_decimals: bool = False
+    """Whether a coordinate shows that the mark is a decimal one."""
 
     def coordinate(self, text: str, axis: str, line: int) -> float:
         """The finite number that a field must be."""
@@ -126,7 +136,19 @@ class Numbers:
                 first = min(self._marks.values())
                 what = f"{axis} is {text!r}, yet line {first} has another decimal mark; use one throughout"
                 self.table.fail(line, what)
+        if mark is not None and _MAYBE_THOUSANDS.fullmatch(text):
+            self._maybe_thousands = self._maybe_thousands or (axis, text, line)
+        elif mark is not None or abs(value) >= 1000:
+            self._has_decimals = True
         return value
+
+    def check_thousands(self) -> None:
+        """Refuse coordinates whose mark may as well part thousands in each of them."""
+        if self._maybe_thousands and not self._has_decimals:
+            axis, text, line = self._maybe_thousands
+            whole = re.sub("[.,]", "", text)
+            what = f"{axis} is {text!r}, which may be {whole} with its thousands parted; write them unparted"
+            self.table.fail(line, what)
 
     def value(self, text: str) -> float | None:
         """The finite number that a field is; None if it is something else."""

@@ -33,6 +33,8 @@ _GZIP, _ZIP, _EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
 _SUFFIXES = {".json", ".geojson", ".csv", ".tsv", ".xml"}
 _LIMIT = 4 << 30  # bytes, far beyond any slide's export: a packed file should not exhaust the memory
 _CHUNK = 16 << 20  # bytes
+_MOST_PACKED = 500
+"""How many times smaller packed text of candidates may be: twenty times is usual, a thousand possible."""
 _INK = re.compile(rb"\S")
 # What the standard library raises for a packed file that is damaged, cut off, or (RuntimeError) locked by
 # a password or packed in a way that it does not know.
@@ -52,7 +54,8 @@ def read_candidates(
     """The candidates in a file of any format of docs/candidates.md; text may be packed as gzip or zip.
 
     What the file is, is told by its content, never by its name, unless `format` says it. `unit` says what the
-    columns x and y of a table are in if their names do not; all other formats have a unit of their own.
+    columns x and y of a table are in if their names do not, or that points of Grand Challenge are in px; all
+    other formats have a unit of their own.
     `slide_name` is the slide's file name, which says whose objects are meant in a file of several images.
     Raises `UnreadableCandidates`, or `InvalidOption` for a unit or a format that cannot be.
     """
@@ -138,8 +141,7 @@ def _gunzip(data: bytes, path: Path) -> bytes:
             chunks.append(chunk)
             size += len(chunk)
             # The size that a gzip states wraps round at 4 GiB, so it is counted here.
-            if size > _LIMIT:
-                raise refusal(path, "larger than 4 GiB when unpacked")
+            _check_unpacked(size, len(data), path)
     return b"".join(chunks)
 
 
@@ -154,9 +156,15 @@ def _unzip(data: bytes, path: Path) -> bytes:
             raise refusal(
                 path, f"must hold exactly one .geojson, .json, .csv, .tsv or .xml; it holds {listed}"
             )
-        if fit[0].file_size > _LIMIT:
-            raise refusal(path, f"its {fit[0].filename!r} is larger than 4 GiB")
+        _check_unpacked(fit[0].file_size, fit[0].compress_size, path)
         return archive.read(fit[0])
+
+
+def _check_unpacked(size: int, packed: int, path: Path) -> None:
+    if size > _LIMIT:
+        raise refusal(path, "larger than 4 GiB when unpacked")
+    if size > _CHUNK and size > _MOST_PACKED * packed:
+        raise refusal(path, f"more than {_MOST_PACKED} times larger when unpacked, which no candidates are")
 
 
 def _may_hold_candidates(name: PurePosixPath) -> bool:
@@ -171,6 +179,9 @@ def _utf8(data: bytes, path: Path) -> bytes:
     """
     if data.isascii():
         return data
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as Windows redirects output to a file
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("utf-16").encode()
     data = data.removeprefix(codecs.BOM_UTF8)
     decoder = codecs.getincrementaldecoder("utf-8")()
     for start in range(0, len(data), _CHUNK):

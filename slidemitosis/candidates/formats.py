@@ -88,8 +88,9 @@ def read_json(text: bytes, request: Request) -> Candidates:
         _check_unit("TIAToolbox's GeoJSON", "px", request)
         return tiatoolbox.parse_export(document, path=path)
     if found == "grand-challenge" or (found is None and grand_challenge.fits(document)):
-        _check_unit("Grand Challenge's JSON", "mm", request)
-        return grand_challenge.parse_points(document, path=path)
+        if request.unit != "px":
+            _check_unit("Grand Challenge's JSON", "mm", request)
+        return grand_challenge.parse_points(document, path=path, unit=request.unit or "um")
     if found is not None or coco.fits(document):
         _check_unit("JSON of MIDOG or COCO", "px", request)
         return coco.parse_coco(document, path=path, slide_name=request.slide_name, boxes=_boxes(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from slidemitosis.candidates.classes import normal_name
 from slidemitosis.candidates.jsontext import collection, elements, finite, joined, kind, members, string
-from slidemitosis.candidates.keys import SOURCE_ID, is_container, own_id
+from slidemitosis.candidates.keys import SOURCE_ID, is_container, other_class, own_id
 from slidemitosis.candidates.model import Candidate, Candidates
 from slidemitosis.candidates.quick import read_quickly
 from slidemitosis.candidates.shapes import (
@@ -37,6 +38,8 @@ _Feature = Mapping[str, Any]
 _Taken = TypeVar("_Taken")
 
 _GEOMETRY_TYPES = POINT_TYPES | SHAPE_TYPES | {"GeometryCollection"}
+_NUCLEUS_OF_HOVER_NEXT = re.compile(r"Nuc \d+")
+_OF_ITS_NETWORK = "an outline of HoVer-NeXt, in pixels of its network; give its pred_mitosis.tsv instead"
 _CHUNK = 512
 """Features read together: enough for numpy, and so few that the garbage collector does not go through them
 again and again, which with 4,096 takes a third of the time."""
@@ -143,6 +146,8 @@ def _drafts(feature: _Feature, text: JsonText, source: str, path: Path) -> list[
     geometry = feature.get("geometry")
     of_type = geometry_type(geometry, where)
     assert isinstance(geometry, Mapping)
+    if of_type == "LineString" and _NUCLEUS_OF_HOVER_NEXT.fullmatch(str(properties.get("Name"))):
+        _fail(where, _OF_ITS_NETWORK)
     draft = _Draft(_id(feature, properties), _class_name(feature, properties, where), source, text)
     if of_type == "MultiPoint":
         return _point_drafts(draft, geometry, where)
@@ -235,10 +240,15 @@ def _id(feature: _Feature, properties: _Feature) -> str | None:
 
 
 def _class_name(feature: _Feature, properties: _Feature, where: str) -> str | None:
+    if "classification" not in properties and "classification" not in feature:
+        return normal_name(other_class(properties))
     stated = properties.get("classification", feature.get("classification"))
     name = stated
     if isinstance(stated, Mapping):
-        name = stated.get("names") or stated.get("name")
+        names = stated.get("names")
+        name = stated.get("name") if names in (None, []) else names
+        if type(name) is int:  # TIAToolbox, if its model has no names for its classes
+            name = str(name)
     if isinstance(name, list) and all(isinstance(part, str) for part in name):
         name = ": ".join(name)
     if name is not None and not isinstance(name, str):

@@ -17,7 +17,7 @@ LOOKED_FOR = "columns x, y, name and color, and no other"
 
 def fits(names: Sequence[str]) -> bool:
     """Whether the columns are those of HoVer-NeXt, which are also those of named points of QuPath."""
-    return sorted(names) == ["color", "name", "x", "y"]
+    return sorted(filter(None, names)) == ["color", "name", "x", "y"]
 
 
 def layout(table: Delimited, unit: Unit | None) -> Layout:

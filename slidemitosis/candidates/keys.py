@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import TYPE_CHECKING
 
 from slidemitosis.candidates.classes import normal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SOURCE_ID = "slidemitosis.source_id"
 """Metadata of our own objects: the id in the file that they were made from."""
@@ -15,12 +19,28 @@ _CONTAINERS = {"root", "rootobject", "pathrootobject", "tmacore", "tmacoreobject
 # QuPath before 0.3, and tools that copy it, wrote an object's type as its id, so that all share one:
 # taken for an id it would make every object but the first a duplicate.
 _TYPE_AS_ID = re.compile(r"Path[A-Za-z]*Object|TMACoreObject")
+_OBJECT_TYPES = re.compile(r"(path)?(annotation|detection|cell|tile|tmacore|root)(object)?")
+# Where tools that do not write for QuPath say the class of an object, the most explicit first.
+_CLASS_KEYS = ("class", "class_name", "label", "type")
 
 
 @functools.lru_cache(maxsize=256)
 def is_container(kind: str) -> bool:
     """Whether an object of this type only holds others."""
-    return re.sub(r"[\s_-]", "", kind).casefold() in _CONTAINERS
+    return _folded(kind) in _CONTAINERS
+
+
+@functools.lru_cache(maxsize=256)
+def is_object_type(kind: str) -> bool:
+    """Whether this is one of QuPath's types of objects, and so no class that another tool calls a type."""
+    return bool(_OBJECT_TYPES.fullmatch(_folded(kind)))
+
+
+def other_class(properties: Mapping[str, object]) -> str | None:
+    """The class of an object without a `classification`, where another tool states one as a text."""
+    stated = (properties.get(key) for key in _CLASS_KEYS)
+    texts = (text for text in stated if isinstance(text, str) and text.strip())
+    return next((text for text in texts if not is_object_type(text)), None)
 
 
 def own_id(stated: str | None) -> str | None:
@@ -32,3 +52,7 @@ def own_id(stated: str | None) -> str | None:
 def full_class_name(names: tuple[str, ...]) -> str | None:
     """The class of these names, each derived from the one before it, as QuPath spells it; None of none."""
     return normal_name(": ".join(names))
+
+
+def _folded(kind: str) -> str:
+    return re.sub(r"[\s_-]", "", kind).casefold()

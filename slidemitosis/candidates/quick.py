@@ -6,13 +6,13 @@ is wrong with it, is left to the readers that look at one feature after the othe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from slidemitosis.candidates.jsontext import finite
-from slidemitosis.candidates.keys import SOURCE_ID, full_class_name, is_container, own_id
+from slidemitosis.candidates.keys import SOURCE_ID, full_class_name, is_container, other_class, own_id
 from slidemitosis.candidates.model import Candidate
 from slidemitosis.candidates.shapes import measure_polygons
 
@@ -41,6 +41,9 @@ class _Properties(Struct, gc=False):
     object_type: str | None = field(default=None, name="objectType")
     older_object_type: str | None = field(default=None, name="object_type")
     type: str | None = None
+    other_class: Any = field(default=None, name="class")
+    class_name: Any = None
+    label: Any = None
     classification: _Classification | str | UnsetType | None = UNSET
     metadata: _Metadata | None = None
     child_objects: msgspec.Raw | UnsetType = field(default=UNSET, name="childObjects")
@@ -55,7 +58,7 @@ class _Feature(Struct, gc=False):
     properties: _Properties | None = None
     object_type: str | None = field(default=None, name="objectType")
     older_object_type: str | None = field(default=None, name="object_type")
-    classification: _Classification | str | None = None
+    classification: _Classification | str | UnsetType | None = UNSET
 
 
 _Place: TypeAlias = tuple[float, float] | int
@@ -141,6 +144,20 @@ def _class_name(feature: _Feature) -> str | None:
     stated = feature.properties.classification if feature.properties else UNSET
     if stated is UNSET:
         stated = feature.classification
+    if stated is UNSET:
+        return _other_class(feature.properties) if feature.properties else None
     if isinstance(stated, _Classification):
         return full_class_name(tuple(stated.names or ([stated.name] if stated.name else [])))
     return full_class_name((stated,)) if isinstance(stated, str) else None
+
+
+def _other_class(stated: _Properties) -> str | None:
+    found = other_class(
+        {
+            "class": stated.other_class,
+            "class_name": stated.class_name,
+            "label": stated.label,
+            "type": stated.type,
+        }
+    )
+    return full_class_name((found,)) if found is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slidemitosis.candidates.delimited import folded
@@ -38,57 +39,72 @@ def fits(names: Sequence[str]) -> bool:
 def layout(table: Delimited, unit: Unit | None) -> Layout:
     """Centroids in um or px of QuPath's own image, as the names of their columns say.
 
-    Object ID is there from 0.4; Class became Classification in 0.5. Raises UnreadableCandidates, or
-    InvalidOption for a unit that contradicts the columns.
+    The table of a project has both, where not every image has a pixel size; the columns of the one are then
+    blank in rows of the other. Object ID is there from 0.4; Class became Classification in 0.5. Raises
+    UnreadableCandidates, or InvalidOption for a unit that contradicts the columns.
     """
-    matches = [_centroid(name) for name in table.names]
-    x, y = (table.only([match is not None and match["axis"] == axis for match in matches]) for axis in "xy")
-    assert x is not None
-    assert y is not None
-    object_id = table.column({"object id"})
+    pairs = _pairs(table)
+    if unit in pairs:
+        pairs = {unit: pairs[unit]}
+    first, *others = [_layout(table, stated, pair, unit) for stated, pair in pairs.items()]
+    return replace(first, otherwise=others[0]) if others else first
+
+
+def _pairs(table: Delimited) -> Mapping[Unit | None, tuple[int, int]]:
+    """Where X and Y stand, by the unit that they state; um before px."""
+    matches = map(_centroid, table.names)
+    stated = [match and (match["axis"], _UNITS.get(match["unit"] or "")) for match in matches]
+    found: dict[Unit | None, tuple[int, int]] = {}
+    order: tuple[Unit | None, ...] = ("um", "px", None)
+    for unit in order:
+        x, y = (table.only([one == (axis, unit) for one in stated]) for axis in "xy")
+        if x is None and y is None:
+            continue
+        if x is None or y is None or (found and unit is None):
+            what = "Centroid X and Centroid Y state different units; export the table again"
+            raise refusal(table.path, what)
+        found[unit] = (x, y)
+    return found
+
+
+def _layout(table: Delimited, stated: Unit | None, pair: tuple[int, int], given: Unit | None) -> Layout:
+    unit = agreed_unit(stated, given, table.path)
+    if unit is None:
+        raise refusal(table.path, "Centroid X and Centroid Y state no unit; pass --unit px or um")
+    object_id, kind = table.column({"object id"}), table.column({"object type"})
+    x, y = pair
     return Layout(
         format="qupath-table",
         x=x,
         y=y,
-        unit=_unit(table, [match["unit"] for match in matches if match], unit),
+        unit=unit,
         id=() if object_id is None else (object_id,),
         class_name=table.column({"class", "classification"}),
         image=table.column({"image"}),
-        left_out=frozenset(i for i, name in enumerate(table.names) if name in _OF_THE_OBJECT),
+        left_out=frozenset(
+            i for i, name in enumerate(table.names) if name in _OF_THE_OBJECT or _centroid(name)
+        ),
         # QuPath writes the decimal mark of the system, and never parts thousands.
         comma=True,
-        wanted=_wanted(table),
+        wanted=lambda row: kind is None or folded(row[1][kind]) not in _CONTAINERS,
+        check=_refuse_several_points(table),
     )
 
 
-def _unit(table: Delimited, words: Sequence[str | None], given: Unit | None) -> Unit:
-    stated = {None if word is None else _UNITS[word] for word in words}
-    if len(stated) > 1:
-        raise refusal(table.path, "Centroid X and Centroid Y state different units; export the table again")
-    unit = agreed_unit(stated.pop(), given, table.path)
-    if unit is None:
-        raise refusal(table.path, "Centroid X and Centroid Y state no unit; pass --unit px or um")
-    return unit
+def _refuse_several_points(table: Delimited) -> Callable[[Row], None]:
+    roi, count = table.column({"roi"}), table.column({"num points"})
 
-
-def _wanted(table: Delimited) -> Callable[[Row], bool]:
-    """Leaves out images and cores of tissue microarrays, and refuses several points in one object."""
-    kind, roi = table.column({"object type"}), table.column({"roi"})
-    count = table.column({"num points"})
-
-    def wanted(row: Row) -> bool:
+    def check(row: Row) -> None:
         line, fields = row
-        if kind is not None and folded(fields[kind]) in _CONTAINERS:
-            return False
-        if roi is not None and folded(fields[roi]) == "points":
-            text = "" if count is None else fields[count].strip()
-            if not re.fullmatch(r"1([.,]0*)?", text):
-                told = f"of {text} points" if text else "of points, perhaps of several"
-                what = f"an object {told}: its centroid lies between the figures; export GeoJSON instead"
-                table.fail(line, what)
-        return True
+        if roi is None or folded(fields[roi]) != "points":
+            return
+        text = "" if count is None else fields[count].strip()
+        if not re.fullmatch(r"1([.,]0*)?", text):
+            told = f"of {text} points" if text else "of points, perhaps of several"
+            what = f"an object {told}: its centroid lies between the figures; export GeoJSON instead"
+            table.fail(line, what)
 
-    return wanted
+    return check
 
 
 def _centroid(name: str) -> re.Match[str] | None:

@@ -50,12 +50,16 @@ def read_points(geometry: Mapping[str, Any], where: str) -> NDArray[np.float64]:
 
 
 def read_shape(geometry: Mapping[str, Any], where: str) -> shapely.Geometry:
-    """A line or polygon, checked: numbers finite, rings of three different points or more."""
+    """A line or polygon, checked: numbers finite, rings of three different points or more.
+
+    A polygon that is one ring of fewer is the line or the point that these make: tools that trace masks
+    write such for objects of a pixel or two.
+    """
     coordinates = geometry.get("coordinates")
     if geometry["type"] == "LineString":
         return _line(coordinates, where)
     if geometry["type"] == "Polygon":
-        return _polygon(coordinates, where)
+        return _without_area(coordinates, where) or _polygon(coordinates, where)
     parts = _some(coordinates, where, "parts")
     if geometry["type"] == "MultiLineString":
         return shapely.multilinestrings([_line(part, where) for part in parts])
@@ -144,6 +148,16 @@ def made_valid(shape: shapely.Geometry) -> shapely.Geometry:
         return shapely.union_all(areas) if areas else shapely.union_all(parts)
     except shapely.errors.GEOSException:
         return shapely.Point()  # its centre is NaN, which the caller reports
+
+
+def _without_area(rings: object, where: str) -> shapely.Geometry | None:
+    """The line or point of a polygon that is one ring of fewer than three different points; else None."""
+    if not isinstance(rings, list) or len(rings) != 1:
+        return None
+    places = list(dict.fromkeys(map(tuple, _positions(rings[0], where, at_least=1).tolist())))
+    if len(places) > 2:
+        return None
+    return shapely.points(places[0]) if len(places) == 1 else shapely.linestrings(places)
 
 
 def _polygon(rings: object, where: str) -> shapely.Geometry:

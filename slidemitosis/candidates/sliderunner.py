@@ -44,8 +44,9 @@ def read_sliderunner(database: sqlite3.Connection, *, path: Path, slide_name: st
     slide = _slide(database, path, slide_name)
     classes: dict[int, str] = dict(map(tuple, database.execute("SELECT uid, name FROM Classes")))
     points: dict[int, list[list[object]]] = defaultdict(list)
+    # Early versions gave all points of a polygon the same orderIdx, and wrote them in their order.
     query = """SELECT annoId, coordinateX, coordinateY FROM Annotations_coordinates
-        WHERE annoId IN (SELECT uid FROM Annotations WHERE slide = ?) ORDER BY orderIdx"""
+        WHERE annoId IN (SELECT uid FROM Annotations WHERE slide = ?) ORDER BY orderIdx, rowid"""
     for uid, x, y in database.execute(query, (slide,)):
         points[uid].append([x, y])
     labels = _labels(database, slide, classes)
@@ -73,14 +74,13 @@ def _slide(database: sqlite3.Connection, path: Path, slide_name: str | None) -> 
         uid: str(name) for uid, name in database.execute("SELECT uid, filename FROM Slides ORDER BY uid")
     }
     counts = Counter(dict.fromkeys(names.values(), 0))
-    if len(counts) < len(names):
-        # The same file from two folders, say: the annotations of neither are all.
-        twice = Counter(names.values()).most_common(1)[0][0]
-        raise refusal(path, f"it holds the slide {twice!r} twice; remove one of them in SlideRunner")
     for row in database.execute("SELECT * FROM Annotations"):
         if row["slide"] in names and not _is_deleted(row):
             counts[names[row["slide"]]] += 1
     chosen = choose_image(counts, path=path, slide_name=slide_name)
+    if list(names.values()).count(chosen or "") > 1:
+        # The same file from two folders, say: the annotations of neither are all.
+        raise refusal(path, f"it holds the slide {chosen!r} twice; remove one of them in SlideRunner")
     return next((uid for uid, name in names.items() if name == chosen), None)
 
 

@@ -72,7 +72,11 @@ class Layout:
     comma: bool = False
     """Whether a decimal comma may be one, whatever parts the fields."""
     wanted: Callable[[Row], bool] | None = None
-    """Whether a row is a candidate; it may refuse the table."""
+    """Whether a row is a candidate."""
+    check: Callable[[Row], None] | None = None
+    """Refuses the table for a row of the image that is meant."""
+    otherwise: Layout | None = None
+    """The layout for an image whose rows are all blank at `x`."""
 
 
 def parse_table(
@@ -137,22 +141,36 @@ def agreed_unit(stated: Unit | None, given: Unit | None, path: Path) -> Unit | N
 
 def read_rows(table: Delimited, layout: Layout, *, slide_name: str | None) -> Candidates:
     """The candidates of a table whose layout is known: of several images those of the slide."""
-    rows, image = _rows(table, layout), layout.image
+    image, chosen = layout.image, None
     if image is not None:
-        counts = Counter(fields[image].strip() for _, fields in rows)
+        counts = Counter(fields[image].strip() for _, fields in _rows(table, layout))
         chosen = choose_image(counts, path=table.path, slide_name=slide_name)
-        rows = (row for row in _rows(table, layout) if row[1][image].strip() == chosen)
+    if layout.otherwise is not None:
+        of_image = _rows(table, layout, chosen)
+        layout = layout if any(fields[layout.x].strip() for _, fields in of_image) else layout.otherwise
+    rows = _rows(table, layout, chosen)
     numbers = Numbers(table, layout.comma)
     extras = _extras(table, layout)
     marks = (_mark(row, layout, numbers, extras) for row in rows)
-    return candidates_of(marks, path=table.path, format=layout.format, unit=layout.unit, frame=layout.frame)
+    found = candidates_of(marks, path=table.path, format=layout.format, unit=layout.unit, frame=layout.frame)
+    # Spreadsheets that part fields by semicolons part thousands by points.
+    if layout.format == "csv" and table.delimiter == ";":
+        numbers.check_thousands()
+    return found
 
 
-def _rows(table: Delimited, layout: Layout) -> Iterator[Row]:
-    return (row for row in table.rows() if layout.wanted is None or layout.wanted(row))
+def _rows(table: Delimited, layout: Layout, chosen: str | None = None) -> Iterator[Row]:
+    """Those that are candidates; of one image if it is named."""
+    rows = (row for row in table.rows() if layout.wanted is None or layout.wanted(row))
+    image = layout.image
+    if image is None or chosen is None:
+        return rows
+    return (row for row in rows if row[1][image].strip() == chosen)
 
 
 def _mark(row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int]) -> Mark:
+    if layout.check is not None:
+        layout.check(row)
     line, fields = row
     x = numbers.coordinate(fields[layout.x].strip(), "x", line)
     y = numbers.coordinate(fields[layout.y].strip(), "y", line)

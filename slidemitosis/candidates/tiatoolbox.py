@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import shapely
 
+from slidemitosis.candidates.keys import is_object_type
 from slidemitosis.candidates.marks import Mark, candidates_of
 from slidemitosis.candidates.refusal import refusal
 from slidemitosis.candidates.shapes import POINT_TYPES, geometry_type, read_points
@@ -31,7 +32,6 @@ _SCORES = {"prob", "probs", "probability"}
 # The place once more, in the pixels of the network's input.
 _PLACE = {"box", "centroid", "contour", "contours", "coordinates"}
 _OF_QUPATH = {"classification", "objectType", "object_type"}
-_OBJECT_TYPES = re.compile(r"(path)?(annotation|detection|cell|tile|tmacore|root)(object)?")
 
 
 def fits(tables: Mapping[str, set[str]]) -> bool:
@@ -74,8 +74,8 @@ def looks_like_export(text: str) -> bool:
         return False
     if _OF_QUPATH & (feature.keys() | properties.keys()):
         return False
-    kind = re.sub(r"[\s_-]", "", str(properties.get("type", "detection"))).casefold()
-    return bool(properties.keys() & _SCORES) and not _OBJECT_TYPES.fullmatch(kind)
+    kind = str(properties.get("type", "detection"))
+    return bool(properties.keys() & _SCORES) and not is_object_type(kind)
 
 
 def parse_export(document: object, *, path: Path) -> Candidates:

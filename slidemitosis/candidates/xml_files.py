@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from xml.etree.ElementTree import Element
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+# Programs may write the decimal mark of the system; neither ASAP nor ImageScope parts thousands.
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def parse_xml(data: bytes, path: Path) -> Element:
@@ -34,7 +35,15 @@ def parse_xml(data: bytes, path: Path) -> Element:
         raise refusal(path, what) from error
     except (LookupError, ValueError) as error:  # an encoding that is unknown, or that does not fit
         raise refusal(path, f"not readable as XML ({' '.join(str(error).split())})") from error
+    _check_one_decimal_mark(root, path)
     return root
+
+
+def _check_one_decimal_mark(root: Element, path: Path) -> None:
+    places = {element.get(axis, "") for element in root.iter() for axis in "XY"}
+    point, comma = (next((text for text in places if mark in text), None) for mark in ".,")
+    if point and comma:
+        raise refusal(path, f"has coordinates with two decimal marks, {point!r} and {comma!r}; use one")
 
 
 def vertices(elements: Iterable[Element], where: str) -> list[list[float]]:
@@ -42,7 +51,9 @@ def vertices(elements: Iterable[Element], where: str) -> list[list[float]]:
     found = []
     for element in elements:
         texts = [element.get(axis, "") for axis in "XY"]
-        numbers = [float(text) if _NUMBER.fullmatch(text.strip()) else math.nan for text in texts]
+        numbers = [
+            float(text.replace(",", ".")) if _NUMBER.fullmatch(text.strip()) else math.nan for text in texts
+        ]
         if not all(map(math.isfinite, numbers)):
             raise refusal(
                 where, f"a vertex has X {reprlib.repr(texts[0])}, Y {reprlib.repr(texts[1])}: no numbers"

@@ -98,7 +98,11 @@ def add_format(parser: argparse.ArgumentParser) -> None:
         help="format of the candidates, if their content does not tell: geojson, csv, qupath-table, midog, "
         "coco, sliderunner, ami-br, midog25, grand-challenge, hover-next, tiatoolbox, asap, imagescope",
     )
-    parser.add_argument("--unit", choices=("px", "um"), help="unit of a CSV whose header does not say it")
+    parser.add_argument(
+        "--unit",
+        choices=("px", "um"),
+        help="unit of a CSV whose header does not say it, or px of Grand Challenge's points, else in mm",
+    )
 
 
 def mpp_pair(text: str) -> tuple[float, float]:

@@ -159,10 +159,26 @@ def test_a_broken_annotation_is_refused_by_its_number(
         read_candidates(sliderunner, slide_name="a.svs")
 
 
-def test_a_slide_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    path = make(tmp_path / "twice.sqlite", SLIDERUNNER.replace("('b.svs')", "('a.svs')"))
+def test_a_slide_that_stands_twice_is_refused_and_no_other(tmp_path: Path) -> None:
+    path = make(tmp_path / "twice.sqlite", SLIDERUNNER.replace("('b.svs')", "('b.svs'), ('a.svs')"))
+    annotate(path, 1, (5, 6), slide=2)
     with pytest.raises(UnreadableCandidates, match=r"it holds the slide 'a\.svs' twice"):
         read_candidates(path, slide_name="a.svs")
+    assert [c.x for c in read_candidates(path, slide_name="b.svs")] == [5]
+
+
+def test_points_of_one_order_keep_the_one_they_were_written_in(sliderunner: Path) -> None:
+    """Early versions of SlideRunner gave each vertex of a polygon the order 1."""
+    crossing = [(0, 0), (10, 0), (0, 10), (10, 10)]
+    annotate(sliderunner, 3, *reversed(crossing))  # which writes them the other way round
+    with closing(sqlite3.connect(sliderunner)) as database:
+        database.execute("UPDATE Annotations_coordinates SET orderIdx = 1")
+        # An index that brings them up otherwise sorted.
+        database.execute("CREATE INDEX sorted ON Annotations_coordinates (orderIdx, coordinateX DESC)")
+        database.commit()
+    (one,) = read_candidates(sliderunner, slide_name="a.svs")
+    assert one.feature is not None
+    assert one.feature["geometry"]["coordinates"][0][:-1] == [list(point) for point in crossing]
 
 
 def test_reading_a_database_changes_nothing_in_or_beside_it(sliderunner: Path) -> None:
@@ -172,6 +188,25 @@ def test_reading_a_database_changes_nothing_in_or_beside_it(sliderunner: Path) -
     read_candidates(sliderunner, slide_name="a.svs")
     assert sliderunner.read_bytes() == before
     assert [p.name for p in sliderunner.parent.iterdir()] == [sliderunner.name]
+
+
+@pytest.mark.parametrize(
+    "logged", ["", "INSERT INTO annotations VALUES (2, 'b', 'Point', 7, 8, NULL, '{}', 0)"]
+)
+def test_a_database_with_a_write_ahead_log_is_read_with_it_and_none_is_left(
+    tmp_path: Path, logged: str
+) -> None:
+    path = store(tmp_path / "nuclei.db", (shapely.Point(1, 2), {}))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+    before = path.read_bytes()
+    assert ids(read_candidates(path)) == ["key 1"]
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    with closing(sqlite3.connect(path)) as database:  # open elsewhere, and not yet all in the file
+        database.execute(logged)
+        database.commit()
+        assert ids(read_candidates(path)) == (["key 1", "b"] if logged else ["key 1"])
 
 
 def store(path: Path, *annotations: tuple[shapely.Geometry, dict[str, Any]], packed: bool = True) -> Path:

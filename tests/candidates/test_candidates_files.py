@@ -100,7 +100,14 @@ def test_an_empty_file_is_refused(tmp_path: Path, data: bytes) -> None:
     assert "is empty" in refusal(write(tmp_path, data))
 
 
-@pytest.mark.parametrize("data", ["x,y\n1,2\n".encode("utf-16"), b"x,y,class\n1,2,caf\xe9\n"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", [TABLE.decode(), POINT.decode()])
+def test_utf16_with_its_mark_is_read_as_windows_writes_it(tmp_path: Path, text: str, encoding: str) -> None:
+    path = write(tmp_path, f"\ufeff{text}".replace("\n", "\r\n").encode(encoding))
+    assert [(c.x, c.y) for c in read_candidates(path)] == [(3, 4)]
+
+
+@pytest.mark.parametrize("data", ["x,y\n1,2\n".encode("utf-16") + b"\n", b"x,y,class\n1,2,caf\xe9\n"])
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path, data: bytes) -> None:
     assert "not UTF-8" in refusal(write(tmp_path, data))
 
@@ -154,6 +161,14 @@ def test_what_unpacks_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(files, "_LIMIT", 50)
     for data in (gzip.compress(b"[" + b" " * 50), zipped(a__json=b"[" + b" " * 50)):
         assert "4 GiB" in refusal(write(tmp_path, data))
+
+
+def test_what_grows_as_no_candidates_do_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    blank = b"[" + b" " * (17 << 20) + b"]"
+    for data in (gzip.compress(blank), zipped(a__json=blank)):
+        assert "more than 500 times larger when unpacked" in refusal(write(tmp_path, data))
+    small = gzip.compress(b"[" + b" " * (1 << 20) + b"]")
+    assert len(read_candidates(write(tmp_path, small))) == 0
 
 
 def test_a_unit_that_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -239,6 +239,27 @@ def test_a_polygon_without_area_has_its_centre_on_its_line() -> None:
     assert one.y == 0
 
 
+@pytest.mark.parametrize(
+    ("ring", "centre", "extent"),
+    [
+        ([[7, 8]], (7, 8), 0),
+        ([[7, 8]] * 4, (7, 8), 0),
+        ([[7, 8], [9, 8]], (8, 8), 2),
+        ([[7, 8], [9, 8], [7, 8], [9, 8], [7, 8]], (8, 8), 2),
+    ],
+)
+def test_an_outline_of_a_pixel_or_two_is_where_these_are(
+    ring: list[list[float]], centre: tuple[float, float], extent: float
+) -> None:
+    """As tools that trace masks write the smallest objects; one of them is no reason to refuse the others."""
+    for document in (
+        feature(polygon(ring)),
+        feature(polygon(square(0, 0, 50)), nucleusGeometry=polygon(ring)),
+    ):
+        one = parse_one(document)
+        assert ((one.x, one.y), one.extent) == (centre, extent)
+
+
 def test_a_ring_left_open_is_closed_for_its_centre_and_kept_as_read() -> None:
     triangle = polygon([[0, 0], [30, 0], [0, 30]])
     one = parse_one(feature(triangle))
@@ -256,6 +277,28 @@ def test_a_ring_left_open_is_closed_for_its_centre_and_kept_as_read() -> None:
 )
 def test_the_centre_of_a_line_is_its_middle(line: object) -> None:
     assert (parse_one(line).x, parse_one(line).y) == (5, 10)
+
+
+@pytest.mark.parametrize(
+    ("properties", "name"),
+    [
+        ({"class": "Mitosis"}, "Mitosis"),
+        ({"class_name": "hard negative", "label": "Mitosis"}, "hard negative"),
+        ({"label": "Tumor:Mitosis", "type": "nucleus"}, "Tumor: Mitosis"),
+        ({"type": "Mitosis"}, "Mitosis"),
+        ({"type": "detection"}, None),
+        ({"type": "PathCellObject", "label": ""}, None),
+        ({"label": 3, "class": {"a": 1}, "type": None}, None),
+        ({"class": "Mitosis", "classification": None}, None),
+        ({"class": "Mitosis", "classification": {"name": "Other"}}, "Other"),
+    ],
+)
+@pytest.mark.parametrize("geometry", [POINT, {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}])
+def test_the_class_that_other_tools_state_is_not_lost(
+    properties: dict[str, Any], name: str | None, geometry: object
+) -> None:
+    """Without it hard negatives would be candidates like all that is unclassified."""
+    assert parse_one(feature(geometry, properties)).class_name == name
 
 
 def test_unknown_keys_and_flags_survive() -> None:

@@ -172,9 +172,26 @@ def test_points_of_grand_challenge_are_millimetres(tmp_path: Path) -> None:
     # The containers of the challenges themselves spell the type in another way.
     assert len(read(tmp_path, {**POINTS, "type": "Mulitple points"})) == 2
     assert len(read(tmp_path, {**POINTS, "points": []})) == 0
-    for unit in ("px", "um"):
-        with pytest.raises(InvalidOption, match="is in mm, yet the unit given is"):
-            read(tmp_path, POINTS, unit=unit)
+    with pytest.raises(InvalidOption, match="is in mm, yet the unit given is um"):
+        read(tmp_path, POINTS, unit="um")
+
+
+def test_points_of_grand_challenge_are_pixels_where_the_user_says_so(tmp_path: Path) -> None:
+    """The reference detector of MIDOG writes pixels for an image that does not state their size."""
+    found = read(tmp_path, POINTS, unit="px")
+    assert (found.unit, found.frame) == ("px", "level0")
+    assert [(c.x, c.y) for c in found] == [(1.25, 0.5), (0.25, 2.0)]
+
+
+def test_the_number_of_a_point_is_its_name_and_not_its_class(tmp_path: Path) -> None:
+    named = ["Point 0", "point 12", "Point_3", "mitotic figure", "Point"]
+    points = [{"name": name, "point": [0.1 * i, 0.2, 0.24]} for i, name in enumerate(named)]
+    found = read(tmp_path, {"type": "Multiple points", "points": points})
+    assert [c.class_name for c in found] == [None, None, None, "mitotic figure", "Point"]
+    names = [c.feature["properties"].get("name") if c.feature else None for c in found]
+    assert names == ["Point 0", "point 12", "Point_3", None, None]
+    numbered = read(tmp_path, {"type": "Multiple points", "points": points[:3]})
+    assert select_candidates(numbered).taken == {None: 3}
 
 
 @pytest.mark.parametrize(
@@ -242,10 +259,46 @@ def test_geojson_of_others_is_not_taken_for_tiatoolboxs(tmp_path: Path, properti
     assert (forced.format, forced.frame) == ("tiatoolbox", "level0")
 
 
+def test_detections_that_tiatoolbox_writes_for_qupath_are_read(tmp_path: Path) -> None:
+    """`output_type="qupath"` of its 2.0: a class is a number where the model has no names for them."""
+    detections = [
+        {
+            "type": "Feature",
+            "id": f"detection_{number}",
+            "geometry": {"type": "Point", "coordinates": [1000.5, 2000.25]},
+            "properties": {
+                "classification": {"name": name, "color": [31, 119, 180]},
+                "probability": 0.9,
+            },
+            "objectType": "detection",
+            "name": name,
+            "class_value": 0,
+        }
+        for number, name in enumerate(["Mitotic_Figure", 0, 12])
+    ]
+    found = read(tmp_path, collection(*detections))
+    assert (found.format, found.unit) == ("geojson", "px")
+    assert [(c.id, c.x, c.y) for c in found][:1] == [("detection_0", 1000.5, 2000.25)]
+    assert [c.class_name for c in found] == ["Mitotic_Figure", "0", "12"]
+    assert select_candidates(found).taken == {"Mitotic_Figure": 1}
+
+
+def test_outlines_of_hover_next_are_refused_as_they_are_not_in_pixels_of_the_slide(tmp_path: Path) -> None:
+    ring = [[10.0, 10.0], [14.0, 10.0], [14.0, 14.0], [10.0, 10.0]]
+    outline = {
+        "type": "Feature",
+        "geometry": {"type": "LineString", "coordinates": ring},
+        "properties": {"Name": "Nuc 0", "Type": "Polygon", "classification": {"name": "mitosis"}},
+    }
+    assert "feature 1: an outline of HoVer-NeXt" in refusal(tmp_path, collection(outline))
+    drawn = {**outline, "properties": {"Name": "Line 0", "classification": {"name": "mitosis"}}}
+    assert len(read(tmp_path, collection(drawn))) == 1
+
+
 def test_a_broken_feature_of_tiatoolbox_is_refused_by_its_number(tmp_path: Path) -> None:
-    broken = {**nucleus(type="mitosis", prob=0.5), "geometry": {"type": "Polygon", "coordinates": [[[1, 2]]]}}
+    broken = {**nucleus(type="mitosis", prob=0.5), "geometry": {"type": "Polygon", "coordinates": [[[1]]]}}
     document = collection(nucleus(type="mitosis", prob=0.5), broken)
-    assert "feature 2: expected 3 points or more, found 1" in refusal(tmp_path, document)
+    assert "feature 2: a point needs x and y, found [1]" in refusal(tmp_path, document)
     assert "feature 2: it has no geometry" in refusal(
         tmp_path, collection(nucleus(type="mitosis", prob=0.5), {"type": "Feature", "properties": {}})
     )

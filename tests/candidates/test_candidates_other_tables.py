@@ -121,6 +121,26 @@ def test_the_centroid_of_several_points_is_refused(tmp_path: Path) -> None:
     assert "of points, perhaps of several" in refusal(tmp_path, OLD, row)
 
 
+def test_several_points_of_another_image_do_not_matter(tmp_path: Path) -> None:
+    header, row = f"{OLD}\tNum points", OLD_ROW.replace("Polygon", "Points")
+    lines = [header, f"{row}\t1", f"{row}\t3".replace("a.svs", "b.svs")]
+    assert [c.x for c in read(tmp_path, *lines, slide_name="a.svs")] == [100.5]
+    assert "an object of 3 points" in refusal(tmp_path, *lines, slide_name="b.svs")
+
+
+def test_a_project_of_images_with_and_without_a_pixel_size_has_columns_for_both(tmp_path: Path) -> None:
+    header = f"Image\tClass\tCentroid X px\tCentroid Y px\tCentroid X {MU}m\tCentroid Y {MU}m\tScore"
+    lines = [header, "a.svs\tMitosis\t\t\t100.5\t200\t1", "b.png\tMitosis\t7\t8\t\t\t2"]
+    calibrated = read(tmp_path, *lines, slide_name="a.svs")
+    assert (calibrated.unit, [(c.x, c.y) for c in calibrated]) == ("um", [(100.5, 200)])
+    bare = read(tmp_path, *lines, slide_name="b.png")
+    assert (bare.unit, [(c.x, c.y) for c in bare]) == ("px", [(7, 8)])
+    assert (measured(calibrated), measured(bare)) == ([{"Score": 1}], [{"Score": 2}])
+    assert read(tmp_path, *lines, slide_name="b.png", unit="px").unit == "px"
+    both = "a.svs\tMitosis\t\t\t\t200\t1"
+    assert "line 3: x is ''" in refusal(tmp_path, *lines[:2], both, slide_name="a.svs")
+
+
 def test_images_and_cores_are_no_candidates(tmp_path: Path) -> None:
     core = NEW_ROW.replace("\tCell\t", "\tTMA core\t")
     assert len(read(tmp_path, NEW, core, NEW_ROW, NEW_ROW.replace("\tCell\t", "\tImage\t"))) == 1
@@ -130,7 +150,9 @@ def test_images_and_cores_are_no_candidates(tmp_path: Path) -> None:
     ("header", "expected"),
     [
         ("Centroid X px,Centroid Y um", "different units"),
-        ("Centroid X px,Centroid X um,Centroid Y px", "say the same"),
+        ("Centroid X px,Centroid X um,Centroid Y px", "different units"),
+        ("Centroid X px,Centroid Y px,Centroid X,Centroid Y", "different units"),
+        ("Centroid X px,Centroid X (pixels),Centroid Y px", "say the same"),
         ("Centroid X,Centroid Y", "state no unit; pass --unit"),
     ],
 )
@@ -201,6 +223,25 @@ def test_a_table_of_hover_next_counts_from_where_qupath_does(tmp_path: Path) -> 
         (30, 40, "mitosis", None),
     ]
     assert len(read(tmp_path, "x\ty\tname\tcolor")) == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "form", "class_name"),
+    [
+        ("x\ty\tclass\tname\tcolor\t", "10.5\t20.0\tMitosis\tP1\t-256", "csv", "Mitosis"),
+        ("x\ty\tz\tclass\t", "10.5\t20.0\t2\tMitosis", "csv", "Mitosis"),
+        ("x\ty\tname\tcolor\t", "10.5\t20.0\tmitosis\t-256", "hover-next", "mitosis"),
+        ("x\ty\t", "10.5\t20.0", "csv", None),
+    ],
+)
+def test_points_as_qupath_saves_them_are_read_though_only_their_first_line_ends_in_a_tab(
+    tmp_path: Path, header: str, row: str, form: str, class_name: str | None
+) -> None:
+    found = read(tmp_path, header, row, row.replace("10.5", "1.25E7"))
+    assert found.format == form
+    assert [(c.x, c.y, c.class_name) for c in found] == [(10.5, 20, class_name), (1.25e7, 20, class_name)]
+    assert "fields where the first line has" in refusal(tmp_path, header, f"{row}\t1\t2")
+    assert "fields where the first line has" in refusal(tmp_path, header, row.rpartition("\t")[0])
 
 
 @pytest.mark.parametrize("header", [AMI_BR, "x\ty\tname\tcolor"])

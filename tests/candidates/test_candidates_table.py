@@ -165,6 +165,29 @@ def test_thousands_are_not_parted(bad: str) -> None:
     assert f"x is {bad!r}" in refusal(f"x;y\n{bad};2\n")
 
 
+@pytest.mark.parametrize(
+    "rows", [["1.000;2.000"], ["999;800", "1.250;12.300"], ["1,000;2,000"], ["-1,000;5"]]
+)
+def test_marks_that_may_all_part_thousands_are_refused(rows: list[str]) -> None:
+    """Where spreadsheets part fields by semicolons, they part thousands by points: 1.000 is a thousand."""
+    assert "with its thousands parted; write them unparted" in refusal("\n".join(["x;y", *rows]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x;y\n1.125;2.5\n",
+        "x;y\n1.125;0.250\n",
+        "x;y\n1.125;2000\n",
+        "x;y\n1.125;2000.125\n",
+        "x,y\n1.125,2.125\n",
+        "x\ty\n1.125\t2.125\n",
+    ],
+)
+def test_three_decimals_are_read_where_something_shows_that_they_are_decimals(text: str) -> None:
+    assert [c.x for c in parse(text)] == [1.125]
+
+
 def test_two_decimal_marks_in_one_table_are_refused() -> None:
     message = refusal("x;y\n1;2\n1.5;2\n3;1,234\n")
     assert "line 4: y is '1,234', yet line 3 has another decimal mark" in message
@@ -186,6 +209,7 @@ def test_a_field_too_long_for_a_table_is_refused() -> None:
 
 @given(st.lists(st.tuples(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9)), max_size=8), st.sampled_from(",;\t"))
 def test_coordinates_are_read_back_exactly(places: list[tuple[float, float]], delimiter: str) -> None:
+    places = [(0.5, 0.5), *places]  # 1.125 alone may be a thousand and more
     text = "\n".join([f"x{delimiter}y", *(f"{x!r}{delimiter}{y!r}" for x, y in places)])
     assert [(c.x, c.y) for c in parse(text)] == places
 

@@ -169,10 +169,11 @@ def test_a_file_without_annotations_has_no_candidates(tmp_path: Path, text: str)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (asap(annotation("Dot", ("1,5", 2))), "annotation 1: a vertex has X '1,5', Y '2': no numbers"),
+        (asap(annotation("Dot", ("1,5,0", 2))), "annotation 1: a vertex has X '1,5,0', Y '2': no numbers"),
+        (asap(annotation("Dot", ("1,5", 2), ("3.25", 2))), "two decimal marks, '3.25' and '1,5'; use one"),
+        (asap(annotation("Dot", ("1,000.5", 2))), "two decimal marks"),
         (asap(annotation("Dot", ("nan", 2))), "no numbers"),
         (asap(annotation("Dot")), "annotation 1: it has no coordinates"),
-        (asap(annotation("Polygon", (1, 2), (1, 2), (1, 2))), "fewer than 3 different points"),
         (asap(annotation("Circle", *SQUARE)), "its Type 'Circle' is none of ASAP's"),
         (imagescope(layer(region(3, (1, 2), (30, 40)))), "layer 1, region 1: an arrow"),
         (imagescope(layer(region(0))), "it has no vertices"),
@@ -187,6 +188,30 @@ def test_a_file_without_annotations_has_no_candidates(tmp_path: Path, text: str)
 )
 def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in refusal(tmp_path, text)
+
+
+def test_a_decimal_comma_is_one(tmp_path: Path) -> None:
+    dot = annotation("Dot", ("1173,36755", "7,66442078e+02"))
+    assert [(c.x, c.y) for c in read(tmp_path, asap(dot))] == [(1173.36755, 766.442078)]
+    drawn = region(0, ("0,5", 0), ("10,5", 0), ("10,5", 10), ("0,5", 10))
+    assert [(c.x, c.y) for c in read(tmp_path, imagescope(layer(drawn)))] == [(5.5, 5)]
+
+
+@pytest.mark.parametrize(
+    ("points", "centre", "extent"),
+    [
+        ([(1, 2)], (1, 2), 0),
+        ([(1, 2), (1, 2), (1, 2)], (1, 2), 0),
+        ([(1, 2), (5, 2)], (3, 2), 4),
+        ([(1, 2), (5, 2), (1, 2), (5, 2)], (3, 2), 4),
+    ],
+)
+def test_what_was_clicked_once_or_twice_is_where_it_was_clicked(
+    tmp_path: Path, points: list[tuple[float, float]], centre: tuple[float, float], extent: float
+) -> None:
+    for text in (asap(annotation("Polygon", *points)), imagescope(layer(region(0, *points)))):
+        (one,) = read(tmp_path, text)
+        assert ((one.x, one.y), one.extent) == (centre, extent)
 
 
 def test_xml_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
