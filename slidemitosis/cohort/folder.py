@@ -32,6 +32,8 @@ def folder_slides(folder: Path, *, read: ReadOptions) -> list[CohortSlide]:
         raise InvalidCohort(f"{folder}: cannot be listed: {e.strerror}") from e
     slides = [p for p in files if p.suffix.lower() in SLIDE_SUFFIXES]
     if not slides:
+        if projects := [p for p in files if p.suffix.lower() == ".qpproj"]:
+            raise InvalidCohort(f"{folder}: holds no slide, but a QuPath project: give {projects[0]}")
         raise InvalidCohort(f"{folder}: holds no slide (looked for {', '.join(sorted(SLIDE_SUFFIXES))})")
     by_name = {p.name.casefold(): p for p in files}
     pairs = [_pair(slide, by_name, read) for slide in slides]

@@ -13,7 +13,7 @@ from slidemitosis.cohort.folder import folder_slides
 from slidemitosis.cohort.model import Cohort
 from slidemitosis.cohort.project import project_cohort
 from slidemitosis.cohort.table import table_slides
-from slidemitosis.errors import InvalidCohort
+from slidemitosis.errors import InvalidCohort, InvalidOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,8 @@ def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -
     path = path.absolute()
     columns: list[str] = []
     if path.is_dir():
+        if search:
+            raise InvalidOption(f"--search: {path} is a folder of slides, none of which can be elsewhere")
         slides = folder_slides(path, read=read)
     elif not path.exists():
         raise InvalidCohort(f"{path}: no such file; give a table of slides, a folder or a QuPath project")

@@ -169,6 +169,17 @@ def test_a_folder_without_slides_is_refused(tmp_path: Path) -> None:
         read_cohort(tmp_path, read=PLAIN)
 
 
+def test_the_folder_of_a_project_is_told_from_one_of_slides(tmp_path: Path) -> None:
+    (tmp_path / "project.qpproj").write_text("{}")
+    with pytest.raises(InvalidCohort, match=r"but a QuPath project: give .*project\.qpproj$"):
+        read_cohort(tmp_path, read=PLAIN)
+
+
+def test_a_folder_of_slides_has_none_to_search_for(pairs: Path) -> None:
+    with pytest.raises(InvalidOption, match=r"--search: .* none of which can be elsewhere"):
+        read_cohort(pairs, read=PLAIN, search=[pairs])
+
+
 def test_no_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidCohort, match="no such file"):
         read_cohort(tmp_path / "x.csv", read=PLAIN)
