@@ -230,11 +230,6 @@ def test_bad_input_is_one_line_and_code_2_and_no_files(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def take_interrupts() -> None:
-    """In a child: undo what a shell does to jobs in the background, which are to ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def children_of(pid: int) -> set[int]:
     """Process ids of all that descend from a process, from /proc."""
     parents = {}
@@ -278,7 +273,6 @@ def test_an_interrupt_ends_it_all_within_two_seconds(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=take_interrupts,
     )
     try:
         if when == "classifying":
@@ -411,7 +405,6 @@ def test_an_interrupt_while_the_command_line_is_loaded_is_one_line() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=take_interrupts,
     ) as process:
         assert process.stderr is not None
         while not re.search(r"\| +argparse$", line := process.stderr.readline()):
@@ -446,7 +439,6 @@ sys.exit(__main__.run())
         text=True,
         check=False,
         timeout=60,
-        preexec_fn=take_interrupts,
     )
     assert (done.returncode, done.stderr) == (returncode, "")
 
@@ -479,7 +471,6 @@ def test_an_interrupt_at_any_moment_leaves_all_or_nothing(tmp_path: Path, slide:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=take_interrupts,
         )
         time.sleep(0.3 + 0.25 * i)
         if process.poll() is None:

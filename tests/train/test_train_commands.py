@@ -194,11 +194,6 @@ def test_two_runs_are_evaluated_on_other_figures_and_compared(
     assert "figures" in capsys.readouterr().out
 
 
-def take_interrupts() -> None:
-    """In a child: undo what a shell does to jobs in the background, which are to ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are other ones there")
 def test_ctrl_c_says_that_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -216,7 +211,6 @@ def test_ctrl_c_says_that_the_same_command_goes_on(data: Path, tmp_path: Path) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=take_interrupts,
     )
     try:
         assert process.stderr is not None
