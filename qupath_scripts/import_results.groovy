@@ -244,9 +244,11 @@ Map earlierSummary(Map place, File folder) {
 void keepSummary(Map place, Map summary, File file, String which) {
     if (place.folder == null)
         return
-    writeWhole(summaryFile(place), file.getText('UTF-8'))
+    def text = file.getText('UTF-8')
     imageMetadata(summary, which).each { key, value -> place.entry.putMetadataValue(key, value) }
     place.project.syncChanges()
+    // Last: by the threshold in it a later run tells what was set by hand from what the objects say now.
+    writeWhole(summaryFile(place), text)
 }
 
 /** Metadata of the image, by name; NA where there is no number. */
@@ -331,7 +333,7 @@ String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
     hierarchy.fireObjectClassificationsChangedEvent(this, changed)
     hierarchy.fireObjectMeasurementsChangedEvent(this, changed)
     fireHierarchyUpdate()
-    return updateText(changed.size(), added.size(), split, points, kept)
+    return updateText(changed.size(), added.size(), split.size(), pointsLeft(points - split, there, added), kept)
 }
 
 /** The objects of the image that have one of these ids: of the millions that it may have, no others are kept. */
@@ -372,15 +374,20 @@ void replaceHotSpot(List spots) {
         hierarchy.addObjects(spots)
 }
 
-String updateText(int updated, int added, Map split, Map points, int kept) {
+/** How many points objects may stand beside their points: those still there, or of which points have been added. */
+int pointsLeft(Map points, Map there, List added) {
+    def ids = added.collect { it.getID().toString() } as Set
+    return points.count { id, ofPoints -> there.containsKey(id) || ofPoints.any { ids.contains(it) } }
+}
+
+String updateText(int updated, int added, int split, int left, int kept) {
     def told = ["${updated} objects updated"]
     if (added > 0)
         told << "${added} added"
-    if (!split.isEmpty())
-        told << "${split.size()} points objects replaced by one object for each point"
+    if (split > 0)
+        told << "${split} points objects replaced by one object for each point"
     if (kept > 0)
         told << "${kept} classes set by hand were kept"
-    def left = points.size() - split.size()
     if (left > 0)
         told << "${left} points objects are not there, or have other points by now: look for figures that stand twice"
     return told.join(', ')

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 import shapely.geometry
 
-from slidemitosis.candidates.shapes import made_valid
+from slidemitosis.candidates.shapes import made_valid, read_shape
 from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -102,8 +102,10 @@ def annotated_area(
     bad = next((c for c in regions if not _is_polygon(c)), None)
     if bad is not None:
         raise InvalidOption(f"{candidates.path}: {bad.source} has the area class {named}, but is no polygon")
-    shapes = [made_valid(shapely.geometry.shape(c.feature["geometry"])) for c in regions if c.feature]
-    outline = shapely.intersection(shapely.union_all(shapes), _moved(slide, offset))
+    where = f"{candidates.path}: {named}"
+    shapes = [made_valid(read_shape(c.feature["geometry"], where)) for c in regions if c.feature]
+    with_area = [shape for shape in shapes if shapely.area(shape) > 0]
+    outline = shapely.intersection(shapely.union_all(with_area), _moved(slide, offset))
     if shapely.area(outline) == 0:
         raise InvalidOption(f"{candidates.path}: no part of the area class {named} lies on the slide")
     um = shapely.transform(outline, lambda xy: (xy + offset) * (mpp.x, mpp.y))

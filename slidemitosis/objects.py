@@ -113,7 +113,7 @@ def qupath_feature(
     measurements |= _told(prediction, upsampled=upsampled)
     if measurements:
         properties["measurements"] = joined(measurements)
-    metadata = _metadata(old.get("metadata"))
+    metadata = _metadata(old)
     repaired = not sound or _REPAIRED in metadata
     metadata = {k: v for k, v in metadata.items() if not k.startswith(PREFIX)}
     metadata |= _own_metadata(prediction, model, upsampled=upsampled, repaired=repaired)
@@ -145,7 +145,7 @@ def plain_feature(
         properties["classification"] = _class_text(tuple(_names(candidate.class_name)), colour)
     if measurements := _scores(old) | _measurements(old.get("measurements"), ours=()):
         properties["measurements"] = joined(measurements)
-    metadata = _metadata(old.get("metadata"))
+    metadata = _metadata(old)
     metadata.pop(SOURCE_ID, None)
     if candidate.id is not None and candidate.id != object_id:
         metadata[SOURCE_ID] = string(candidate.id)
@@ -192,7 +192,7 @@ def _kept_properties(
     """The properties that are as they were, the type of the object first and in its own place."""
     # The `type` of a Feature itself says that it is one; that of its properties may be a class.
     stated = [old.get(k) for k in _WHERE_THE_TYPE_STANDS]
-    if kind(old.get("type", b"")) == '"' and is_object_type(json.loads(bytes(old["type"]))):
+    if "type" in old and _is_object_type(old["type"]):
         stated.append(old["type"])
     stated += [feature.get(k) for k in _WHERE_THE_TYPE_STANDS]
     of_type = next((s for s in stated if s is not None and kind(s) == '"'), None)
@@ -211,6 +211,10 @@ def _kept_properties(
     return kept
 
 
+def _is_object_type(text: JsonText) -> bool:
+    return kind(text) == '"' and is_object_type(json.loads(bytes(text)))
+
+
 def _children(listed: JsonText, taken: Collection[str | None], shift: tuple[int, int]) -> Iterator[bytes]:
     """The objects inside one that are no candidates, each as QuPath can import it."""
     for text in elements(listed):
@@ -227,7 +231,7 @@ def _children(listed: JsonText, taken: Collection[str | None], shift: tuple[int,
             properties["classification"] = _class_text(tuple(_names(name)), colour)
         if measurements := _measurements(old.get("measurements")):
             properties["measurements"] = joined(measurements)
-        if metadata := _metadata(old.get("metadata")):
+        if metadata := _metadata(old):
             properties["metadata"] = joined(metadata)
         identity = {"id": child["id"]} if kind(child.get("id", b"")) == '"' else {}
         yield _feature(identity, placed, child, properties)
@@ -335,11 +339,17 @@ def _is_finite(text: JsonText) -> bool:
 _NUMBERS = {b"-", *(b"%d" % digit for digit in range(10))}
 
 
-def _metadata(old: JsonText | None) -> dict[str, JsonText]:
-    """The metadata that an object had, as text, as which QuPath reads it."""
+def _metadata(properties: Mapping[str, JsonText]) -> dict[str, JsonText]:
+    """The metadata that an object had, as text, as which QuPath reads it.
+
+    With a `type` that is none of QuPath's, which among the properties would be read as one.
+    """
+    old = properties.get("metadata")
     found = _members(old)
     if old is not None and kind(old) != "{":
         found = {"metadata": old}  # of another tool; QuPath passes it over
+    if "type" in properties and not _is_object_type(properties["type"]):
+        found = {"type": properties["type"], **found}
     return {
         name: value if kind(value) == '"' else string(compact(value).decode())
         for name, value in found.items()

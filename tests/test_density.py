@@ -51,6 +51,18 @@ def test_the_area_is_that_of_the_outlines_in_um() -> None:
     assert area_of(box(0, 0, 2000, 1000), mpp=PixelSize(0.5, 0.25)).mm2 == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("ring", [[[7, 8]], [[7, 8]] * 4, [[7, 8], [9, 8]], [[7, 8], [9, 8], [7, 8]]])
+def test_an_outline_of_a_pixel_or_two_adds_nothing_to_an_area(ring: list[list[float]]) -> None:
+    dot = {"type": "Polygon", "coordinates": [ring]}
+    found = area_of(dot, box(0, 0, 2000, 1000))
+    assert found.mm2 == pytest.approx(0.5)
+    assert found.annotations == 2
+    assert found.outline is not None
+    assert found.outline.geom_type == "Polygon"
+    with pytest.raises(InvalidOption, match="no part of the area class Tumor lies on the slide"):
+        area_of(dot)
+
+
 def test_overlapping_outlines_are_counted_once_and_holes_not_at_all() -> None:
     assert area_of(box(0, 0, 2000, 2000), box(1000, 0, 3000, 2000)).mm2 == pytest.approx(1.5)
     hole: list[list[float]] = [[500, 500], [1500, 500], [1500, 1500], [500, 1500], [500, 500]]

@@ -382,7 +382,7 @@ def test_what_could_not_be_read_stays_so_in_a_joined_batch(slide_path: Path, tmp
 
 
 @posix
-# One that comes inside a callback of the garbage collector, as other libraries install them, is lost to Python.
+# One that comes inside a callback of the garbage collector, as libraries install them, is lost to Python.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_anywhere_leaves_a_pool_that_reads_the_next_slide(opener: Callable[[], Slide]) -> None:
     """Ctrl-C at random moments, in a session that goes on: nothing hangs, and no pixel is another's."""

@@ -252,9 +252,20 @@ def test_the_type_of_an_object_is_also_found_beside_the_properties(key: str) -> 
     assert key not in found
 
 
+def typed_metadata(of: dict[str, Any]) -> str | None:
+    """What a `type` has become in an object that is written, and in it again."""
+    written = one(of)
+    assert one(written)["properties"]["metadata"] == written["properties"]["metadata"]
+    text: str | None = written["properties"]["metadata"].get("type")
+    return text
+
+
 def test_a_type_that_is_a_class_is_not_taken_for_that_of_the_object() -> None:
     typed = feature({"type": "mitosis", "classification": {"name": "Mitosis"}}, objectType="annotation")
     assert one(typed)["properties"]["objectType"] == "annotation"
+    assert typed_metadata(typed) == "mitosis"
+    assert typed_metadata(feature({"type": {"id": 7}, "metadata": {"a": "b"}})) == '{"id":7}'
+    assert typed_metadata(feature({"type": "cell"})) is None
     assert "objectType" not in one(feature({"type": "mitosis"}))["properties"]
     assert one(feature({"type": "mitosis"}))["properties"]["classification"]["names"] == [
         "mitosis",

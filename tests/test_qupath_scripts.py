@@ -125,6 +125,8 @@ def test_candidates_become_calls_and_nothing_else_of_the_image_changes(project: 
     # A second run finds its own objects.
     assert again["objects"] == first["objects"]
     assert again["events"] == ["classifications 6", "measurements 6", "hierarchy"]
+    # Nothing stands twice, though the points object that the points are from is gone.
+    assert again["log"][-1].endswith("; 6 objects updated")
 
 
 def test_a_project_is_told_what_was_found(project: QuPath) -> None:
@@ -216,6 +218,8 @@ def test_where_the_project_cannot_be_written_no_object_is_changed(project: QuPat
     assert "project.qpproj" in report["error"]
     assert classes(report) == {i: class_of(f) for i, f in given(project).items()}
     assert report["events"] == []
+    # By the threshold of a run whose calls never came, a later one would take others for set by hand.
+    assert not (project.project / "slidemitosis" / "summaries").exists()
 
 
 def test_without_qupaths_default_imports_only_the_dialog_is_missing(project: QuPath) -> None:
@@ -409,6 +413,17 @@ def test_results_from_elsewhere_are_brought_in_without_doubling_anything(
     assert (wrong["dialogs"][0]["kind"], wrong["events"]) == ("error", [])
     assert wrong["dialogs"][0]["message"].startswith("these results are of other.svs (")
     assert (cancelled["log"], cancelled["dialogs"], cancelled["error"]) == ([], [], None)
+
+
+def test_points_whose_points_object_is_gone_are_told_of_when_they_are_added_and_not_again(
+    project: QuPath, isolated_python: str, slide: Path, tmp_path: Path
+) -> None:
+    found = classified(isolated_python, slide, Path(project.images[0]["objects"]), tmp_path / "found")
+    project.run("import_results", args=[str(found)], gui=False, forget=[uuid(7)])
+    project.run("import_results", args=[str(found)], gui=False)
+    first, again = (succeeded(report)["log"][-1] for report in project.reports())
+    assert "3 objects updated, 3 added, 1 points objects are not there, or have other points" in first
+    assert again.endswith("; 6 objects updated")
 
 
 def test_the_hot_spot_moves_and_is_never_doubled(

@@ -6,7 +6,7 @@ import functools
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Literal
 
 from slidemitosis.errors import UnsettledClasses
@@ -24,6 +24,7 @@ UNCLASSIFIED = "Unclassified"
 HOT_SPOT = "Hot spot"
 """Class of the annotation that a run of ours adds: never a candidate, unless it is asked for."""
 
+_LISTED = 30  # names in a message: a tool may have called each object otherwise
 _OURS = {"atypical", "normal"}
 
 _MITOSIS = {
@@ -177,9 +178,10 @@ def _key(name: str | None) -> str:
 
 
 def counts_text(counts: Mapping[str | None, int]) -> str:
-    """Class counts for people: "Mitosis (12), Unclassified (3)"; "none" of none."""
-    listed = ", ".join(f"{normal_name(name) or UNCLASSIFIED} ({count})" for name, count in counts.items())
-    return listed or "none"
+    """Class counts for people: "Mitosis (12), Unclassified (3)"; "none" of none; of many the first."""
+    shown = [f"{normal_name(name) or UNCLASSIFIED} ({n})" for name, n in islice(counts.items(), _LISTED)]
+    more = f" and {len(counts) - _LISTED} more" if len(counts) > _LISTED else ""
+    return (", ".join(shown) or "none") + more
 
 
 def _words(name: str | None) -> list[list[str]]:

@@ -21,8 +21,8 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         file = path.resolve()
         # Else SQLite puts two files beside one with a write-ahead log, or fails where it may not.
-        mode = "immutable=1" if _has_all_of_its_log(file) else "mode=ro"
-        connection = sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)
+        log = "&immutable=1" if _has_all_of_its_log(file) else ""
+        connection = sqlite3.connect(f"{file.as_uri()}?mode=ro{log}", uri=True)
         with contextlib.closing(connection):
             # A schema can hold functions and views, which a file from elsewhere should not bring along.
             connection.execute("PRAGMA trusted_schema = OFF")

@@ -147,8 +147,8 @@ class Numbers:
         if self._maybe_thousands and not self._has_decimals:
             axis, text, line = self._maybe_thousands
             whole = re.sub("[.,]", "", text)
-            what = f"{axis} is {text!r}, which may be {whole} with its thousands parted; write them unparted"
-            self.table.fail(line, what)
+            what = f"{axis} is {text!r}, which may be {whole} with its thousands parted"
+            self.table.fail(line, f"{what}; write {whole} or {text}0")
 
     def value(self, text: str) -> float | None:
         """The finite number that a field is; None if it is something else."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from slidemitosis.candidates.classes import normal_name
 from slidemitosis.candidates.jsontext import collection, elements, finite, joined, kind, members, string
-from slidemitosis.candidates.keys import SOURCE_ID, is_container, other_class, own_id
+from slidemitosis.candidates.keys import CLASS_KEYS, SOURCE_ID, is_container, other_class, own_id
 from slidemitosis.candidates.model import Candidate, Candidates
 from slidemitosis.candidates.quick import read_quickly
 from slidemitosis.candidates.shapes import (
@@ -241,7 +241,7 @@ def _id(feature: _Feature, properties: _Feature) -> str | None:
 
 def _class_name(feature: _Feature, properties: _Feature, where: str) -> str | None:
     if "classification" not in properties and "classification" not in feature:
-        return normal_name(other_class(properties))
+        return normal_name(other_class(map(properties.get, CLASS_KEYS)))
     stated = properties.get("classification", feature.get("classification"))
     name = stated
     if isinstance(stated, Mapping):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from slidemitosis.candidates.classes import normal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
 SOURCE_ID = "slidemitosis.source_id"
 """Metadata of our own objects: the id in the file that they were made from."""
@@ -20,8 +20,10 @@ _CONTAINERS = {"root", "rootobject", "pathrootobject", "tmacore", "tmacoreobject
 # taken for an id it would make every object but the first a duplicate.
 _TYPE_AS_ID = re.compile(r"Path[A-Za-z]*Object|TMACoreObject")
 _OBJECT_TYPES = re.compile(r"(path)?(annotation|detection|cell|tile|tmacore|root)(object)?")
-# Where tools that do not write for QuPath say the class of an object, the most explicit first.
-_CLASS_KEYS = ("class", "class_name", "label", "type")
+# How an object was drawn, which other tools call its type: HistomicsUI does where GeoJSON has no such shape.
+_DRAWN = re.compile(r"(multi)?(point|polygon|line(string)?|polyline)|rectangle|circle|ellipse|feature")
+CLASS_KEYS = ("class", "class_name", "label", "type")
+"""Where tools that do not write for QuPath say the class of an object, the most explicit first."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -36,11 +38,17 @@ def is_object_type(kind: str) -> bool:
     return bool(_OBJECT_TYPES.fullmatch(_folded(kind)))
 
 
-def other_class(properties: Mapping[str, object]) -> str | None:
-    """The class of an object without a `classification`, where another tool states one as a text."""
-    stated = (properties.get(key) for key in _CLASS_KEYS)
-    texts = (text for text in stated if isinstance(text, str) and text.strip())
-    return next((text for text in texts if not is_object_type(text)), None)
+def other_class(stated: Iterable[object]) -> str | None:
+    """The class of an object without a `classification`: the first text of its `CLASS_KEYS` that is one."""
+    for text in stated:
+        if isinstance(text, str) and text.strip() and not _is_kind(text):
+            return text
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_kind(text: str) -> bool:
+    return is_object_type(text) or bool(_DRAWN.fullmatch(_folded(text)))
 
 
 def own_id(stated: str | None) -> str | None:

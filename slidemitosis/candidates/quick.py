@@ -145,19 +145,15 @@ def _class_name(feature: _Feature) -> str | None:
     if stated is UNSET:
         stated = feature.classification
     if stated is UNSET:
-        return _other_class(feature.properties) if feature.properties else None
+        return _other_class(feature.properties)
     if isinstance(stated, _Classification):
         return full_class_name(tuple(stated.names or ([stated.name] if stated.name else [])))
     return full_class_name((stated,)) if isinstance(stated, str) else None
 
 
-def _other_class(stated: _Properties) -> str | None:
-    found = other_class(
-        {
-            "class": stated.other_class,
-            "class_name": stated.class_name,
-            "label": stated.label,
-            "type": stated.type,
-        }
-    )
-    return full_class_name((found,)) if found is not None else None
+def _other_class(stated: _Properties | None) -> str | None:
+    if stated is None:
+        return None
+    # In the order of CLASS_KEYS.
+    found = other_class((stated.other_class, stated.class_name, stated.label, stated.type))
+    return None if found is None else full_class_name((found,))

@@ -59,7 +59,7 @@ def read_shape(geometry: Mapping[str, Any], where: str) -> shapely.Geometry:
     if geometry["type"] == "LineString":
         return _line(coordinates, where)
     if geometry["type"] == "Polygon":
-        return _without_area(coordinates, where) or _polygon(coordinates, where)
+        return _polygon_or_less(coordinates, where)
     parts = _some(coordinates, where, "parts")
     if geometry["type"] == "MultiLineString":
         return shapely.multilinestrings([_line(part, where) for part in parts])
@@ -150,14 +150,15 @@ def made_valid(shape: shapely.Geometry) -> shapely.Geometry:
         return shapely.Point()  # its centre is NaN, which the caller reports
 
 
-def _without_area(rings: object, where: str) -> shapely.Geometry | None:
-    """The line or point of a polygon that is one ring of fewer than three different points; else None."""
+def _polygon_or_less(rings: object, where: str) -> shapely.Geometry:
+    """A polygon; of one ring of fewer than three different points the line or point that these make."""
     if not isinstance(rings, list) or len(rings) != 1:
-        return None
-    places = list(dict.fromkeys(map(tuple, _positions(rings[0], where, at_least=1).tolist())))
-    if len(places) > 2:
-        return None
-    return shapely.points(places[0]) if len(places) == 1 else shapely.linestrings(places)
+        return _polygon(rings, where)
+    positions = _positions(rings[0], where, at_least=1)
+    places = list(dict.fromkeys(map(tuple, positions.tolist())))
+    if len(places) == 1:
+        return shapely.points(places[0])
+    return shapely.linestrings(places) if len(places) == 2 else shapely.polygons(positions)
 
 
 def _polygon(rings: object, where: str) -> shapely.Geometry:

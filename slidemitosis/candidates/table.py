@@ -76,7 +76,7 @@ class Layout:
     check: Callable[[Row], None] | None = None
     """Refuses the table for a row of the image that is meant."""
     otherwise: Layout | None = None
-    """The layout for an image whose rows are all blank at `x`."""
+    """The layout for an image whose rows are all blank, or NaN, at `x`."""
 
 
 def parse_table(
@@ -147,7 +147,8 @@ def read_rows(table: Delimited, layout: Layout, *, slide_name: str | None) -> Ca
         chosen = choose_image(counts, path=table.path, slide_name=slide_name)
     if layout.otherwise is not None:
         of_image = _rows(table, layout, chosen)
-        layout = layout if any(fields[layout.x].strip() for _, fields in of_image) else layout.otherwise
+        is_filled = any(not _is_missing(fields[layout.x].strip()) for _, fields in of_image)
+        layout = layout if is_filled else layout.otherwise
     rows = _rows(table, layout, chosen)
     numbers = Numbers(table, layout.comma)
     extras = _extras(table, layout)
@@ -179,8 +180,7 @@ def _mark(row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int])
     for title, column in extras.items():
         text = fields[column].strip()
         number = numbers.value(text)
-        # "NaN" is how a table says that a measurement is missing.
-        if text and text.casefold() != "nan":
+        if not _is_missing(text):
             stated[title] = text if number is None else number
     return Mark(
         source=f"line {line}",
@@ -189,6 +189,11 @@ def _mark(row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int])
         class_name=fields[class_name] if isinstance(class_name, int) else class_name,
         stated=stated,
     )
+
+
+def _is_missing(text: str) -> bool:
+    """Whether a field says that there is no measurement."""
+    return not text or text.casefold() == "nan"
 
 
 def _extras(table: Delimited, layout: Layout) -> dict[str, int]:

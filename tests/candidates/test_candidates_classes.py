@@ -11,6 +11,7 @@ from slidemitosis.candidates import (
     Candidates,
     area_classes_named,
     base_class,
+    counts_text,
     normal_name,
     reads_as_mitosis,
     select_candidates,
@@ -31,6 +32,16 @@ def unsettled(candidates: Candidates, *classes: str) -> str:
     assert "--candidate-class" in message
     assert "\n" not in message
     return message
+
+
+def test_of_very_many_classes_a_message_names_the_first() -> None:
+    """A tool may have given each of a hundred thousand nuclei a label of its own."""
+    many = of(*(f"nucleus {i}" for i in range(5000)))
+    message = unsettled(many)
+    assert "nucleus 29 (1) and 4970 more" in message
+    assert len(message) < 1000
+    assert counts_text({"a": 2, None: 1}) == "a (2), Unclassified (1)"
+    assert counts_text({}) == "none"
 
 
 @pytest.mark.parametrize(

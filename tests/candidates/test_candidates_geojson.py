@@ -288,6 +288,13 @@ def test_the_centre_of_a_line_is_its_middle(line: object) -> None:
         ({"type": "Mitosis"}, "Mitosis"),
         ({"type": "detection"}, None),
         ({"type": "PathCellObject", "label": ""}, None),
+        (
+            {"type": "polyline", "label": {"value": "a"}, "group": "b"},
+            None,
+        ),  # as HistomicsUI says how it was drawn
+        ({"type": "rectangle", "label": "Mitosis"}, "Mitosis"),
+        ({"type": "Multi-Polygon"}, None),
+        ({"type": "Circle of cells"}, "Circle of cells"),
         ({"label": 3, "class": {"a": 1}, "type": None}, None),
         ({"class": "Mitosis", "classification": None}, None),
         ({"class": "Mitosis", "classification": {"name": "Other"}}, "Other"),

@@ -128,9 +128,16 @@ def test_several_points_of_another_image_do_not_matter(tmp_path: Path) -> None:
     assert "an object of 3 points" in refusal(tmp_path, *lines, slide_name="b.svs")
 
 
-def test_a_project_of_images_with_and_without_a_pixel_size_has_columns_for_both(tmp_path: Path) -> None:
+@pytest.mark.parametrize("none", ["", "NaN"])
+def test_a_project_of_images_with_and_without_a_pixel_size_has_columns_for_both(
+    tmp_path: Path, none: str
+) -> None:
     header = f"Image\tClass\tCentroid X px\tCentroid Y px\tCentroid X {MU}m\tCentroid Y {MU}m\tScore"
-    lines = [header, "a.svs\tMitosis\t\t\t100.5\t200\t1", "b.png\tMitosis\t7\t8\t\t\t2"]
+    lines = [
+        header,
+        f"a.svs\tMitosis\t{none}\t{none}\t100.5\t200\t1",
+        f"b.png\tMitosis\t7\t8\t{none}\t{none}\t2",
+    ]
     calibrated = read(tmp_path, *lines, slide_name="a.svs")
     assert (calibrated.unit, [(c.x, c.y) for c in calibrated]) == ("um", [(100.5, 200)])
     bare = read(tmp_path, *lines, slide_name="b.png")

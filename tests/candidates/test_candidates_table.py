@@ -170,7 +170,16 @@ def test_thousands_are_not_parted(bad: str) -> None:
 )
 def test_marks_that_may_all_part_thousands_are_refused(rows: list[str]) -> None:
     """Where spreadsheets part fields by semicolons, they part thousands by points: 1.000 is a thousand."""
-    assert "with its thousands parted; write them unparted" in refusal("\n".join(["x;y", *rows]))
+    assert "with its thousands parted; write " in refusal("\n".join(["x;y", *rows]))
+
+
+def test_either_remedy_for_what_may_be_thousands_is_one() -> None:
+    message = refusal("x;y\n1.250;12.300\n")
+    assert (
+        "line 2: x is '1.250', which may be 1250 with its thousands parted; write 1250 or 1.2500" in message
+    )
+    assert [(c.x, c.y) for c in parse("x;y\n1250;12.300\n")] == [(1250, 12.3)]
+    assert [(c.x, c.y) for c in parse("x;y\n1.2500;12.300\n")] == [(1.25, 12.3)]
 
 
 @pytest.mark.parametrize(
