@@ -176,8 +176,8 @@ def test_a_full_disk_is_an_output_error() -> None:
 
 
 def test_results_go_beside_the_points_under_the_name_of_the_slide() -> None:
-    folder = results.default_folder(Path("/slides/a.b.svs"), Path("/work/points.geojson"))
-    assert folder == Path("/work/a.b.slidemitosis")
+    folder = results.default_folder(Path("/slides/a.b.svs"), Path("/data/points.geojson"))
+    assert folder == Path("/data/a.b.slidemitosis")
 
 
 def predicted(
