@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 import reprlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
+from slidemitosis.candidates.decimals import finite_number
 from slidemitosis.candidates.refusal import refusal
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ Row = tuple[int, list[str]]
 
 # "1.250" may be a thousand and more, or a little more than one.
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +151,4 @@ class Numbers:
 
     def value(self, text: str) -> float | None:
         """The finite number that a field is; None if it is something else."""
-        # float() would also take "nan", "1_000" and digits of other scripts.
-        if not _NUMBER.fullmatch(text) or ("," in text and not self.comma):
-            return None
-        value = float(text.replace(",", "."))
-        return value if math.isfinite(value) else None
+        return finite_number(text) if self.comma or "," not in text else None

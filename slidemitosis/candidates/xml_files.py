@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import re
 import reprlib
 from typing import TYPE_CHECKING
 
+from slidemitosis.candidates.decimals import finite_number
 from slidemitosis.candidates.refusal import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
     from xml.etree.ElementTree import Element
-
-# Programs may write the decimal mark of the system; neither ASAP nor ImageScope parts thousands.
-_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def parse_xml(data: bytes, path: Path) -> Element:
@@ -51,12 +47,11 @@ def vertices(elements: Iterable[Element], where: str) -> list[list[float]]:
     found = []
     for element in elements:
         texts = [element.get(axis, "") for axis in "XY"]
-        numbers = [
-            float(text.replace(",", ".")) if _NUMBER.fullmatch(text.strip()) else math.nan for text in texts
-        ]
-        if not all(map(math.isfinite, numbers)):
+        # Programs may write the decimal mark of the system; neither ASAP nor ImageScope parts thousands.
+        x, y = (finite_number(text.strip()) for text in texts)
+        if x is None or y is None:
             raise refusal(
                 where, f"a vertex has X {reprlib.repr(texts[0])}, Y {reprlib.repr(texts[1])}: no numbers"
             )
-        found.append(numbers)
+        found.append([x, y])
     return found
