@@ -29,19 +29,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from slidemitosis.classify import SizedForward
-from slidemitosis.models import load_model
-from slidemitosis.train.data import read_data
+from slidemitosis.engines.torch_engine import SizedForward
+from slidemitosis.models.classifier import load_model
+from slidemitosis.train.data.read import read_data
+from slidemitosis.train.evaluate.report import read_predictions, write_predictions
 from slidemitosis.train.paths import VALIDATION
-from slidemitosis.train.recipe import load_recipe
-from slidemitosis.train.report import read_predictions, write_predictions
+from slidemitosis.train.recipe.recipe import load_recipe
 from slidemitosis.train.run import Run, train_folds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slidemitosis.train.figures import Figures
-    from slidemitosis.train.metrics import Scored
+    from slidemitosis.train.data.figures import Figures
+    from slidemitosis.train.evaluate.metrics import Scored
 
 BY_SOURCE = ("split.group=domain", "split.folds=2", "split.algorithm=stratified")
 DRAWS = 1000

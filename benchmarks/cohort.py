@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from measured import megabytes, ratios, seconds
 
-from slidemitosis.slides import open_slide
+from slidemitosis.slides.open import open_slide
 
 COHORT = [sys.executable, "-m", "slidemitosis", "cohort"]
 

@@ -17,18 +17,22 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from measured import ratios
 
-from slidemitosis.bench import bench_slide
-from slidemitosis.cards import ModelCard, find_model
-from slidemitosis.classify import SizedForward
-from slidemitosis.engine import available_processors
-from slidemitosis.graph import PIECE, GraphForward
-from slidemitosis.models import build_model
-from slidemitosis.pipeline import SlideClassifier
-from slidemitosis.prepare import ReadOptions, prepare
+from slidemitosis.classify.bench import bench_slide
+from slidemitosis.classify.classifier import SlideClassifier
+from slidemitosis.engines.choose import available_processors
+from slidemitosis.engines.onnx_engine import PIECE, GraphForward
+from slidemitosis.engines.torch_engine import SizedForward
+from slidemitosis.models.classifier import build_model
+from slidemitosis.models.shipped import find_model
+from slidemitosis.reading.prepare import ReadOptions, prepare
+
+if TYPE_CHECKING:
+    from slidemitosis.models.card import ModelCard
 
 Compute = Callable[[np.ndarray], object]
 SECONDS = 4.0

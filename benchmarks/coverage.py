@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slidemitosis.cards import DEFAULT_MODEL, find_model
-from slidemitosis.correction import ErrorCounts, corrected_fraction
-from slidemitosis.intervals import jeffreys_interval, wilson_interval
-from slidemitosis.pooling import pooled
-from slidemitosis.rates import SlideRate
-from slidemitosis.rating import card_errors
+from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
+from slidemitosis.rates.correction import ErrorCounts, corrected_fraction
+from slidemitosis.rates.counts import SlideRate
+from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
+from slidemitosis.rates.pooling import pooled
+from slidemitosis.rates.slide import card_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

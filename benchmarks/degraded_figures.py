@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from slidemitosis.cards import DEFAULT_MODEL, find_model
-from slidemitosis.engine import ComputeOptions, load_forward
-from slidemitosis.train.data import read_data
+from slidemitosis.engines.choose import ComputeOptions, load_forward
+from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
+from slidemitosis.train.data.read import read_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable

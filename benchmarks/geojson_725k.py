@@ -78,10 +78,11 @@ def plain(source: Path, target: Path, *, at_once: bool) -> None:
 def ours(source: Path, target: Path) -> None:
     # Not above: the plain programs are not to pay for it.
     from slidemitosis.candidates import read_candidates, select_candidates  # noqa: PLC0415
-    from slidemitosis.cards import SUBTYPES  # noqa: PLC0415
-    from slidemitosis.objects import feature_collection, object_ids, qupath_feature  # noqa: PLC0415
-    from slidemitosis.predictions import Prediction  # noqa: PLC0415
-    from slidemitosis.results import write_parts  # noqa: PLC0415
+    from slidemitosis.candidates.ids import object_ids  # noqa: PLC0415
+    from slidemitosis.files import write_parts  # noqa: PLC0415
+    from slidemitosis.labels import SUBTYPES  # noqa: PLC0415
+    from slidemitosis.outputs.objects import feature_collection, qupath_feature  # noqa: PLC0415
+    from slidemitosis.prediction import Prediction  # noqa: PLC0415
 
     selection = select_candidates(read_candidates(source))
     chosen = selection.candidates

@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from slidemitosis.batches import one_ahead
-from slidemitosis.cards import list_models, write_card
-from slidemitosis.models import empty_network
-from slidemitosis.pipeline import SlideClassifier
-from slidemitosis.prepare import ReadOptions, prepare
+from slidemitosis.classify.classifier import SlideClassifier
+from slidemitosis.models.card import write_card
+from slidemitosis.models.classifier import empty_network
+from slidemitosis.models.shipped import list_models
+from slidemitosis.reading.batches import one_ahead
+from slidemitosis.reading.prepare import ReadOptions, prepare
 from slidemitosis.train.export import network_part, new_card, write_network
-from slidemitosis.train.recipe import load_recipe
+from slidemitosis.train.recipe.recipe import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy as np
 
-    from slidemitosis.outputs import Forward, Outputs
+    from slidemitosis.engines.engine import Forward, Outputs
 
 
 def random_convnext(folder: Path) -> Path:

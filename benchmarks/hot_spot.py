@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slidemitosis.hotspot import Spot, find_hot_spot
+from slidemitosis.rates.hotspot import Spot, find_hot_spot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,11 +22,11 @@ import simplejpeg
 import tifffile
 from measured import ratios
 
-from slidemitosis.cards import PatchPart
-from slidemitosis.loader import ReaderPool
-from slidemitosis.prepare import Prepared, ReadOptions, prepare
-from slidemitosis.slides import open_slide
-from slidemitosis.worker import read_patch
+from slidemitosis.models.card import PatchPart
+from slidemitosis.reading.pool import ReaderPool
+from slidemitosis.reading.prepare import Prepared, ReadOptions, prepare
+from slidemitosis.reading.worker import read_patch
+from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from measured import megabytes, seconds
 
-from slidemitosis.cards import PatchPart
-from slidemitosis.loader import ReaderPool
-from slidemitosis.prepare import ReadOptions, prepare
-from slidemitosis.slides import open_slide
+from slidemitosis.models.card import PatchPart
+from slidemitosis.reading.pool import ReaderPool
+from slidemitosis.reading.prepare import ReadOptions, prepare
+from slidemitosis.slides.open import open_slide
 
 PATCH = PatchPart(mpp=0.25, side=128)
 

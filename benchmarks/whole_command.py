@@ -19,7 +19,7 @@ from pathlib import Path
 
 from measured import megabytes, ratios, seconds
 
-from slidemitosis.cards import find_model
+from slidemitosis.models.shipped import find_model
 
 PLAIN = Path(__file__).with_name("plain_script.py")
 

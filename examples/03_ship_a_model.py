@@ -16,10 +16,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from slidemitosis.cards import ModelCard, Score, read_card, write_card
 from slidemitosis.errors import InvalidOption, SlideMitosisError
-from slidemitosis.train.evaluate import score_of
-from slidemitosis.train.report import REPORT_JSON, read_report
+from slidemitosis.models.card import ModelCard, Score, read_card, write_card
+from slidemitosis.train.evaluate.report import REPORT_JSON, read_report
+from slidemitosis.train.evaluate.run import score_of
 
 
 def scores(card: ModelCard, reports: list[Path]) -> tuple[Score, ...]:

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slidemitosis.candidates import read_candidates as read_candidates
-    from slidemitosis.correction import ErrorCounts as ErrorCounts
+    from slidemitosis.classify.classifier import SlideClassifier as SlideClassifier
+    from slidemitosis.classify.classifier import classify_slide as classify_slide
     from slidemitosis.errors import SlideMitosisError as SlideMitosisError
     from slidemitosis.geometry import Viewer as Viewer
-    from slidemitosis.hotspot import Spot as Spot
-    from slidemitosis.models import load_model as load_model
-    from slidemitosis.pipeline import SlideClassifier as SlideClassifier
-    from slidemitosis.pipeline import classify_slide as classify_slide
-    from slidemitosis.rating import RateOptions as RateOptions
-    from slidemitosis.slides import open_slide as open_slide
+    from slidemitosis.models.classifier import load_model as load_model
+    from slidemitosis.rates.correction import ErrorCounts as ErrorCounts
+    from slidemitosis.rates.hotspot import Spot as Spot
+    from slidemitosis.rates.slide import RateOptions as RateOptions
+    from slidemitosis.slides.open import open_slide as open_slide
 
-__version__ = "0.1.0"
+from slidemitosis._version import __version__
 
 _HOMES = {
-    "ErrorCounts": "slidemitosis.correction",
-    "RateOptions": "slidemitosis.rating",
-    "SlideClassifier": "slidemitosis.pipeline",
+    "ErrorCounts": "slidemitosis.rates.correction",
+    "RateOptions": "slidemitosis.rates.slide",
+    "SlideClassifier": "slidemitosis.classify.classifier",
     "SlideMitosisError": "slidemitosis.errors",
     "Viewer": "slidemitosis.geometry",
-    "Spot": "slidemitosis.hotspot",
-    "classify_slide": "slidemitosis.pipeline",
-    "load_model": "slidemitosis.models",
-    "open_slide": "slidemitosis.slides",
+    "Spot": "slidemitosis.rates.hotspot",
+    "classify_slide": "slidemitosis.classify.classifier",
+    "load_model": "slidemitosis.models.classifier",
+    "open_slide": "slidemitosis.slides.open",
     "read_candidates": "slidemitosis.candidates",
 }
 __all__ = [

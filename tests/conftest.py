@@ -16,13 +16,15 @@ import numpy as np
 import pytest
 import tifffile
 from hypothesis import settings
-from qupath_rules import qupath_features
+
+from tests.qupath_rules import qupath_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-    from standin_qupath import Groovy, QuPath
+
+    from tests.qupath.standin_qupath import Groovy, QuPath
 
 # A shell lets jobs in its background ignore Ctrl-C, and these their children, which the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -188,7 +190,7 @@ def write_points(path: Path, centres: Sequence[tuple[float, float]], name: str |
 @pytest.fixture(scope="session")
 def groovy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groovy]:
     """A Groovy with the stand-ins of QuPath; skips, with the reason, where there is no Groovy."""
-    from standin_qupath import Groovy
+    from tests.qupath.standin_qupath import Groovy
 
     groovy = Groovy(tmp_path_factory.mktemp("standins"))
     yield groovy
@@ -198,7 +200,7 @@ def groovy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groovy]:
 @pytest.fixture(scope="session")
 def isolated_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Python whose `-I -m slidemitosis` is this repository's."""
-    from standin_qupath import python_of_this_repository
+    from tests.qupath.standin_qupath import python_of_this_repository
 
     return python_of_this_repository(tmp_path_factory.mktemp("bin with spaces"))
 
@@ -206,6 +208,6 @@ def isolated_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def qupath(groovy: Groovy, isolated_python: str, tmp_path: Path) -> QuPath:
     """A stand-in of QuPath without images, in which the path of Python is set."""
-    from standin_qupath import QuPath
+    from tests.qupath.standin_qupath import QuPath
 
     return QuPath(groovy, tmp_path, preferences={"slidemitosis.python": isolated_python})

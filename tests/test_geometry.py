@@ -12,17 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slidemitosis.geometry import (
-    CACHE_BYTES,
-    Bounds,
-    Level,
-    PixelSize,
-    Window,
-    padding_share,
-    place_window,
-    plan_reading,
-    reading_order,
-)
+from slidemitosis.geometry import Bounds, Level, PixelSize
+from slidemitosis.reading.windows import Window, padding_share, place_window, plan_reading, reading_order
+from slidemitosis.slides.tiles import CACHE_BYTES
 
 PYRAMID = (Level(40000, 30000, 1.0), Level(10000, 7500, 4.0), Level(2500, 1875, 16.0))
 

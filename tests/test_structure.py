@@ -6,7 +6,8 @@ import ast
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import REPOSITORY
+
+from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,128 +15,51 @@ if TYPE_CHECKING:
 
 PACKAGE = REPOSITORY / "slidemitosis"
 MODULES = {
-    ".".join(p.relative_to(PACKAGE).with_suffix("").parts): p
+    ".".join(p.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): p
     for p in sorted(PACKAGE.rglob("*.py"))
-    if p.name != "__init__.py"
+    if p != PACKAGE / "__init__.py"
 }
 
-# What each room may import of ours, at any depth of its code; rooms that may import anything are left out.
-ALLOWED = {
-    "errors": set(),
-    "geometry": set(),
-    "interrupts": set(),
-    "tiff": set(),
-    "tiles": {"geometry"},
-    "direct": {"geometry", "tiff", "tiles"},
-    "properties": {"geometry"},
-    "slides": {"direct", "errors", "geometry", "properties", "tiles"},
-    "settle": {"errors", "geometry"},
-    "candidates": {"errors", "candidates"},
-    "tables": set(),
-    "decision": {"errors"},
-    "cards": {"decision", "errors", "tables"},
-    "model_files": {"cards", "errors"},
-    "colour": set(),
-    "networks": {"cards", "errors", "tables"},
-    "extras": {"cards"},
-    "predictions": {"candidates", "cards"},
-    "intervals": set(),
-    "correction": {"errors", "intervals"},
-    "rates": {"intervals"},
-    "pooling": {"correction", "rates"},
-    "hotspot": {"errors"},
-    "tissue": {"errors"},
-    "density": {"candidates", "errors"},
-    "rating": {"candidates", "correction", "density", "errors", "hotspot", "rates", "spot_object", "tissue"},
-    "rate_fields": set(),
-    "spot_object": {"candidates"},
-    "outlines": {"candidates"},
-    "objects": {"candidates", "cards", "outlines", "predictions"},
-    "results": {"errors", "interrupts", "predictions"},
-    "moved": {"errors"},
-    "qupath_uris": set(),
-    "qupath_project": {"errors", "geometry", "moved", "qupath_uris"},
-    "qupath_objects": {"candidates", "errors", "objects", "qupath_project", "results"},
-    "qupath_scripts": {"errors", "results"},
-    "slots": {"errors"},
-    "predict": {"cards", "extras", "outputs", "predictions"},
-    "stacks": {"errors", "tiff"},
-    "patches": {"cards", "engine", "predict", "predictions", "stacks"},
-    "worker": {"errors", "geometry", "slides", "slots"},
-    "batches": set(),
-    "loader": {"batches", "errors", "interrupts", "geometry", "slides", "slots", "worker"},
-    "prepare": {"errors", "geometry", "settle", "slides", "candidates", "cards", "objects", "predictions"},
-    "convert": {"candidates", "errors", "geometry", "objects", "results", "settle", "slides"},
-    "sheet": {"errors", "results", "worker", "prepare"},
-    "summary": {"cards", "rate_fields"},
-    "stopwatch": set(),
-    "stream": {"batches", "errors", "predict"},
-    "slide_results": {"objects", "results", "spot_object"},
-    "models": {"cards", "colour", "errors", "model_files", "networks"},
-    "outputs": {"cards", "errors"},
-    "classify": {"errors", "models", "outputs"},
-    "graph": {"cards", "errors", "interrupts", "model_files", "outputs"},
-    "engine": {"cards", "classify", "errors", "graph", "models", "outputs"},
-    "graph_export": {"cards", "errors", "graph", "interrupts", "model_files", "models"},
-    # The list, the folder of results and the processes; one slide is the pipeline's.
+GROUND = {"_version", "errors", "files", "geometry", "interrupts", "labels", "toml_tables"}
+"""What every room may import; of one another they import little, see GROUND_USES."""
+GROUND_USES = {"files": {"errors", "interrupts"}}
+
+# What each room may import besides the ground and itself; what may import anything is left out.
+ROOMS = {
+    "candidates": set(),
+    "slides": set(),
+    "models": set(),
+    "engines": {"models"},
+    "prediction": {"candidates", "engines", "models"},
+    "reading": {"candidates", "models", "prediction", "slides"},
+    "rates": {"candidates", "models", "prediction", "reading", "slides"},
+    "outputs": {"candidates", "models", "prediction", "rates", "reading", "slides"},
+    "classify": {"candidates", "engines", "models", "outputs", "prediction", "rates", "reading", "slides"},
+    "export": {"engines", "models"},
+    "qupath": {"candidates", "outputs", "slides"},
+    "demo": set(),
     "cohort": {
         "candidates",
-        "cards",
-        "cohort",
-        "correction",
-        "engine",
-        "errors",
-        "geometry",
-        "interrupts",
-        "model_files",
-        "moved",
-        "pipeline",
-        "pooling",
-        "prepare",
-        "qupath_project",
-        "rate_fields",
-        "rates",
-        "rating",
-        "results",
-        "slides",
-        "tables",
-    },
-    "wsinfer_readme": set(),
-    "wsinfer_export": {"errors", "model_files", "models", "results", "wsinfer_readme"},
-    "phantom": {"errors"},
-    "phantom_files": {"errors", "phantom", "results"},
-    # Also the rooms that read a slide, for figures that are still on one, and that write files whole.
-    "train": {
-        "cards",
         "classify",
-        "colour",
-        "decision",
-        "engine",
-        "errors",
-        "extras",
-        "geometry",
-        "loader",
-        "model_files",
+        "engines",
         "models",
-        "networks",
         "outputs",
-        "predictions",
-        "results",
-        "settle",
+        "qupath",
+        "rates",
+        "reading",
         "slides",
-        "tables",
-        "train",
     },
+    "train": {"engines", "models", "prediction", "reading", "slides"},
 }
 
 OWNERS = {
     "openslide": {"slides"},
     "tiffslide": {"slides"},
-    "torch": {"classify", "colour", "graph_export", "models", "networks", "train", "wsinfer_export"},
-    "onnxruntime": {"graph"},
-    "onnxscript": {"graph_export"},
-    "onnx_ir": {"graph_export"},
-    "timm": {"networks", "train"},
+    "torch": {"engines", "export", "models", "train"},
+    "onnxruntime": {"engines"},
+    "onnxscript": {"export"},
+    "onnx_ir": {"export"},
+    "timm": {"models", "train"},
     "filelock": {"cohort"},
     "dask": {"cohort"},
     "dask_jobqueue": {"cohort"},
@@ -144,17 +68,22 @@ OWNERS = {
     "pyarrow": {"cohort"},
     "optuna": {"train"},
     "matplotlib": {"cohort", "train"},
-    "scipy": {"intervals", "train"},
+    "scipy": {"rates", "train"},
     "torchvision": {"train"},
     "sklearn": {"train"},
     "msgspec": {"candidates"},
-    "tifffile": {"phantom_files", "stacks"},
-    "imagecodecs": {"phantom_files"},
-    "simplejpeg": {"tiles"},
-    "paquo": {"qupath_objects"},
-    "jpype": {"qupath_objects"},
+    "tifffile": {"demo", "reading"},
+    "imagecodecs": {"demo"},
+    "simplejpeg": {"slides"},
+    "paquo": {"qupath"},
+    "jpype": {"qupath"},
     "defusedxml": {"candidates"},
 }
+
+
+def room(module: str) -> str:
+    """The room of a module, or the module itself where it lies at the top level."""
+    return module.partition(".")[0]
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -175,30 +104,64 @@ def imports_of(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield node.module or ""
-            if node.module == "slidemitosis":
-                yield from (f"slidemitosis.{alias.name}" for alias in node.names)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours(module: str) -> set[str]:
+    """The modules of this package that a module imports."""
+    found = {
+        i.removeprefix("slidemitosis.") for i in imports_of(MODULES[module]) if i.startswith("slidemitosis.")
+    }
+    return {m for m in found if m in MODULES}
 
 
 def test_the_walk_sees_imports_inside_functions() -> None:
-    assert "openslide" in set(imports_of(PACKAGE / "slides.py"))
-    assert "slidemitosis.models" in set(imports_of(PACKAGE / "engine.py"))
+    assert "openslide" in set(imports_of(PACKAGE / "slides" / "openslide.py"))
+    assert "models.classifier" in ours("engines.choose")
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.split(".")[0] in ALLOWED])
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) in ROOMS])
 def test_rooms_import_only_what_they_may(module: str) -> None:
-    room = module.split(".", maxsplit=1)[0]
-    ours = {i.split(".")[1] for i in imports_of(MODULES[module]) if i.startswith("slidemitosis.")}
-    assert ours <= ALLOWED[room]
+    assert {room(m) for m in ours(module)} - GROUND - {room(module)} <= ROOMS[room(module)]
+
+
+@pytest.mark.parametrize("module", sorted(GROUND))
+def test_the_ground_imports_next_to_nothing(module: str) -> None:
+    assert {room(m) for m in ours(module)} <= GROUND_USES.get(module, set())
+
+
+def test_rooms_stand_in_one_order() -> None:
+    done = set(GROUND)
+    for name, uses in ROOMS.items():
+        assert uses <= done, f"{name} uses a room that stands after it"
+        done.add(name)
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    uses = {m: ours(m) - {m} for m in MODULES}
+    while free := {m for m, others in uses.items() if not others & uses.keys()}:
+        uses = {m: others for m, others in uses.items() if m not in free}
+    assert not uses
+
+
+def test_the_top_level_holds_rooms_and_the_ground() -> None:
+    modules = {m for m, p in MODULES.items() if p.parent == PACKAGE}
+    assert modules == GROUND | {"__main__", "prediction"}
+    assert {room(m) for m in MODULES} == modules | ROOMS.keys() | {"cli"}
+
+
+@pytest.mark.parametrize("name", [m for m, p in MODULES.items() if p.name == "__init__.py"])
+def test_each_room_says_what_it_holds(name: str) -> None:
+    assert len(ast.get_docstring(ast.parse(MODULES[name].read_text(encoding="utf-8"))) or "") > 40
 
 
 @pytest.mark.parametrize("library", OWNERS)
 def test_heavy_libraries_are_imported_by_their_owners_alone(library: str) -> None:
-    users = {
-        m.split(".")[0] for m, p in MODULES.items() if library in {i.split(".")[0] for i in imports_of(p)}
-    }
+    users = {room(m) for m, p in MODULES.items() if library in {i.split(".")[0] for i in imports_of(p)}}
     assert users == OWNERS[library]
 
 
 def test_nothing_imports_the_command_line() -> None:
-    users = {m for m, p in MODULES.items() if any(i.startswith("slidemitosis.cli") for i in imports_of(p))}
-    assert {m for m in users if not m.startswith("cli.")} == {"__main__"}
+    assert {m for m in MODULES if any(room(i) == "cli" for i in ours(m))} - {
+        m for m in MODULES if room(m) == "cli"
+    } == {"__main__"}

@@ -11,10 +11,10 @@ import logging
 import sys
 from pathlib import Path
 
-from slidemitosis.cards import DEFAULT_MODEL
+from slidemitosis.classify.patches import classify_patches, midog25_text
 from slidemitosis.errors import SlideMitosisError
-from slidemitosis.patches import classify_patches, midog25_text
-from slidemitosis.results import write_whole
+from slidemitosis.files import write_whole
+from slidemitosis.models.shipped import DEFAULT_MODEL
 
 SOCKET = "stacked-histopathology-roi-cropouts"
 RESULT = "multiple-mitotic-figure-classification.json"

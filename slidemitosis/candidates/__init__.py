@@ -1,6 +1,11 @@
 """Candidates for mitotic figures: reading their files, choosing among classes, finding duplicates."""
 
-from slidemitosis.candidates.classes import (
+from slidemitosis.candidates.candidate import FORMATS, Candidate, Candidates, Format, Unit
+from slidemitosis.candidates.duplicates import Duplicate, find_duplicates
+from slidemitosis.candidates.formats.geojson import parse_geojson
+from slidemitosis.candidates.formats.qupath_keys import SOURCE_ID
+from slidemitosis.candidates.read import read_candidates
+from slidemitosis.candidates.select import (
     HOT_SPOT,
     Selection,
     area_classes_named,
@@ -10,11 +15,6 @@ from slidemitosis.candidates.classes import (
     reads_as_mitosis,
     select_candidates,
 )
-from slidemitosis.candidates.duplicates import Duplicate, find_duplicates
-from slidemitosis.candidates.files import read_candidates
-from slidemitosis.candidates.geojson import parse_geojson
-from slidemitosis.candidates.keys import SOURCE_ID
-from slidemitosis.candidates.model import FORMATS, Candidate, Candidates, Format, Unit
 
 __all__ = [
     "FORMATS",

@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from slidemitosis.candidates.classes import normal_name
-from slidemitosis.candidates.model import Candidate, Candidates
+from slidemitosis.candidates.candidate import Candidate, Candidates
+from slidemitosis.candidates.formats.shapes import centres, extents, read_shape
 from slidemitosis.candidates.refusal import refusal
-from slidemitosis.candidates.shapes import centres, extents, read_shape
+from slidemitosis.candidates.select import normal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import shapely
 
-    from slidemitosis.candidates.model import Format, Unit
+    from slidemitosis.candidates.candidate import Format, Unit
 
 # Longer texts are lists of vertices and the like, and not for people who click on an object.
 _LONGEST_TEXT = 500

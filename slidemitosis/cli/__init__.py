@@ -17,7 +17,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NoReturn
 
-from slidemitosis import __version__
+from slidemitosis._version import __version__
 from slidemitosis.cli.bench import add_bench
 from slidemitosis.cli.cohort import add_cohort
 from slidemitosis.cli.convert import add_convert

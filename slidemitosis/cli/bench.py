@@ -11,7 +11,7 @@ from slidemitosis.errors import InvalidOption
 if TYPE_CHECKING:
     import argparse
 
-    from slidemitosis.bench import SlideBench
+    from slidemitosis.classify.bench import SlideBench
     from slidemitosis.cli.report import Report
 
 
@@ -27,8 +27,8 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.bench import bench_slide  # noqa: PLC0415
-    from slidemitosis.pipeline import SlideClassifier  # noqa: PLC0415
+    from slidemitosis.classify.bench import bench_slide  # noqa: PLC0415
+    from slidemitosis.classify.classifier import SlideClassifier  # noqa: PLC0415
 
     if not 1 <= args.figures <= 1_000_000:
         raise InvalidOption(f"--figures must be 1 to 1,000,000, not {args.figures}")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from slidemitosis.cli.report import Report
-    from slidemitosis.cohort.events import Event
-    from slidemitosis.cohort.model import Cohort, CohortSlide, Outcome
+    from slidemitosis.cohort.executors.events import Event
+    from slidemitosis.cohort.slides import Cohort, CohortSlide, Outcome
 
 INCOMPLETE = 3
 """Exit code where not all slides are done."""
@@ -87,11 +87,11 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _cohort(args: argparse.Namespace, report: Report) -> int:
-    from slidemitosis.cohort.source import read_cohort  # noqa: PLC0415
+    from slidemitosis.cohort.lists.read import read_cohort  # noqa: PLC0415
 
     cohort = read_cohort(args.slides, read=read_options(args), search=args.search)
     if args.join:
-        from slidemitosis.cohort.join import join_columns  # noqa: PLC0415
+        from slidemitosis.cohort.lists.join import join_columns  # noqa: PLC0415
 
         cohort, unfit = join_columns(cohort, args.join)
         if unfit:
@@ -166,7 +166,7 @@ class _Teller:
         report.slides(0, slides, candidates=0)
 
     def __call__(self, event: Event) -> None:
-        from slidemitosis.cohort import events  # noqa: PLC0415
+        from slidemitosis.cohort.executors import events  # noqa: PLC0415
 
         match event:
             case events.Progress(slide, done, _):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from slidemitosis.cohort.events import Executor
+    from slidemitosis.cohort.executors.events import Executor
     from slidemitosis.cohort.job import CohortPlan
 
 _MOST_JOBS = 16
@@ -42,8 +42,8 @@ def chosen_executor(args: argparse.Namespace, plan: CohortPlan, *, slides: int) 
     """The executor that the options name, for so many slides. Raises InvalidOption and what it raises."""
     _refuse_contradictions(args)
     if args.executor == "dask" or args.scheduler is not None or args.cluster is not None:
-        from slidemitosis.cohort import clusters  # noqa: PLC0415
-        from slidemitosis.cohort.dask import GPU, DaskJobs  # noqa: PLC0415
+        from slidemitosis.cohort.executors import clusters  # noqa: PLC0415
+        from slidemitosis.cohort.executors.dask import GPU, DaskJobs  # noqa: PLC0415
 
         needed = {GPU: 1} if plan.compute.device.startswith("cuda") else {}
         if args.scheduler is not None:
@@ -60,7 +60,7 @@ def chosen_executor(args: argparse.Namespace, plan: CohortPlan, *, slides: int) 
         with client as connected, DaskJobs(plan, client=connected) as executor:
             yield executor
     else:
-        from slidemitosis.cohort.local import LocalJobs  # noqa: PLC0415
+        from slidemitosis.cohort.executors.local import LocalJobs  # noqa: PLC0415
 
         processes, threads = _processes(plan, args.jobs, slides)
         with LocalJobs(plan, processes=processes, threads=threads) as local:
@@ -84,7 +84,7 @@ def _processes(plan: CohortPlan, asked: int | None, slides: int) -> tuple[int, i
 
     On the CPU a slide a processor: that leaves nothing waiting. With a GPU one process, which it keeps busy.
     """
-    from slidemitosis.engine import available_processors, gpu_is_there  # noqa: PLC0415
+    from slidemitosis.engines.choose import available_processors, gpu_is_there  # noqa: PLC0415
 
     if asked is not None and not 1 <= asked <= 256:
         raise InvalidOption(f"--jobs must be 1 to 256, not {asked}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from slidemitosis.cli.report import Report
-    from slidemitosis.convert import Converted
+    from slidemitosis.outputs.convert import Converted
 
 
 def add_convert(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.convert import convert_candidates  # noqa: PLC0415
+    from slidemitosis.outputs.convert import convert_candidates  # noqa: PLC0415
 
     converted = convert_candidates(
         args.source,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidemitosis.cards import DEFAULT_MODEL
 from slidemitosis.errors import InvalidOption
+from slidemitosis.models.shipped import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import argparse
 
-    from slidemitosis.cards import ModelCard
     from slidemitosis.cli.report import Report
+    from slidemitosis.models.card import ModelCard
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(args: argparse.Namespace, _report: Report) -> None:
-    from slidemitosis.cards import find_model  # noqa: PLC0415
+    from slidemitosis.models.shipped import find_model  # noqa: PLC0415
 
     if args.format == "onnx" and args.out:
         raise InvalidOption("--out is for --format wsinfer; an ONNX graph goes into the model's own folder")
@@ -48,7 +48,7 @@ def _export(args: argparse.Namespace, _report: Report) -> None:
 
 def _export_graph(card: ModelCard) -> None:
     try:
-        from slidemitosis.graph_export import export_graph  # noqa: PLC0415
+        from slidemitosis.export.onnx import export_graph  # noqa: PLC0415
     except ImportError as e:
         raise InvalidOption(f"exporting needs {e.name}: pip install 'slidemitosis[train]'") from e
     new, difference = export_graph(card)
@@ -58,7 +58,7 @@ def _export_graph(card: ModelCard) -> None:
 
 
 def _export_wsinfer(card: ModelCard, out: Path) -> None:
-    from slidemitosis.wsinfer_export import MODEL, README, export_wsinfer  # noqa: PLC0415
+    from slidemitosis.export.wsinfer import MODEL, README, export_wsinfer  # noqa: PLC0415
 
     written = export_wsinfer(card, out)
     print(f"{'folder':<11} {written.folder}")
@@ -70,7 +70,7 @@ def _export_wsinfer(card: ModelCard, out: Path) -> None:
 
 def _models(_args: argparse.Namespace, _report: Report) -> None:
     """`slidemitosis models`."""
-    from slidemitosis.cards import list_models  # noqa: PLC0415
+    from slidemitosis.models.shipped import list_models  # noqa: PLC0415
 
     for card in list_models():
         default = " (default)" if card.name == DEFAULT_MODEL else ""

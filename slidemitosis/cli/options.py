@@ -7,14 +7,14 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cards import DEFAULT_MODEL
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize, Viewer
+from slidemitosis.models.shipped import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from slidemitosis.engine import ComputeOptions
-    from slidemitosis.prepare import ReadOptions
-    from slidemitosis.rating import RateOptions
+    from slidemitosis.engines.choose import ComputeOptions
+    from slidemitosis.rates.slide import RateOptions
+    from slidemitosis.reading.prepare import ReadOptions
 
 
 def add_reading(parser: argparse.ArgumentParser, *, points_required: bool) -> None:
@@ -138,7 +138,7 @@ def _viewer_option(args: argparse.Namespace) -> Viewer | None:
 
 def read_options(args: argparse.Namespace) -> ReadOptions:
     """The options of `add_reading`, as `prepare` takes them."""
-    from slidemitosis.prepare import ReadOptions  # noqa: PLC0415
+    from slidemitosis.reading.prepare import ReadOptions  # noqa: PLC0415
 
     return ReadOptions(
         reader=args.reader,
@@ -199,9 +199,9 @@ def add_rating(parser: argparse.ArgumentParser) -> None:
 
 def rate_options(args: argparse.Namespace) -> RateOptions:
     """The options of `add_rating`, as `SlideClassifier.classify` takes them."""
-    from slidemitosis.correction import ErrorCounts  # noqa: PLC0415
-    from slidemitosis.hotspot import Spot  # noqa: PLC0415
-    from slidemitosis.rating import RateOptions  # noqa: PLC0415
+    from slidemitosis.rates.correction import ErrorCounts  # noqa: PLC0415
+    from slidemitosis.rates.hotspot import Spot  # noqa: PLC0415
+    from slidemitosis.rates.slide import RateOptions  # noqa: PLC0415
 
     errors = None
     if args.sensitivity or args.specificity:
@@ -255,7 +255,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 def compute_options(args: argparse.Namespace) -> ComputeOptions:
     """The options of `add_computing` and `add_workers` as one value."""
-    from slidemitosis.engine import ComputeOptions  # noqa: PLC0415
+    from slidemitosis.engines.choose import ComputeOptions  # noqa: PLC0415
 
     how = {k: v for k, v in computing(args).items() if k != "model"}
     return ComputeOptions(**how, workers=args.workers)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidemitosis.cards import DEFAULT_MODEL
 from slidemitosis.cli.options import add_computing, computing
 from slidemitosis.cli.report import print_table
 from slidemitosis.errors import OutputError
+from slidemitosis.models.shipped import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import argparse
@@ -36,9 +36,9 @@ def add_patches(parser: argparse.ArgumentParser) -> None:
 
 
 def _patches(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.engine import ComputeOptions  # noqa: PLC0415
-    from slidemitosis.patches import classify_patches, csv_text, midog25_text  # noqa: PLC0415
-    from slidemitosis.results import write_whole  # noqa: PLC0415
+    from slidemitosis.classify.patches import classify_patches, csv_text, midog25_text  # noqa: PLC0415
+    from slidemitosis.engines.choose import ComputeOptions  # noqa: PLC0415
+    from slidemitosis.files import write_whole  # noqa: PLC0415
 
     _check_out(args.out, args.stack)
     options = computing(args)

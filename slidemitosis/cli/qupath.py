@@ -32,7 +32,7 @@ def add_qupath(parser: argparse.ArgumentParser) -> None:
 
 
 def _install(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.qupath_scripts import (  # noqa: PLC0415
+    from slidemitosis.qupath.scripts import (  # noqa: PLC0415
         check_python,
         default_scripts_folder,
         install_scripts,
@@ -49,7 +49,7 @@ def _install(args: argparse.Namespace, report: Report) -> None:
 
 
 def _scripts(_args: argparse.Namespace, _report: Report) -> None:
-    from slidemitosis.qupath_scripts import list_scripts  # noqa: PLC0415
+    from slidemitosis.qupath.scripts import list_scripts  # noqa: PLC0415
 
     for script in list_scripts():
         print(script)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slidemitosis.cli.report import Report
-    from slidemitosis.qupath_objects import Exchanged
+    from slidemitosis.qupath.paquo import Exchanged
 
 
 def add_project_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,7 +45,7 @@ def add_project_actions(actions: argparse._SubParsersAction[argparse.ArgumentPar
 
 
 def _export(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.qupath_objects import export_candidates  # noqa: PLC0415
+    from slidemitosis.qupath.paquo import export_candidates  # noqa: PLC0415
 
     table, exchanged = export_candidates(args.project, candidate_classes=args.candidate_class)
     _tell_problems(exchanged, report)
@@ -55,7 +55,7 @@ def _export(args: argparse.Namespace, report: Report) -> None:
 
 
 def _import(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.qupath_objects import import_results  # noqa: PLC0415
+    from slidemitosis.qupath.paquo import import_results  # noqa: PLC0415
 
     exchanged = import_results(args.project, results=args.results)
     _tell_problems(exchanged, report)

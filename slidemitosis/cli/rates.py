@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slidemitosis.rates import SlideRate
-    from slidemitosis.rating import AreaRate, HotSpotRate, Rated
+    from slidemitosis.rates.counts import SlideRate
+    from slidemitosis.rates.slide import AreaRate, HotSpotRate, Rated
 
 _SOURCES = {"given": "as given", "annotations": "within the annotations", "tissue": "of tissue"}
 

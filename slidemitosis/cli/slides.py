@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cards import NEGATIVE, POSITIVE
 from slidemitosis.cli.options import (
     add_computing,
     add_rating,
@@ -19,14 +18,15 @@ from slidemitosis.cli.rates import not_classified, rate_rows
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize
+from slidemitosis.labels import NEGATIVE, POSITIVE
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from slidemitosis.pipeline import SlideResult
-    from slidemitosis.settle import Frames
-    from slidemitosis.slides import SlideInfo
+    from slidemitosis.classify.classifier import SlideResult
+    from slidemitosis.reading.frames import Frames
+    from slidemitosis.slides.slide import SlideInfo
 
 
 def add_classify(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +55,8 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _classify(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.pipeline import SlideClassifier  # noqa: PLC0415
-    from slidemitosis.results import result_folder  # noqa: PLC0415
+    from slidemitosis.classify.classifier import SlideClassifier  # noqa: PLC0415
+    from slidemitosis.outputs.folder import result_folder  # noqa: PLC0415
 
     read, rates = read_options(args), rate_options(args)
     with SlideClassifier(workers=args.workers, **computing(args)) as classifier:
@@ -119,10 +119,10 @@ def _size(width: int, height: int) -> str:
 
 def _inspect(args: argparse.Namespace, _report: Report) -> None:
     from slidemitosis.candidates import counts_text  # noqa: PLC0415
-    from slidemitosis.cards import find_model  # noqa: PLC0415
-    from slidemitosis.prepare import prepare  # noqa: PLC0415
-    from slidemitosis.sheet import write_sheet  # noqa: PLC0415
-    from slidemitosis.slides import open_slide  # noqa: PLC0415
+    from slidemitosis.models.shipped import find_model  # noqa: PLC0415
+    from slidemitosis.outputs.sheet import write_sheet  # noqa: PLC0415
+    from slidemitosis.reading.prepare import prepare  # noqa: PLC0415
+    from slidemitosis.slides.open import open_slide  # noqa: PLC0415
 
     if args.sheet and not args.points:
         raise InvalidOption("--sheet shows patches of candidates: give --points too")
@@ -199,8 +199,8 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
 
 def demo(args: argparse.Namespace, report: Report) -> None:
     """`slidemitosis demo`."""
-    from slidemitosis.phantom_files import write_demo  # noqa: PLC0415
-    from slidemitosis.pipeline import classify_slide  # noqa: PLC0415
+    from slidemitosis.classify.classifier import classify_slide  # noqa: PLC0415
+    from slidemitosis.demo.files import write_demo  # noqa: PLC0415
 
     print("The tissue of this demo is drawn by a program: its rate says nothing about any patient.")
     slide, points = write_demo(args.out)

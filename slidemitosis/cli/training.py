@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slidemitosis.cli.report import Report
-    from slidemitosis.train.figures import LabelledData
+    from slidemitosis.train.data.figures import LabelledData
 
 _DATA_HELP = (
     "labelled figures: NAME is ami-br, atnorm-br, atnorm-md, midog25, folder, csv or slides; "
@@ -167,7 +167,7 @@ def _require_train(*more: str) -> None:
 
 
 def _read(named: Sequence[tuple[str, Path]]) -> list[LabelledData]:
-    from slidemitosis.train.data import read_data  # noqa: PLC0415
+    from slidemitosis.train.data.read import read_data  # noqa: PLC0415
 
     return [read_data(name, path) for name, path in named]
 
@@ -175,7 +175,7 @@ def _read(named: Sequence[tuple[str, Path]]) -> list[LabelledData]:
 def _train(args: argparse.Namespace, report: Report) -> None:
     _require_train()
     from slidemitosis.train.command import prepare_run  # noqa: PLC0415
-    from slidemitosis.train.evaluate import evaluate_run  # noqa: PLC0415
+    from slidemitosis.train.evaluate.run import evaluate_run  # noqa: PLC0415
     from slidemitosis.train.run import train_folds  # noqa: PLC0415
 
     run = prepare_run(
@@ -205,8 +205,8 @@ def _train(args: argparse.Namespace, report: Report) -> None:
 
 def _evaluate(args: argparse.Namespace, report: Report) -> None:
     _require_train()
-    from slidemitosis.classify import choose_device  # noqa: PLC0415
-    from slidemitosis.train.evaluate import evaluate_models, find_models  # noqa: PLC0415
+    from slidemitosis.engines.torch_engine import choose_device  # noqa: PLC0415
+    from slidemitosis.train.evaluate.run import evaluate_models, find_models  # noqa: PLC0415
 
     sets = {}
     for data in _read(args.data):
@@ -225,7 +225,7 @@ def _evaluate(args: argparse.Namespace, report: Report) -> None:
 
 def _compare(args: argparse.Namespace, _report: Report) -> None:
     _require_train()
-    from slidemitosis.train.compare import compare_runs, write_comparison  # noqa: PLC0415
+    from slidemitosis.train.evaluate.compare import compare_runs, write_comparison  # noqa: PLC0415
 
     groups = {}
     for text in args.group:
@@ -265,7 +265,7 @@ def _tune(args: argparse.Namespace, report: Report) -> None:
 
 def _check(args: argparse.Namespace, _report: Report) -> None:
     _require_train()
-    from slidemitosis.train.describe import describe  # noqa: PLC0415
-    from slidemitosis.train.recipe import load_recipe  # noqa: PLC0415
+    from slidemitosis.train.data.describe import describe  # noqa: PLC0415
+    from slidemitosis.train.recipe.recipe import load_recipe  # noqa: PLC0415
 
     print(describe(_read(args.data), load_recipe(args.recipe).split))

@@ -7,16 +7,16 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.model_files import file_sha256, networks_digest
+from slidemitosis.models.files import file_sha256, networks_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from slidemitosis.cards import ModelCard
-    from slidemitosis.engine import ComputeOptions
-    from slidemitosis.prepare import ReadOptions
-    from slidemitosis.rating import RateOptions
+    from slidemitosis.engines.choose import ComputeOptions
+    from slidemitosis.models.card import ModelCard
+    from slidemitosis.rates.slide import RateOptions
+    from slidemitosis.reading.prepare import ReadOptions
 
 
 def slide_identity(path: Path, quickhash: str | None) -> dict[str, Any]:

@@ -9,12 +9,11 @@ import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from slidemitosis import results
-from slidemitosis.cards import find_model
-from slidemitosis.cohort.columns import row_values
+from slidemitosis.classify.classifier import SlideClassifier
 from slidemitosis.cohort.identity import same_slide, slide_identity, work_identity
-from slidemitosis.cohort.model import Outcome
+from slidemitosis.cohort.slides import Outcome
 from slidemitosis.cohort.store import ROW, CohortStore
+from slidemitosis.cohort.tables.columns import row_values
 from slidemitosis.errors import (
     CandidateError,
     InvalidCard,
@@ -27,18 +26,19 @@ from slidemitosis.errors import (
     UnreadableCandidates,
     UnreadableSlide,
 )
-from slidemitosis.pipeline import SlideClassifier
-from slidemitosis.prepare import prepare
-from slidemitosis.rating import RateOptions, analysed_area, check_band
-from slidemitosis.slides import open_slide
+from slidemitosis.models.shipped import find_model
+from slidemitosis.outputs.folder import summary_text
+from slidemitosis.rates.slide import RateOptions, analysed_area, check_band
+from slidemitosis.reading.prepare import prepare
+from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from slidemitosis.cohort.model import CohortSlide, Step
-    from slidemitosis.engine import ComputeOptions
-    from slidemitosis.rating import Rated
+    from slidemitosis.cohort.slides import CohortSlide, Step
+    from slidemitosis.engines.choose import ComputeOptions
+    from slidemitosis.rates.slide import Rated
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class SlideJobs:
                 "rate": dataclasses.asdict(rated.rate),
                 "errors": dataclasses.asdict(rated.errors) if corrects else None,
             }
-            return {ROW: results.summary_text(record)}
+            return {ROW: summary_text(record)}
 
         self.classifier.classify_into(
             self.store.folder(slide.name),

@@ -6,17 +6,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slidemitosis.cohort.events import Ended, Held
+from slidemitosis.cohort.executors.events import Ended, Held
 from slidemitosis.cohort.store import CohortStore
-from slidemitosis.cohort.tables import CohortTables
+from slidemitosis.cohort.tables.cohort import CohortTables
 from slidemitosis.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from slidemitosis.cohort.events import Event, Executor
-    from slidemitosis.cohort.model import Cohort, CohortSlide, Outcome
+    from slidemitosis.cohort.executors.events import Event, Executor
+    from slidemitosis.cohort.slides import Cohort, CohortSlide, Outcome
 
 
 @dataclass(frozen=True, slots=True)

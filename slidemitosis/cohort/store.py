@@ -19,9 +19,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis import results
-from slidemitosis.cohort.together import Recorded
+from slidemitosis.cohort.tables.patients import Recorded
 from slidemitosis.errors import OutputError
+from slidemitosis.files import write_whole
+from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, SUMMARY, summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 ROW, FAILED = "row.json", "failed.json"
 _MARKER = ".slidemitosis-cohort"
-_RESULTS = (results.OBJECTS, results.CANDIDATES, ROW)
+_RESULTS = (OBJECTS, CANDIDATES, ROW)
 _LOCK_POLL = 0.2  # seconds
 
 
@@ -112,7 +113,7 @@ class CohortStore:
         None if it is not done, or by a version that recorded something else: it is then done again.
         """
         folder = self.folder(name)
-        if not (folder / results.SUMMARY).exists():
+        if not (folder / SUMMARY).exists():
             return None
         row = _read_json(folder / ROW)
         try:
@@ -132,7 +133,7 @@ class CohortStore:
             folder.mkdir(parents=True, exist_ok=True)
             for stage in folder.glob(".slidemitosis-*"):
                 shutil.rmtree(stage)
-            if not (folder / results.SUMMARY).exists():
+            if not (folder / SUMMARY).exists():
                 # It comes last and goes first: without it what is there is part of a result.
                 for name_ in _RESULTS:
                     (folder / name_).unlink(missing_ok=True)
@@ -142,7 +143,7 @@ class CohortStore:
     def record_failure(self, name: str, record: Mapping[str, Any]) -> None:
         """Say that a slide failed, beside what an earlier run may have found."""
         self.tidy(name)
-        results.write_whole(self.folder(name) / FAILED, results.summary_text(record).encode())
+        write_whole(self.folder(name) / FAILED, summary_text(record).encode())
 
     def forget_failure(self, name: str) -> None:
         """The slide is done now."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidemitosis.classify import choose_device
+from slidemitosis.engines.torch_engine import choose_device
 from slidemitosis.errors import InvalidCard, InvalidOption
 from slidemitosis.train.export import network_part, new_card
-from slidemitosis.train.recipe import load_recipe
+from slidemitosis.train.recipe.recipe import load_recipe
+from slidemitosis.train.recipe.smoke import smoke_data, smoke_recipe
 from slidemitosis.train.run import Run, gather_figures
-from slidemitosis.train.smoke import smoke_data, smoke_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slidemitosis.train.figures import LabelledData
-    from slidemitosis.train.recipe import Recipe
+    from slidemitosis.train.data.figures import LabelledData
+    from slidemitosis.train.recipe.recipe import Recipe
     from slidemitosis.train.run import Leaks
 
 

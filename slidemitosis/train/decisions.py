@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from slidemitosis.decision import HardnessPart, finite_log_odds
-from slidemitosis.extras import HARD
-from slidemitosis.train.calibration import count_validation, fit_decision
+from slidemitosis.labels import HARD
+from slidemitosis.models.decision import HardnessPart, finite_log_odds
+from slidemitosis.train.evaluate.calibration import count_validation, fit_decision
+from slidemitosis.train.evaluate.metrics import hard_figures
 from slidemitosis.train.export import network_part
-from slidemitosis.train.losses import class_weights_of
-from slidemitosis.train.metrics import hard_figures
-from slidemitosis.train.targets import first_head_classes, targets_of
+from slidemitosis.train.fit.losses import class_weights_of
+from slidemitosis.train.fit.targets import first_head_classes, targets_of
 
 if TYPE_CHECKING:
-    from slidemitosis.cards import ModelCard
-    from slidemitosis.train.figures import Figures
-    from slidemitosis.train.metrics import Scored
-    from slidemitosis.train.recipe import Recipe
+    from slidemitosis.models.card import ModelCard
+    from slidemitosis.train.data.figures import Figures
+    from slidemitosis.train.evaluate.metrics import Scored
+    from slidemitosis.train.recipe.recipe import Recipe
 
 log = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 
-from slidemitosis.cards import FORMAT, TASK, ModelCard, NetworkPart, PatchPart
-from slidemitosis.decision import DecisionPart, ValidationPart
-from slidemitosis.model_files import file_sha256
-from slidemitosis.train.targets import heads_of
+from slidemitosis.models.card import FORMAT, TASK, ModelCard, NetworkPart, PatchPart
+from slidemitosis.models.decision import DecisionPart, ValidationPart
+from slidemitosis.models.files import file_sha256
+from slidemitosis.train.fit.targets import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from slidemitosis.networks import Network
-    from slidemitosis.train.recipe import Recipe
+    from slidemitosis.models.networks import Network
+    from slidemitosis.train.recipe.recipe import Recipe
 
 _FLOAT16_MAX = torch.finfo(torch.float16).max
 INTENDED_USE = (

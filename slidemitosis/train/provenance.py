@@ -8,7 +8,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-import slidemitosis
+from slidemitosis._version import __version__
 
 _PACKAGES = ("torch", "timm", "torchvision", "numpy", "scikit-learn", "peft", "optuna")
 
@@ -20,7 +20,7 @@ def versions() -> dict[str, str | None]:
     """
     found: dict[str, str | None] = {
         "python": platform.python_version(),
-        "slidemitosis": slidemitosis.__version__,
+        "slidemitosis": __version__,
         "source": _commit(Path(__file__).resolve().parent),
     }
     for package in _PACKAGES:

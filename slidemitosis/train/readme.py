@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slidemitosis.cards import SUBTYPES
+from slidemitosis.labels import SUBTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slidemitosis.cards import ModelCard
-    from slidemitosis.train.metrics import Metrics
-    from slidemitosis.train.recipe import Recipe
+    from slidemitosis.models.card import ModelCard
+    from slidemitosis.train.evaluate.metrics import Metrics
+    from slidemitosis.train.recipe.recipe import Recipe
 
 
 def model_readme(

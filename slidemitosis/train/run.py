@@ -22,17 +22,20 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from slidemitosis.cards import CARD_NAME, ModelCard, read_card, write_card
 from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.results import write_text, write_whole
-from slidemitosis.tables import dump
+from slidemitosis.files import write_text, write_whole
+from slidemitosis.models.card import CARD_NAME, ModelCard, read_card, write_card
+from slidemitosis.toml_tables import dump
+from slidemitosis.train.data.figures import join
+from slidemitosis.train.data.leakage import check_leakage, drop_leaks
+from slidemitosis.train.data.seen import write_seen
+from slidemitosis.train.data.split import folds
 from slidemitosis.train.decisions import calibrated, training_prior, with_hardness
-from slidemitosis.train.evaluate import score_figures
+from slidemitosis.train.evaluate.metrics import Scored
+from slidemitosis.train.evaluate.report import read_predictions, write_predictions
+from slidemitosis.train.evaluate.run import score_figures
 from slidemitosis.train.export import gather_networks, network_part, new_card, write_network
-from slidemitosis.train.figures import join
-from slidemitosis.train.leakage import check_leakage, drop_leaks
-from slidemitosis.train.loop import Job, train_network
-from slidemitosis.train.metrics import Scored
+from slidemitosis.train.fit.loop import Job, train_network
 from slidemitosis.train.paths import (
     ENSEMBLE,
     RECIPE,
@@ -44,17 +47,14 @@ from slidemitosis.train.paths import (
     history_path,
 )
 from slidemitosis.train.provenance import versions
-from slidemitosis.train.report import read_predictions, write_predictions
-from slidemitosis.train.seen import write_seen
-from slidemitosis.train.split import folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from slidemitosis.train.figures import Figures, LabelledData
-    from slidemitosis.train.loop import Fit
-    from slidemitosis.train.recipe import Recipe
+    from slidemitosis.train.data.figures import Figures, LabelledData
+    from slidemitosis.train.fit.loop import Fit
+    from slidemitosis.train.recipe.recipe import Recipe
 
 log = logging.getLogger(__name__)
 

@@ -12,17 +12,17 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.results import write_text
+from slidemitosis.files import write_text
 from slidemitosis.train.command import prepare_run
-from slidemitosis.train.recipe import load_recipe
+from slidemitosis.train.recipe.recipe import load_recipe
 from slidemitosis.train.run import train_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from slidemitosis.train.figures import LabelledData
-    from slidemitosis.train.recipe import Range
+    from slidemitosis.train.data.figures import LabelledData
+    from slidemitosis.train.recipe.recipe import Range
     from slidemitosis.train.run import Leaks, Run
 
 log = logging.getLogger(__name__)

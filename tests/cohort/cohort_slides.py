@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from conftest import position_colours, write_aperio, write_points
+from tests.conftest import position_colours, write_aperio, write_points
 
 if TYPE_CHECKING:
     from pathlib import Path

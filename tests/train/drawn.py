@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from slidemitosis.cards import AMF_SUBTYPES, NMF_SUBTYPES
-from slidemitosis.train.figures import Figures
+from slidemitosis.labels import AMF_SUBTYPES, NMF_SUBTYPES
+from slidemitosis.train.data.figures import Figures
 
 if TYPE_CHECKING:
     from pathlib import Path

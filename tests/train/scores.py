@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slidemitosis.cards import HARDNESS, SUBTYPES
-from slidemitosis.train.metrics import Scored
+from slidemitosis.labels import HARDNESS, SUBTYPES
+from slidemitosis.train.evaluate.metrics import Scored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

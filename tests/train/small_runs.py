@@ -6,18 +6,17 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from drawn import drawn_figures, write_figures
-
 from slidemitosis.cli import main
 from slidemitosis.train.command import prepare_run
+from slidemitosis.train.data.figures import LabelledData, join
 from slidemitosis.train.data.patches import pixels_sha256
-from slidemitosis.train.figures import LabelledData, join
+from tests.train.drawn import drawn_figures, write_figures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from slidemitosis.train.figures import Figures
+    from slidemitosis.train.data.figures import Figures
     from slidemitosis.train.run import Run
 
 CITATION = "Drawn and Others. Figures that are no figures. 2025."

@@ -11,6 +11,7 @@ import numpy as np
 
 from slidemitosis.errors import InvalidOption
 from slidemitosis.train.data.ami_br import AMI_BR_CITATION
+from slidemitosis.train.data.figures import Figures, LabelledData
 from slidemitosis.train.data.patches import (
     PUBLISHED_SIDE,
     pixels_sha256,
@@ -18,7 +19,6 @@ from slidemitosis.train.data.patches import (
     warn_of_contradictions,
 )
 from slidemitosis.train.data.table import read_table
-from slidemitosis.train.figures import Figures, LabelledData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

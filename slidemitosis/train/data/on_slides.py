@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.errors import MissingResolution, SlideError, UnsuitableResolution
-from slidemitosis.geometry import PixelSize, place_window, plan_reading, reading_order
-from slidemitosis.loader import ReaderPool
-from slidemitosis.settle import settle_mpp
-from slidemitosis.slides import open_slide
+from slidemitosis.geometry import PixelSize
+from slidemitosis.reading.frames import settle_mpp
+from slidemitosis.reading.pool import ReaderPool
+from slidemitosis.reading.windows import place_window, plan_reading, reading_order
+from slidemitosis.slides.open import open_slide
 from slidemitosis.train.data.patches import PUBLISHED_SIDE
 from slidemitosis.train.data.rows import data_of_rows
 from slidemitosis.train.data.table import read_table
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slidemitosis.slides import SlideInfo
+    from slidemitosis.slides.slide import SlideInfo
+    from slidemitosis.train.data.figures import LabelledData
     from slidemitosis.train.data.table import Table
-    from slidemitosis.train.figures import LabelledData
 
 MPP = 0.25
 """um/px of the patches that are cut, as of the published ones."""

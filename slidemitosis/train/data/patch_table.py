@@ -11,7 +11,7 @@ from slidemitosis.train.data.table import read_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slidemitosis.train.figures import LabelledData
+    from slidemitosis.train.data.figures import LabelledData
 
 
 def read_patch_table(path: Path) -> LabelledData:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slidemitosis.train.figures import Figures
+    from slidemitosis.train.data.figures import Figures
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slidemitosis.train.data.figures import Figures, LabelledData
 from slidemitosis.train.data.patches import pixels_sha256, warn_of_contradictions
 from slidemitosis.train.data.table import warn_of_unread
-from slidemitosis.train.figures import Figures, LabelledData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

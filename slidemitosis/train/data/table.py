@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slidemitosis.cards import SUBTYPES
 from slidemitosis.errors import InvalidOption
-from slidemitosis.tables import nearest
+from slidemitosis.labels import SUBTYPES
+from slidemitosis.toml_tables import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

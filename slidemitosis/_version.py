@@ -1,0 +1,3 @@
+"""The version of this package, from which it is built and which it states."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,154 @@
+"""Tables as text: the delimiter, the names of the columns, rows, and numbers as they are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import reprlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from slidemitosis.candidates.formats.decimals import finite_number
+from slidemitosis.candidates.refusal import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+Row = tuple[int, list[str]]
+"""The line on which a row begins, and its fields."""
+
+# "1.250" may be a thousand and more, or a little more than one.
+_MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Delimited:
+    """A table whose first line names its columns."""
+
+    path: Path
+    """For messages; not opened."""
+    text: str
+    delimiter: str
+    titles: tuple[str, ...]
+    """The names of the columns as they are written."""
+    names: tuple[str, ...] = field(init=False)
+    """The same in lower case and with single spaces."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(map(folded, self.titles)))
+
+    def rows(self) -> Iterator[Row]:
+        """Rows that hold anything, each with as many fields as there are columns."""
+        rows = _rows(self.text, self.delimiter, self.path)
+        next(rows)  # the names of the columns
+        # QuPath ends the line of names of its table of points with a tab, and no other line.
+        unnamed = len(self.titles) - max(i for i, title in enumerate(self.titles, start=1) if title)
+        for line, fields in rows:
+            if len(fields) == len(self.titles) - unnamed:
+                fields.extend([""] * unnamed)
+            if len(fields) != len(self.titles):
+                what = f"{len(fields)} fields where the first line has {len(self.titles)}"
+                self.fail(line, what)
+            yield line, fields
+
+    def column(self, wanted: Collection[str]) -> int | None:
+        """Where the one column stands that has one of these names; two would leave open which is meant."""
+        return self.only([name in wanted for name in self.names])
+
+    def only(self, wanted: Sequence[bool]) -> int | None:
+        """Where the one column stands that is wanted, None if none is; two are refused."""
+        found = [index for index, is_wanted in enumerate(wanted) if is_wanted]
+        if len(found) > 1:
+            both = " and ".join(repr(self.names[index]) for index in found)
+            raise refusal(self.path, f"the columns {both} say the same; keep one of them")
+        return found[0] if found else None
+
+    def fail(self, line: int, what: str) -> NoReturn:
+        """Refuse the table for what a line of it says."""
+        raise refusal(f"{self.path}: line {line}", f"{what}")
+
+
+def find_delimiter(
+    text: str, path: Path, *, fits: Callable[[Sequence[str]], bool], looked_for: str
+) -> Delimited:
+    """The table with the delimiter that brings the right columns to light: those whose names fit.
+
+    `looked_for` names these columns in the message of the `UnreadableCandidates` that is raised if there
+    are none.
+    """
+    found: list[list[str]] = []
+    for delimiter in ("\t", ";", ","):
+        # Not strict: to a tab-separated reader the header "x","y" is one badly quoted field.
+        _, titles = next(_rows(text, delimiter, path, strict=False), (0, [""]))
+        if fits([folded(title) for title in titles]):
+            return Delimited(path, text, delimiter, tuple(title.strip() for title in titles))
+        found.append(titles)
+    listed = ", ".join(reprlib.repr(title.strip()) for title in max(found, key=len)[:20])
+    raise refusal(path, f"no {looked_for}; the columns of its first line are {listed}")
+
+
+def folded(title: str) -> str:
+    """The name of a column in lower case, with single spaces."""
+    return " ".join(title.casefold().split())
+
+
+def _rows(text: str, delimiter: str, path: Path, *, strict: bool = True) -> Iterator[Row]:
+    """Rows that hold anything. Read strictly, or else an open quote would swallow the rows after it."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    line = 1
+    try:
+        for fields in reader:
+            # Spreadsheets write rows of bare delimiters below a table.
+            if any(text.strip() for text in fields):
+                yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise refusal(f"{path}: line {line}", f"not readable as a table ({error})") from error
+
+
+@dataclass(slots=True)
+class Numbers:
+    """Reads the numbers of a table, whose decimal mark must be one throughout."""
+
+    table: Delimited
+    comma: bool
+    """Whether a decimal comma may be one: where commas part the fields, it may as well part thousands."""
+    _marks: dict[str, int] = field(default_factory=dict)
+    """Decimal mark -> the line on which it was first seen."""
+    _maybe_thousands: tuple[str, str, int] | None = None
+    """The first coordinate of which that may be said: axis, text, line."""
+    _has_decimals: bool = False
+    """Whether a coordinate shows that the mark is a decimal one."""
+
+    def coordinate(self, text: str, axis: str, line: int) -> float:
+        """The finite number that a field must be."""
+        value = self.value(text)
+        if value is None:
+            self.table.fail(line, f"{axis} is {reprlib.repr(text)}, not a finite number")
+        mark = next((mark for mark in ".," if mark in text), None)
+        if mark is not None:
+            self._marks.setdefault(mark, line)
+            if len(self._marks) > 1:
+                # One of the two must then be parting thousands, and nothing says which.
+                first = min(self._marks.values())
+                what = f"{axis} is {text!r}, yet line {first} has another decimal mark; use one throughout"
+                self.table.fail(line, what)
+        if mark is not None and _MAYBE_THOUSANDS.fullmatch(text):
+            self._maybe_thousands = self._maybe_thousands or (axis, text, line)
+        elif mark is not None or abs(value) >= 1000:
+            self._has_decimals = True
+        return value
+
+    def check_thousands(self) -> None:
+        """Refuse coordinates whose mark may as well part thousands in each of them."""
+        if self._maybe_thousands and not self._has_decimals:
+            axis, text, line = self._maybe_thousands
+            whole = re.sub("[.,]", "", text)
+            what = f"{axis} is {text!r}, which may be {whole} with its thousands parted"
+            self.table.fail(line, f"{what}; write {whole} or {text}0")
+
+    def value(self, text: str) -> float | None:
+        """The finite number that a field is; None if it is something else."""
+        return finite_number(text) if self.comma or "," not in text else None

@@ -1,0 +1,286 @@
+"""GeoJSON as QuPath 0.3 to 0.8 writes it, and as other tools write it for QuPath."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from slidemitosis.candidates.candidate import Candidate, Candidates
+from slidemitosis.candidates.formats.geojson_fast import read_quickly
+from slidemitosis.candidates.formats.json_text import (
+    collection,
+    elements,
+    finite,
+    joined,
+    kind,
+    members,
+    string,
+)
+from slidemitosis.candidates.formats.qupath_keys import (
+    CLASS_KEYS,
+    SOURCE_ID,
+    is_container,
+    other_class,
+    own_id,
+)
+from slidemitosis.candidates.formats.shapes import (
+    POINT_TYPES,
+    SHAPE_TYPES,
+    centres,
+    extents,
+    geometry_type,
+    read_points,
+    read_shape,
+)
+from slidemitosis.candidates.select import normal_name
+from slidemitosis.errors import UnreadableCandidates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import shapely
+
+    from slidemitosis.candidates.formats.json_text import JsonText
+
+_Feature = Mapping[str, Any]
+_Taken = TypeVar("_Taken")
+
+_GEOMETRY_TYPES = POINT_TYPES | SHAPE_TYPES | {"GeometryCollection"}
+_NUCLEUS_OF_HOVER_NEXT = re.compile(r"Nuc \d+")
+_OF_ITS_NETWORK = "an outline of HoVer-NeXt, in pixels of its network; give its pred_mitosis.tsv instead"
+_CHUNK = 512
+"""Features read together: enough for numpy, and so few that the garbage collector does not go through them
+again and again, which with 4,096 takes a third of the time."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A candidate whose centre may still have to be computed."""
+
+    id: str | None
+    class_name: str | None
+    source: str
+    text: JsonText
+    shape: shapely.Geometry | None = None
+    centre: tuple[float, float] = (math.nan, math.nan)
+
+
+def parse_geojson(text: str | bytes, *, path: Path) -> Candidates:
+    """The candidates in a GeoJSON text, in its order; `path` is for messages and is not opened.
+
+    Every point of a MultiPoint is one candidate; any other object is one, at its centre, and a cell
+    is one at the centre of its nucleus. Objects inside others are read like those beside them. Centres
+    are in px of the frame of the file. `text` as bytes is UTF-8, and stays in memory as long as a candidate
+    of it. Raises `UnreadableCandidates`.
+    """
+    features = _features(text.encode() if isinstance(text, str) else text, path)
+    items: list[Candidate] = []
+    for start in range(0, len(features), _CHUNK):
+        chunk = features[start : start + _CHUNK]
+        quick = read_quickly(chunk, first=start + 1)
+        for number, (feature, candidate) in enumerate(zip(chunk, quick, strict=True), start=start + 1):
+            if candidate is not None:
+                items.append(candidate)
+            else:
+                items.extend(_candidates(feature, f"feature {number}", path))
+    return Candidates(path=path, format="geojson", unit="px", items=tuple(items))
+
+
+def _features(data: bytes, path: Path) -> Sequence[JsonText]:
+    """The text of every Feature of a document, and of every bare geometry that stands for one."""
+    if kind(data) in ("[", "{"):
+        outer, features = _json(collection, data, f"{path}")
+        name = _json(json.loads, bytes(outer.get("type", b"null")), f"{path}")
+        if features is not None and (kind(data) == "[" or name == "FeatureCollection"):
+            return features
+        if name == "FeatureCollection":
+            listed = reprlib.repr(json.loads(bytes(outer.get("features", b"null"))))
+            _fail(f"{path}", f"its FeatureCollection has no list of features, found {listed}")
+        if name == "Feature" or (isinstance(name, str) and name in _GEOMETRY_TYPES):
+            return [data]
+    document = _json(json.loads, data, f"{path}")
+    message = f"{path}: JSON but no GeoJSON: expected a FeatureCollection, found {_found(document)}"
+    raise UnreadableCandidates(message)
+
+
+def _json(take: Callable[[bytes], _Taken], text: bytes, where: str) -> _Taken:
+    """What `take` gets out of a JSON text."""
+    try:
+        return take(text)
+    except json.JSONDecodeError as error:
+        where = f"{where}: line {error.lineno}, column {error.colno}"
+        if error.msg == "Extra data":
+            _fail(where, "the JSON ends here, yet more follows; put all Features into one FeatureCollection")
+        _fail(where, f"not valid JSON ({error.msg}); the file may be cut off: export it again")
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or endless nesting
+        message = f"{where}: not usable as JSON ({' '.join(str(error).split())})"
+        raise UnreadableCandidates(message) from error
+
+
+def _candidates(text: JsonText, source: str, path: Path) -> list[Candidate]:
+    """The candidates of one object, whatever it is, and of those inside it."""
+    feature = _json(json.loads, bytes(text), f"{path}: {source}")
+    text = finite(text)
+    if _type(feature) in _GEOMETRY_TYPES:
+        text = b'{"type":"Feature","geometry":%b,"properties":{}}' % bytes(text)
+        feature = {"type": "Feature", "geometry": feature, "properties": {}}
+    if not isinstance(feature, dict) or _type(feature) != "Feature":
+        _fail(f"{path}: {source}", f"expected a GeoJSON Feature, found {_found(feature)}")
+    found = [_settled(draft, path) for draft in _drafts(feature, text, source, path)]
+    for number, child in enumerate(child_objects(text), start=1):
+        found.extend(_candidates(child, f"{source}, child {number}", path))
+    return found
+
+
+def _settled(draft: _Draft, path: Path) -> Candidate:
+    extent = 0.0
+    if draft.shape is not None:
+        ((x, y),), (extent,) = centres([draft.shape]).tolist(), extents([draft.shape]).tolist()
+        if not all(map(math.isfinite, (x, y, extent))):
+            _fail(f"{path}: {draft.source}", "its centre cannot be computed; are its coordinates in pixels?")
+        draft.centre = (x, y)
+    return Candidate(draft.id, *draft.centre, draft.class_name, draft.source, extent, draft.text)
+
+
+def _drafts(feature: _Feature, text: JsonText, source: str, path: Path) -> list[_Draft]:
+    where = f"{path}: {source}"
+    properties = feature.get("properties")
+    if properties is None:
+        properties = {}
+    if not isinstance(properties, Mapping):
+        _fail(where, f"its properties are {reprlib.repr(properties)}, not a JSON object")
+    if _is_container(feature, properties):
+        return []
+    geometry = feature.get("geometry")
+    of_type = geometry_type(geometry, where)
+    assert isinstance(geometry, Mapping)
+    if of_type == "LineString" and _NUCLEUS_OF_HOVER_NEXT.fullmatch(str(properties.get("Name"))):
+        _fail(where, _OF_ITS_NETWORK)
+    draft = _Draft(_id(feature, properties), _class_name(feature, properties, where), source, text)
+    if of_type == "MultiPoint":
+        return _point_drafts(draft, geometry, where)
+    if of_type == "Point":
+        ((x, y),) = read_points(geometry, where).tolist()
+        draft.centre = (x, y)
+    else:
+        draft.shape = read_shape(geometry, where)
+    _move_to_nucleus(draft, feature.get("nucleusGeometry"), where)
+    return [draft]
+
+
+def _move_to_nucleus(draft: _Draft, nucleus: object, where: str) -> None:
+    """A cell's figure is its nucleus, which may lie well off the middle of the cell."""
+    if nucleus is None:
+        return
+    where = f"{where}, nucleusGeometry"
+    of_type = geometry_type(nucleus, where)
+    assert isinstance(nucleus, Mapping)
+    if of_type in POINT_TYPES:
+        points = read_points(nucleus, where)
+        if len(points):
+            x, y = points.mean(axis=0).tolist()
+            draft.centre, draft.shape = (x, y), None
+    else:
+        draft.shape = read_shape(nucleus, where)
+
+
+def _point_drafts(draft: _Draft, geometry: _Feature, where: str) -> list[_Draft]:
+    """One draft, with a Feature of its own, for each point that a pathologist has clicked into one object.
+
+    There may be none: QuPath's counting tool makes the object before its first point.
+    """
+    points = read_points(geometry, where).tolist()
+    whole = members(draft.text)
+    shape = members(whole["geometry"])
+    places = zip(points, elements(shape["coordinates"]), strict=True)
+    drafts = []
+    for number, ((x, y), place) in enumerate(places, start=1):
+        point = joined({**shape, "type": b'"Point"', "coordinates": place})
+        feature = {**whole, "geometry": point}
+        name = draft.id
+        if len(points) > 1 and name is not None:
+            name = f"{name}#{number}"
+            feature["id"] = string(name)
+        source = f"{draft.source}, point {number}"
+        drafts.append(_Draft(name, draft.class_name, source, joined(feature), centre=(x, y)))
+    return drafts
+
+
+def child_objects(text: JsonText) -> Sequence[JsonText]:
+    """The Features inside an object, which QuPath writes where it is asked for the hierarchy."""
+    feature = members(text)
+    properties = members(feature["properties"]) if kind(feature.get("properties", b"")) == "{" else {}
+    listed = properties.get("childObjects" if "childObjects" in properties else "children", b"")
+    children = elements(listed) if kind(listed) == "[" else []
+    return [child for child in children if is_child_object(child)]
+
+
+def is_child_object(text: JsonText) -> bool:
+    """Whether a part of such a list is an object: other tools list other things by the same name."""
+    return kind(text) == "{" and "geometry" in members(text)
+
+
+def class_of(text: JsonText) -> str | None:
+    """The full class name of a Feature that has been read."""
+    feature = json.loads(bytes(text))
+    return _class_name(feature, feature.get("properties") or {}, "an object")
+
+
+def _is_container(feature: _Feature, properties: _Feature) -> bool:
+    stated = [
+        properties.get("objectType"),
+        properties.get("object_type"),
+        properties.get("type"),
+        feature.get("objectType"),
+        feature.get("object_type"),
+    ]
+    name = next((value for value in stated if value is not None), feature.get("id"))
+    return isinstance(name, str) and is_container(name)
+
+
+def _id(feature: _Feature, properties: _Feature) -> str | None:
+    metadata = properties.get("metadata")
+    # Where our output had to give an object another id, it says which one it had.
+    if isinstance(metadata, Mapping) and isinstance(source := metadata.get(SOURCE_ID), str):
+        return source
+    stated = feature.get("id")
+    return own_id(stated if stated is None or isinstance(stated, str) else json.dumps(stated))
+
+
+def _class_name(feature: _Feature, properties: _Feature, where: str) -> str | None:
+    if "classification" not in properties and "classification" not in feature:
+        return normal_name(other_class(map(properties.get, CLASS_KEYS)))
+    stated = properties.get("classification", feature.get("classification"))
+    name = stated
+    if isinstance(stated, Mapping):
+        names = stated.get("names")
+        name = stated.get("name") if names in (None, []) else names
+        if type(name) is int:  # TIAToolbox, if its model has no names for its classes
+            name = str(name)
+    if isinstance(name, list) and all(isinstance(part, str) for part in name):
+        name = ": ".join(name)
+    if name is not None and not isinstance(name, str):
+        _fail(where, f"its classification is {reprlib.repr(stated)}; expected a name, names or null")
+    return normal_name(name)
+
+
+def _type(element: object) -> str | None:
+    kind = element.get("type") if isinstance(element, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+def _found(element: object) -> str:
+    if isinstance(element, dict):
+        return f"the type {reprlib.repr(element['type'])}" if "type" in element else reprlib.repr(element)
+    return reprlib.repr(element)
+
+
+def _fail(where: str, what: str) -> NoReturn:
+    message = f"{where}: {what}"
+    raise UnreadableCandidates(message)

@@ -1,0 +1,226 @@
+"""Tables of candidates: those with columns x and y, and what every layout of columns has in common."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from slidemitosis.candidates.formats.delimited import Numbers, find_delimiter
+from slidemitosis.candidates.images import choose_image
+from slidemitosis.candidates.marks import Mark, candidates_of
+from slidemitosis.candidates.refusal import refusal
+from slidemitosis.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from slidemitosis.candidates.candidate import Candidates, Format, Unit
+    from slidemitosis.candidates.formats.delimited import Delimited, Row
+
+UNITS: Mapping[str, Unit] = {
+    **dict.fromkeys(("px", "pixel", "pixels"), "px"),
+    # casefold() turns the micro sign into the Greek letter, so one spelling stands for both.
+    **dict.fromkeys(("um", "\N{GREEK SMALL LETTER MU}m", "micron", "microns"), "um"),
+    **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), "um"),
+}
+"""How the name of a column may state its unit, in lower case."""
+IMAGE_NAMES = {
+    "image",
+    "image name",
+    "image_name",
+    "slide",
+    "slide name",
+    "slide_name",
+    "filename",
+    "file_name",
+}
+
+LOOKED_FOR = "columns x and y, or x_um and y_um"
+
+_COORDINATE = re.compile(r"(?P<axis>[xy])(?:[ _]+(?P<bare>\w+)|[ _]*[(\[]\s*(?P<bracketed>\w+)\s*[)\]])?")
+_ID_NAMES = {"id"}
+_CLASS_NAMES = {"class", "classification", "class_name", "class name"}
+_LESSER_CLASS_NAMES = {"label"}
+# Beside these, x and y may be a corner as well as a centre.
+_BOX_NAMES = {"width", "height", "w", "h", "xmax", "ymax", "x2", "y2"}
+# How an object is displayed, and the numbers of rows that pandas writes.
+_SAYS_NOTHING = re.compile(r"|colou?r|unnamed: \d+")
+# Our own table of results says these anew.
+_OURS = {"object_id", "source", "level0_x", "level0_y", "status", "reason", "p_atypical", "call"}
+_OURS |= {"padding", "upsampled", "subtype", "p_subtype", "p_hard"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Which columns of a table say what. A column that is not named here is kept as it is."""
+
+    format: Format
+    x: int
+    y: int
+    unit: Unit
+    frame: Literal["level0"] | None = None
+    id: tuple[int, ...] = ()
+    """Columns that make up the id between them."""
+    class_name: int | str | None = None
+    """The column of the class, or the class of all rows."""
+    image: int | None = None
+    left_out: frozenset[int] = frozenset()
+    """Columns that say nothing of the figure."""
+    comma: bool = False
+    """Whether a decimal comma may be one, whatever parts the fields."""
+    wanted: Callable[[Row], bool] | None = None
+    """Whether a row is a candidate."""
+    check: Callable[[Row], None] | None = None
+    """Refuses the table for a row of the image that is meant."""
+    otherwise: Layout | None = None
+    """The layout for an image whose rows are all blank, or NaN, at `x`."""
+
+
+def parse_table(
+    text: str, *, path: Path, unit: Unit | None = None, slide_name: str | None = None
+) -> Candidates:
+    """The candidates in a table with x and y, in its order; `path` is for messages and is not opened.
+
+    `unit` is that of columns whose names state none; without it these are px. Of a table with a column of
+    images, such as `slide`, the rows of the image `slide_name` are read. Raises `UnreadableCandidates`, or
+    `InvalidOption` where a column's name contradicts `unit`.
+    """
+    table = find_delimiter(text, path, fits=fits, looked_for=LOOKED_FOR)
+    return read_rows(table, layout(table, unit), slide_name=slide_name)
+
+
+def fits(names: Sequence[str]) -> bool:
+    """Whether there are columns x and y, bare or with a unit."""
+    return {match["axis"] for name in names if (match := _coordinate(name))} == {"x", "y"}
+
+
+def layout(table: Delimited, unit: Unit | None) -> Layout:
+    """The layout of a table with columns x and y. Raises as `parse_table`."""
+    x, y = (table.only([_axis(name) == axis for name in table.names]) for axis in "xy")
+    assert x is not None
+    assert y is not None
+    units = [_unit(table.names[x]), _unit(table.names[y])]
+    if units[0] != units[1]:
+        both = f"{table.names[x]!r} and {table.names[y]!r}"
+        raise refusal(table.path, f"the columns {both} state different units; give both the same")
+    boxes = [name for name in table.names if name in _BOX_NAMES]
+    if boxes:
+        raise refusal(
+            table.path,
+            f"beside the column {boxes[0]!r}, x and y may be a corner of a box or its centre; give the "
+            "centres, and no columns of a box",
+        )
+    id_column, image = table.column(_ID_NAMES), table.column(IMAGE_NAMES)
+    class_name = table.column(_CLASS_NAMES)
+    if class_name is None:
+        class_name = table.column(_LESSER_CLASS_NAMES)
+    ours = _OURS if "p_atypical" in table.names else set()
+    return Layout(
+        format="csv",
+        x=x,
+        y=y,
+        unit=agreed_unit(units[0], unit, table.path) or "px",
+        id=() if id_column is None else (id_column,),
+        class_name=class_name,
+        image=image,
+        left_out=frozenset(i for i, name in enumerate(table.names) if name in ours),
+        comma=table.delimiter == ";",
+    )
+
+
+def agreed_unit(stated: Unit | None, given: Unit | None, path: Path) -> Unit | None:
+    """The unit that the columns state, else the one given. Raises InvalidOption if they differ."""
+    if given is not None and stated is not None and given != stated:
+        message = f"{path}: its columns are in {stated}, yet the unit given is {given}; leave the unit out"
+        raise InvalidOption(message)
+    return stated or given
+
+
+def read_rows(table: Delimited, layout: Layout, *, slide_name: str | None) -> Candidates:
+    """The candidates of a table whose layout is known: of several images those of the slide."""
+    image, chosen = layout.image, None
+    if image is not None:
+        counts = Counter(fields[image].strip() for _, fields in _rows(table, layout))
+        chosen = choose_image(counts, path=table.path, slide_name=slide_name)
+    if layout.otherwise is not None:
+        of_image = _rows(table, layout, chosen)
+        is_filled = any(not _is_missing(fields[layout.x].strip()) for _, fields in of_image)
+        layout = layout if is_filled else layout.otherwise
+    rows = _rows(table, layout, chosen)
+    numbers = Numbers(table, layout.comma)
+    extras = _extras(table, layout)
+    marks = (_mark(row, layout, numbers, extras) for row in rows)
+    found = candidates_of(marks, path=table.path, format=layout.format, unit=layout.unit, frame=layout.frame)
+    # Spreadsheets that part fields by semicolons part thousands by points.
+    if layout.format == "csv" and table.delimiter == ";":
+        numbers.check_thousands()
+    return found
+
+
+def _rows(table: Delimited, layout: Layout, chosen: str | None = None) -> Iterator[Row]:
+    """Those that are candidates; of one image if it is named."""
+    rows = (row for row in table.rows() if layout.wanted is None or layout.wanted(row))
+    image = layout.image
+    if image is None or chosen is None:
+        return rows
+    return (row for row in rows if row[1][image].strip() == chosen)
+
+
+def _mark(row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int]) -> Mark:
+    if layout.check is not None:
+        layout.check(row)
+    line, fields = row
+    x = numbers.coordinate(fields[layout.x].strip(), "x", line)
+    y = numbers.coordinate(fields[layout.y].strip(), "y", line)
+    class_name = layout.class_name
+    stated: dict[str, object] = {}
+    for title, column in extras.items():
+        text = fields[column].strip()
+        number = numbers.value(text)
+        if not _is_missing(text):
+            stated[title] = text if number is None else number
+    return Mark(
+        source=f"line {line}",
+        centre=(x, y),
+        id="_".join(fields[column].strip() for column in layout.id) or None,
+        class_name=fields[class_name] if isinstance(class_name, int) else class_name,
+        stated=stated,
+    )
+
+
+def _is_missing(text: str) -> bool:
+    """Whether a field says that there is no measurement."""
+    return not text or text.casefold() == "nan"
+
+
+def _extras(table: Delimited, layout: Layout) -> dict[str, int]:
+    """The columns that are kept as they are: title -> column. A title that stands again gets a number."""
+    used = {layout.x, layout.y, layout.class_name, layout.image, *layout.id, *layout.left_out}
+    extras: dict[str, int] = {}
+    for column, (title, name) in enumerate(zip(table.titles, table.names, strict=True)):
+        if column in used or _SAYS_NOTHING.fullmatch(name):
+            continue
+        count = sum(seen == name for seen in table.names[:column])
+        extras[f"{title} ({count + 1})" if count else title] = column
+    return extras
+
+
+def _axis(name: str) -> str | None:
+    match = _coordinate(name)
+    return match and match["axis"]
+
+
+def _coordinate(name: str) -> re.Match[str] | None:
+    """The match of a column name that is x or y, bare or with a unit that we know."""
+    match = _COORDINATE.fullmatch(name)
+    word = match and (match["bare"] or match["bracketed"])
+    return match if word is None or word in UNITS else None
+
+
+def _unit(name: str) -> Unit | None:
+    match = _coordinate(name)
+    assert match is not None
+    return UNITS.get(match["bare"] or match["bracketed"] or "")

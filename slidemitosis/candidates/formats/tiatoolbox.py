@@ -1,0 +1,137 @@
+"""TIAToolbox's annotation store, an SQLite file, and the GeoJSON that the store writes."""
+
+from __future__ import annotations
+
+import json
+import re
+import reprlib
+import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import shapely
+
+from slidemitosis.candidates.formats.qupath_keys import is_object_type
+from slidemitosis.candidates.formats.shapes import POINT_TYPES, geometry_type, read_points
+from slidemitosis.candidates.marks import Mark, candidates_of
+from slidemitosis.candidates.refusal import refusal
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from slidemitosis.candidates.candidate import Candidates
+
+LOOKED_FOR = "a table annotations with key, cx, cy, geometry and properties"
+
+_NEEDED = {"id", "key", "cx", "cy", "geometry", "properties"}
+_LARGEST = 64 << 20  # bytes of one outline when unpacked, a million vertices many times over
+_HEAD = 1 << 16  # characters in which the first feature begins
+_SCORES = {"prob", "probs", "probability"}
+# The place once more, in the pixels of the network's input.
+_PLACE = {"box", "centroid", "contour", "contours", "coordinates"}
+_OF_QUPATH = {"classification", "objectType", "object_type"}
+
+
+def fits(tables: Mapping[str, set[str]]) -> bool:
+    """Whether the tables are those of an annotation store; columns by table, in lower case."""
+    return tables.get("annotations", set()) >= _NEEDED
+
+
+def read_store(database: sqlite3.Connection, *, path: Path) -> Candidates:
+    """The annotations of a store in its order, px from the corner of the whole slide.
+
+    A point has no geometry of its own, only `cx` and `cy`: stores of before 2023 have them without their
+    decimals. The class is the property `type`. Raises UnreadableCandidates.
+    """
+    marks: list[Mark] = []
+    query = "SELECT id, key, cx, cy, geometry, properties FROM annotations ORDER BY id"
+    for number, key, cx, cy, blob, text in database.execute(query):
+        source = f"annotation {number}"
+        where = f"{path}: {source}"
+        try:
+            properties = json.loads(text or "{}")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise refusal(where, f"its properties are no JSON: {reprlib.repr(text)}") from error
+        geometry = {"type": "Point", "coordinates": [cx, cy]} if blob is None else _geometry(blob, where)
+        marks.extend(_marks(geometry, properties, source, where, key=key))
+    return candidates_of(marks, path=path, format="tiatoolbox", frame="level0")
+
+
+def looks_like_export(text: str) -> bool:
+    """Whether GeoJSON is of a store: its first feature has a `type` and a probability beside each other.
+
+    QuPath's has a classification; a `type` of QuPath's names the kind of an object.
+    """
+    begin = re.search(r'"features"\s*:\s*\[\s*', text[:_HEAD])
+    try:
+        feature = json.JSONDecoder().raw_decode(text, begin.end())[0] if begin else None
+    except (ValueError, RecursionError):  # cut off, or not JSON: the reader of GeoJSON says so
+        return False
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    if not isinstance(feature, dict) or not isinstance(properties, dict):
+        return False
+    if _OF_QUPATH & (feature.keys() | properties.keys()):
+        return False
+    kind = str(properties.get("type", "detection"))
+    return bool(properties.keys() & _SCORES) and not is_object_type(kind)
+
+
+def parse_export(document: object, *, path: Path) -> Candidates:
+    """The features of a store's GeoJSON in their order, as `read_store`. Raises UnreadableCandidates."""
+    features = document.get("features") if isinstance(document, Mapping) else None
+    if not isinstance(features, list):
+        raise refusal(path, "no list of features, as TIAToolbox writes it")
+    marks: list[Mark] = []
+    for number, feature in enumerate(features, start=1):
+        source = f"feature {number}"
+        where = f"{path}: {source}"
+        if not isinstance(feature, Mapping):
+            raise refusal(where, f"expected a GeoJSON Feature, found {reprlib.repr(feature)}")
+        properties = feature.get("properties") or {}
+        marks.extend(_marks(feature.get("geometry"), properties, source, where, key=feature.get("id")))
+    return candidates_of(marks, path=path, format="tiatoolbox", frame="level0")
+
+
+def _marks(geometry: object, properties: object, source: str, where: str, *, key: object) -> Iterator[Mark]:
+    if not isinstance(properties, Mapping):
+        raise refusal(where, f"its properties are {reprlib.repr(properties)}, not a JSON object")
+    kind = geometry_type(geometry, where)
+    assert isinstance(geometry, Mapping)
+    stated = {k: v for k, v in properties.items() if k != "type" and k not in _PLACE}
+    class_name = properties.get("type")
+    common: dict[str, Any] = {
+        "class_name": None if class_name is None else str(class_name),
+        "stated": stated,
+    }
+    name = None if key is None else str(key)
+    if kind not in POINT_TYPES:
+        yield Mark(source=source, id=name, outline=geometry, **common)
+        return
+    points = read_points(geometry, where).tolist()
+    for number, (x, y) in enumerate(points, start=1):
+        several = len(points) > 1
+        yield Mark(
+            source=f"{source}, point {number}" if several else source,
+            id=f"{name}#{number}" if several and name else name,
+            centre=(x, y),
+            **common,
+        )
+
+
+def _geometry(blob: object, where: str) -> object:
+    """A GeoJSON geometry from well-known binary, which the store packs by zlib unless told otherwise."""
+    if not isinstance(blob, bytes):
+        raise refusal(where, f"its geometry is {reprlib.repr(blob)}, not well-known binary")
+    try:
+        if not blob.startswith((b"\0", b"\1")):  # the byte order, which WKB begins with
+            unpack = zlib.decompressobj()
+            blob = unpack.decompress(blob, _LARGEST)
+            if not unpack.eof:
+                raise refusal(where, "its geometry is cut off, or larger than 64 MiB")
+        return json.loads(shapely.to_geojson(shapely.from_wkb(blob)))
+    except (zlib.error, shapely.errors.GEOSException, ValueError) as error:
+        raise refusal(
+            where, f"its geometry is no well-known binary ({' '.join(str(error).split())})"
+        ) from error

@@ -1,0 +1,54 @@
+"""Give each candidate, and the hot spot, the UUID of its object; the same at every run."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from slidemitosis.candidates.candidate import Candidate
+
+_OF_CANDIDATES = UUID("6f1b0c0e-7d0f-5a57-9a0c-6d1f6b1f3a52")
+_OF_HOT_SPOTS = UUID("b3f4c1de-2a54-5c0b-8d6e-90a7c5a4f1e2")
+# As QuPath writes and reads them.
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+def object_ids(candidates: Sequence[Candidate], slide_name: str) -> list[str]:
+    """A UUID for each candidate, no two alike: its own where it has one, else a UUIDv5.
+
+    The UUIDv5 is of the slide's name and the candidate's id, or its centre where it has no id, so
+    that a rerun gives the same one. Where an id stands twice, in whatever case, the later ones get a
+    UUIDv5 as well.
+    """
+    again: Counter[str] = Counter()
+    used: set[str] = set()
+    ids = []
+    for c in candidates:
+        own = c.id if c.id is not None and _UUID.fullmatch(c.id) else None
+        first = own or _uuid(f"{slide_name}\n{c.id or f'{c.x!r},{c.y!r}'}")
+        text = first
+        # A file merged with an earlier result of ours may hold the next one already, hence no `if`.
+        while text.lower() in used:
+            again[first] += 1
+            text = _uuid(f"{first}#{again[first] + 1}")
+        used.add(text.lower())
+        ids.append(text)
+    return ids
+
+
+def _uuid(name: str) -> str:
+    # Half a surrogate pair, which JSON may hold, has no bytes in UTF-8.
+    return str(uuid5(_OF_CANDIDATES, name.encode("utf-8", "backslashreplace").decode()))
+
+
+def hot_spot_id(slide_name: str, taken: Collection[str] = ()) -> str:
+    """A UUIDv5 of the slide's name, the same at every run, and none of `taken`."""
+    text = str(uuid5(_OF_HOT_SPOTS, slide_name))
+    while text in taken:  # an earlier hot spot that was asked for as a candidate
+        text = str(uuid5(_OF_HOT_SPOTS, text))
+    return text

@@ -1,0 +1,202 @@
+"""From a path to candidates: opening, unpacking, decoding, and telling text, XML and databases apart."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import gzip
+import io
+import lzma
+import re
+import struct
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, get_args
+
+from slidemitosis.candidates.candidate import FORMATS, Unit
+from slidemitosis.candidates.formats.databases import MAGIC
+from slidemitosis.candidates.formats.detect import (
+    Request,
+    read_database,
+    read_json,
+    read_table,
+    read_xml,
+)
+from slidemitosis.candidates.refusal import refusal
+from slidemitosis.errors import InvalidOption, UnreadableCandidates
+
+if TYPE_CHECKING:
+    from slidemitosis.candidates.candidate import Candidates, Format
+
+_GZIP, _ZIP, _EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
+_SUFFIXES = {".json", ".geojson", ".csv", ".tsv", ".xml"}
+_LIMIT = 4 << 30  # bytes, far beyond any slide's export: a packed file should not exhaust the memory
+_CHUNK = 16 << 20  # bytes
+_MOST_PACKED = 500
+"""How many times smaller packed text of candidates may be: twenty times is usual, a thousand possible."""
+_INK = re.compile(rb"\S")
+# What the standard library raises for a packed file that is damaged, cut off, or (RuntimeError) locked by
+# a password or packed in a way that it does not know.
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, LookupError, RuntimeError),
+    *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+)
+
+
+def read_candidates(
+    path: Path | str,
+    *,
+    unit: Unit | None = None,
+    format: Format | None = None,
+    slide_name: str | None = None,
+) -> Candidates:
+    """The candidates in a file of any format of docs/candidates.md; text may be packed as gzip or zip.
+
+    What the file is, is told by its content, never by its name, unless `format` says it. `unit` says what the
+    columns x and y of a table are in if their names do not, or that points of Grand Challenge are in px; all
+    other formats have a unit of their own.
+    `slide_name` is the slide's file name, which says whose objects are meant in a file of several images.
+    Raises `UnreadableCandidates`, or `InvalidOption` for a unit or a format that cannot be.
+    """
+    path = Path(path)
+    if unit is not None and unit not in get_args(Unit):
+        message = f"the unit of candidates is px or um, not {unit!r}"
+        raise InvalidOption(message)
+    if format is not None and format not in FORMATS:
+        message = f"the format of candidates is one of {', '.join(FORMATS)}, not {format!r}"
+        raise InvalidOption(message)
+    request = Request(path=path, unit=unit, format=format, slide_name=slide_name)
+    if _is_database(path):
+        return read_database(request)
+    data = _unpack(_read(path), path)
+    if data.startswith(MAGIC):
+        raise refusal(path, "holds a packed SQLite database; unpack it first")
+    if _is_xml(data):
+        return read_xml(data, request)
+    data = _utf8(data, path)
+    start = _INK.search(data)
+    if not start:
+        raise refusal(path, "the file is empty")
+    if start[0] in {b"{", b"["}:
+        return read_json(data, request)
+    return read_table(data.decode(), request)
+
+
+def _is_database(path: Path) -> bool:
+    """Whether it begins as SQLite files do: these may be large, and are not read whole."""
+    try:
+        if not path.is_file():  # a pipe can be read once only
+            return False
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, ValueError):  # said when the file is read
+        return False
+
+
+def _is_xml(data: bytes) -> bool:
+    """Whether it begins with a tag, in UTF-8 or in UTF-16 with its mark, which XML says for itself."""
+    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start.startswith((b"<", b"\xff\xfe<\0", b"\xfe\xff\0<"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise refusal(path, _why_unread(error)) from error
+
+
+def _why_unread(error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, IsADirectoryError):
+        return "a folder; name the file of candidates in it"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+
+
+def _unpack(data: bytes, path: Path) -> bytes:
+    """The bytes themselves, or what a gzip or zip holds; nothing is written to disk."""
+    try:
+        if data.startswith(_GZIP):
+            return _gunzip(data, path)
+        if data.startswith((_ZIP, _EMPTY_ZIP)):
+            return _unzip(data, path)
+    except UnreadableCandidates:
+        raise
+    except _DAMAGE as error:
+        why = " ".join(str(error).split())
+        raise refusal(
+            path, f"cannot be unpacked ({why}); it may be cut off: copy or export it again"
+        ) from error
+    return data
+
+
+def _gunzip(data: bytes, path: Path) -> bytes:
+    chunks, size = [], 0
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+        while chunk := packed.read(_CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            # The size that a gzip states wraps round at 4 GiB, so it is counted here.
+            _check_unpacked(size, len(data), path)
+    return b"".join(chunks)
+
+
+def _unzip(data: bytes, path: Path) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        fit = [member for member in members if _may_hold_candidates(PurePosixPath(member.filename))]
+        if len(fit) != 1:
+            listed = ", ".join(repr(member.filename) for member in members[:10]) or "nothing"
+            if len(members) > 10:
+                listed += f" and {len(members) - 10} more"
+            raise refusal(
+                path, f"must hold exactly one .geojson, .json, .csv, .tsv or .xml; it holds {listed}"
+            )
+        _check_unpacked(fit[0].file_size, fit[0].compress_size, path)
+        return archive.read(fit[0])
+
+
+def _check_unpacked(size: int, packed: int, path: Path) -> None:
+    if size > _LIMIT:
+        raise refusal(path, "larger than 4 GiB when unpacked")
+    if size > _CHUNK and size > _MOST_PACKED * packed:
+        raise refusal(path, f"more than {_MOST_PACKED} times larger when unpacked, which no candidates are")
+
+
+def _may_hold_candidates(name: PurePosixPath) -> bool:
+    # macOS puts a second, hidden member "__MACOSX/._name" beside each file that it packs.
+    return name.suffix.lower() in _SUFFIXES and not name.name.startswith(".")
+
+
+def _utf8(data: bytes, path: Path) -> bytes:
+    """The bytes without a mark of their order, known to be UTF-8.
+
+    They stay bytes: text of more than Latin letters takes two or four times the memory.
+    """
+    if data.isascii():
+        return data
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as Windows redirects output to a file
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("utf-16").encode()
+    data = data.removeprefix(codecs.BOM_UTF8)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data), _CHUNK):
+        chunk = data[start : start + _CHUNK]
+        end = start + len(chunk)
+        try:
+            decoder.decode(chunk, final=end == len(data))
+        except UnicodeDecodeError as error:
+            # QuPath wrote tables in the encoding of the system, in which their micro sign is one byte.
+            header = data.lstrip().splitlines()[0]
+            if b"entroid X \xb5m" in header:
+                with contextlib.suppress(UnicodeDecodeError):
+                    return data.decode("cp1252").encode()
+            byte = end - len(error.object) + error.start + 1
+            raise refusal(
+                path, f"not UTF-8 text (byte {byte}); save it as UTF-8 (in Excel: CSV UTF-8)"
+            ) from error
+    return data

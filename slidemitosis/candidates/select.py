@@ -1,0 +1,215 @@
+"""Pure: what a class name says, and which of a file's objects are the candidates."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Literal
+
+from slidemitosis.errors import UnsettledClasses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from slidemitosis.candidates.candidate import Candidates
+
+Rule = Literal["all", "one class", "reads as mitosis", "asked"]
+
+UNCLASSIFIED = "Unclassified"
+"""How QuPath shows an object without a class, and how a user asks for these."""
+
+HOT_SPOT = "Hot spot"
+"""Class of the annotation that a run of ours adds: never a candidate, unless it is asked for."""
+
+_LISTED = 30  # names in a message: a tool may have called each object otherwise
+_OURS = {"atypical", "normal"}
+
+_MITOSIS = {
+    *("mitosis", "mitoses", "mitotic", "mitoticfigure", "mitoticfigures", "mitose", "mitosen"),
+    *("mf", "mfs", "amf", "amfs", "nmf", "nmfs"),
+}
+# These deny or weaken only the mitosis named beside them: "non mitotic", "mitosis-like", "post-mitotic".
+_DENYING = {"non", "not", "like", "alike", "post", "pre", "pseudo", "false", "without"}
+# These say by themselves that the object was looked at and is no mitosis.
+_DENIED = re.compile(
+    r"impost[eo]rs?|lookalikes?|look alikes?|hard negatives?|negatives?|false positives?"
+    r"|mimics?|mimick?ers?|nonmit\w+|notmit\w+|pseudomit\w+|mit(osis|oses|otic)likes?"
+)
+# A "mitotic hotspot" is where mitoses are counted: its centre is no figure.
+_REGION = re.compile(r"hot ?spots?|regions?|roi|rois|areas?")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects of a file are candidates, and by which rule they were told apart."""
+
+    candidates: Candidates
+    """The chosen ones, in the file's order."""
+    taken: dict[str | None, int]
+    """Number chosen by full class name, most frequent first; None counts the unclassified."""
+    left: dict[str | None, int]
+    """Number left out by full class name, most frequent first; None counts the unclassified."""
+    rule: Rule
+
+
+def normal_name(text: str | None) -> str | None:
+    """A class name as QuPath spells it, "Tumor: Mitosis"; None where QuPath has no class.
+
+    QuPath splits at ":" and strips each part, and takes "Unclassified" for no class.
+    """
+    parts = [" ".join(part.split()) for part in (text or "").split(":")]
+    name = ": ".join(part for part in parts if part)
+    return None if name.casefold() in {"", UNCLASSIFIED.casefold()} else name
+
+
+@functools.lru_cache(maxsize=4096)
+def base_class(name: str | None) -> str | None:
+    """The class without the ": Atypical" or ": Normal" that a run of ours has added.
+
+    So a second run on our own output gives "Mitosis: Normal" and never "Mitosis: Atypical: Normal".
+    A class that is nothing but "Atypical" or "Normal" comes back unchanged.
+    """
+    parts = (normal_name(name) or "").split(": ")
+    kept = len(parts)
+    while kept > 1 and parts[kept - 1].casefold() in _OURS:
+        kept -= 1
+    return name if kept == len(parts) else ": ".join(parts[:kept])
+
+
+def reads_as_mitosis(name: str | None) -> bool:
+    """Whether the name of a class says that its objects are mitotic figures.
+
+    All parts of a derived class are looked at; one that denies it ("Tumor: Non-mitotic") decides.
+    """
+    parts = _words(name)
+    return any(_names_mitosis(part) for part in parts) and not _denies(parts)
+
+
+def select_candidates(
+    candidates: Candidates, classes: Sequence[str] = (), *, regions: Sequence[str] = ()
+) -> Selection:
+    """Choose the objects that are candidates, by the classes asked for or else by what theirs say.
+
+    Those of the classes `regions` are areas and no candidates. Raises `UnsettledClasses` if a class that is
+    named is not in the file or named as both, or if none is asked for and the file's classes do not tell.
+    """
+    if not len(candidates):
+        return _selection(candidates, set(), "all")
+    areas = area_classes_named(candidates, regions)
+    counts = {name: n for name, n in candidates.class_counts().items() if name not in areas}
+    if classes:
+        asked = _candidate_classes_named(candidates, classes)
+        if asked & areas:
+            both = counts_text(
+                {name: n for name, n in candidates.class_counts().items() if name in asked & areas}
+            )
+            message = f"{candidates.path}: {both} cannot be candidates and an area; name another --area-class"
+            raise UnsettledClasses(message)
+        return _selection(candidates, asked, "asked")
+    counts.pop(HOT_SPOT, None)
+    if areas and not counts:
+        message = f"{candidates.path}: all objects are of the area's class; candidates need one of their own"
+        raise UnsettledClasses(message)
+    if set(counts) <= {None}:
+        return _selection(candidates, set(counts), "all")
+    mitoses = {name for name in counts if reads_as_mitosis(name)}
+    if mitoses:
+        return _selection(candidates, mitoses, "reads as mitosis")
+    # Of a file that we wrote, "Cell: Atypical" and "Cell: Normal" are still the one class "Cell".
+    one = {base_class(name) for name in counts}
+    if len(one) == 1 and not any(_denies(_words(name)) for name in counts):
+        return _selection(candidates, set(counts), "one class")
+    message = (
+        f"{candidates.path}: cannot tell which objects are candidates; the classes are "
+        f"{counts_text(counts)}; pass --candidate-class NAME"
+    )
+    raise UnsettledClasses(message)
+
+
+def area_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
+    """The file's full class names that these names of areas mean, in whatever case; none derived from them.
+
+    Raises `UnsettledClasses` if one of them is not there.
+    """
+    return _named(candidates, classes, "--area-class", lambda name: {_key(name)})
+
+
+def _candidate_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
+    """The same of candidates; "Mitosis" also means what an earlier run of ours has made of it."""
+    return _named(candidates, classes, "--candidate-class", lambda name: {_key(name), _key(base_class(name))})
+
+
+def _named(
+    candidates: Candidates, classes: Sequence[str], option: str, keys: Callable[[str | None], set[str]]
+) -> set[str | None]:
+    counts = candidates.class_counts()
+    chosen: set[str | None] = set()
+    for asked in classes:
+        key = _key(asked)
+        found = {name for name in counts if key in keys(name)}
+        if not found:
+            message = (
+                f"{candidates.path}: no object has the class {asked!r}; the classes are "
+                f"{counts_text(counts)}; pass one of these to {option}"
+            )
+            raise UnsettledClasses(message)
+        chosen |= found
+    return chosen
+
+
+def _selection(candidates: Candidates, names: set[str | None], rule: Rule) -> Selection:
+    items = tuple(c for c in candidates if c.class_name in names)
+    taken = Counter(c.class_name for c in items)
+    left = Counter(c.class_name for c in candidates if c.class_name not in names)
+    return Selection(
+        candidates=replace(candidates, items=items),
+        taken=dict(taken.most_common()),
+        left=dict(left.most_common()),
+        rule=rule,
+    )
+
+
+def _key(name: str | None) -> str:
+    """What two names of the same class have in common."""
+    return (normal_name(name) or UNCLASSIFIED).casefold()
+
+
+def counts_text(counts: Mapping[str | None, int]) -> str:
+    """Class counts for people: "Mitosis (12), Unclassified (3)"; "none" of none; of many the first."""
+    shown = [f"{normal_name(name) or UNCLASSIFIED} ({n})" for name, n in islice(counts.items(), _LISTED)]
+    more = f" and {len(counts) - _LISTED} more" if len(counts) > _LISTED else ""
+    return (", ".join(shown) or "none") + more
+
+
+def _words(name: str | None) -> list[list[str]]:
+    """The words of each part, lower case: "Tumor: NonMitotic" -> [[tumor], [non, mitotic]]."""
+    parts = (normal_name(name) or "").split(":")
+    spaced = (re.sub(r"(?<=[a-z])(?=[A-Z])", " ", part) for part in parts)
+    return [re.findall(r"[^\W\d_]+", part.casefold()) for part in spaced]
+
+
+def _names_mitosis(words: list[str]) -> bool:
+    is_region = any(_REGION.fullmatch(phrase) for phrase in _phrases(words))
+    return not is_region and not _MITOSIS.isdisjoint(words)
+
+
+def _denies(parts: list[list[str]]) -> bool:
+    """Whether any part says that the object is no mitosis."""
+    return any(
+        any(_DENIED.fullmatch(phrase) for phrase in _phrases(words))
+        or any(word in _MITOSIS and _denied_at(words, at) for at, word in enumerate(words))
+        for words in parts
+    )
+
+
+def _denied_at(words: list[str], at: int) -> bool:
+    # "no" counts only in front: in "Mitosis no. 3" it is a number's.
+    return not _DENYING.isdisjoint(words) or "no" in words[:at]
+
+
+def _phrases(words: list[str]) -> list[str]:
+    """Single words and pairs of neighbours."""
+    return words + [f"{first} {second}" for first, second in pairwise(words)]

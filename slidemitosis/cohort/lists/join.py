@@ -1,0 +1,72 @@
+"""A user's own table beside ours: its columns join each slide's row by name, slide or patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from slidemitosis.cohort.lists.read import folder_name
+from slidemitosis.cohort.lists.rows import folded, read_rows
+from slidemitosis.errors import InvalidCohort
+from slidemitosis.outputs.folder import slide_stem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from slidemitosis.cohort.slides import Cohort, CohortSlide
+
+_KEYS: Mapping[str, Callable[[CohortSlide], tuple[str, ...]]] = {
+    "name": lambda s: (s.name,),
+    "slide": lambda s: (str(s.slide), s.slide.name, slide_stem(s.slide)),
+    "patient": lambda s: (s.patient,) if s.patient else (),
+}
+
+
+def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, int]:
+    """The cohort with the further columns of a table, and how many of the table's rows fit no slide.
+
+    The rows are told by the first of the columns name, slide (its path, file name, or that without suffix)
+    and patient that the table has; in a table of patients one row fits all slides of its patient. Slides that
+    no row fits get empty cells. Raises InvalidCohort for a table without such a column, with two rows of
+    one key, or with a row that fits several slides and is no patient's.
+    """
+    names, rows = read_rows(path)
+    by_folded = {folded(n): i for i, n in enumerate(names)}
+    key = next((k for k in _KEYS if k in by_folded), None)
+    if key is None:
+        raise InvalidCohort(
+            f"{path}: no column name, slide or patient to join by; its columns are {', '.join(names)}"
+        )
+    further = [n for n in names if folded(n) != key]
+    by_value: dict[str, tuple[int, list[str]]] = {}
+    for line, cells in rows:
+        value = cells[by_folded[key]].strip()
+        # A list's names are those of folders by now.
+        value = folder_name(value) if key == "name" and value else value
+        if value in by_value:
+            raise InvalidCohort(f"{path}: line {line}: {key} {value!r} is on line {by_value[value][0]} too")
+        if value:
+            by_value[value] = (line, cells)
+    fits = {s.name: next((v for v in _KEYS[key](s) if v in by_value), None) for s in cohort.slides}
+    for value, slides_of_it in Counter(v for v in fits.values() if v is not None).items():
+        if key != "patient" and slides_of_it > 1:
+            line = by_value[value][0]
+            raise InvalidCohort(
+                f"{path}: line {line}: {key} {value!r} fits {slides_of_it} slides; give paths, or names"
+            )
+    slides = []
+    for slide in cohort.slides:
+        found = fits[slide.name]
+        stated = dict(zip(names, by_value[found][1], strict=True)) if found is not None else {}
+        joined = {_free(n, cohort.column_names): stated.get(n, "") for n in further}
+        slides.append(replace(slide, columns={**slide.columns, **joined}))
+    fitted = {v for v in fits.values() if v is not None}
+    columns = (*cohort.column_names, *(_free(n, cohort.column_names) for n in further))
+    return replace(cohort, slides=tuple(slides), column_names=columns), len(by_value) - len(fitted)
+
+
+def _free(name: str, taken: tuple[str, ...]) -> str:
+    """A column of this name may be in the list of slides as well."""
+    return f"joined.{name}" if name in taken else name

@@ -1,0 +1,103 @@
+"""A cohort from what a user has: a table, a folder of pairs, or a QuPath project."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from slidemitosis.cohort.lists.folder import folder_slides
+from slidemitosis.cohort.lists.project import project_cohort
+from slidemitosis.cohort.lists.table import table_slides
+from slidemitosis.cohort.slides import Cohort
+from slidemitosis.errors import InvalidCohort, InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from slidemitosis.cohort.slides import CohortSlide
+    from slidemitosis.reading.prepare import ReadOptions
+
+_UNFIT = re.compile(r"[^\w.+=-]+")
+_LONGEST = 100  # bytes, of the 255 that file systems allow
+# Names that Windows keeps for devices.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -> Cohort:
+    """The slides of a cohort, each with a name of its own.
+
+    path: a CSV or TSV with the columns slide and points; a folder of slides, each beside its candidates; or a
+    QuPath project. read: options of every slide, where the list says nothing else. search: folders in which
+    moved slides are looked for by name. Raises InvalidCohort, and InvalidOption for what is no folder to
+    search; what is wrong with one slide alone is its `problem`.
+    """
+    # A slide is the same from wherever its list is read, also by a machine that stands in another folder.
+    path = path.absolute()
+    columns: list[str] = []
+    if path.is_dir():
+        if search:
+            raise InvalidOption(f"--search: {path} is a folder of slides, none of which can be elsewhere")
+        slides = folder_slides(path, read=read)
+    elif not path.exists():
+        raise InvalidCohort(f"{path}: no such file; give a table of slides, a folder or a QuPath project")
+    elif path.suffix.lower() == ".qpproj":
+        slides, columns = project_cohort(path, read=read, search=search)
+    else:
+        slides, columns = table_slides(path, read=read, search=search)
+    if not slides:
+        raise InvalidCohort(f"{path}: holds no slide")
+    _refuse_repeated(slides)
+    return Cohort(path, _named(slides), tuple(columns))
+
+
+def _refuse_repeated(slides: Sequence[CohortSlide]) -> None:
+    """One slide's figures must not be counted twice, by whatever path or name it is called."""
+    seen: dict[object, CohortSlide] = {}
+    for s in slides:
+        if s.points is None:
+            continue
+        first = seen.setdefault((s.slide.resolve(), s.points.resolve(), s.read), s)
+        if first is not s:
+            raise InvalidCohort(
+                f"{s.where}: the same slide and candidates as in {first.where}; remove one of them"
+            )
+
+
+def _named(slides: Sequence[CohortSlide]) -> tuple[CohortSlide, ...]:
+    """The slides with names that can be those of folders, no two alike on any system.
+
+    A name depends on the slide's own place in the world, and not on its place in the list: a list that
+    grows leaves the results of the others where they are, but for those whose name stands twice from then on.
+    """
+    wanted = [folder_name(s.name) for s in slides]
+    again = Counter(name.casefold() for name in wanted)
+    named = [
+        replace(s, name=name if again[name.casefold()] == 1 else f"{name}-{_digest(s)}")
+        for s, name in zip(slides, wanted, strict=True)
+    ]
+    seen: dict[str, CohortSlide] = {}
+    for s in named:
+        first = seen.setdefault(s.name.casefold(), s)
+        if first is not s:
+            raise InvalidCohort(
+                f"{s.where}: the same slide and candidates as in {first.where}; remove one of them"
+            )
+    return tuple(named)
+
+
+def folder_name(text: str) -> str:
+    """A name that can be a folder's on any system; one that can already is unchanged."""
+    # One of the ways to write an accent: some systems know no other, and take both for one name.
+    fit = _UNFIT.sub("_", unicodedata.normalize("NFC", text)).strip("._")
+    name = fit.encode()[:_LONGEST].decode(errors="ignore").strip("._") or "slide"
+    return f"_{name}" if _DEVICES.fullmatch(name) else name
+
+
+def _digest(slide: CohortSlide) -> str:
+    text = f"{slide.slide}\n{slide.points}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]

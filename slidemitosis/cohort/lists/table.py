@@ -1,0 +1,149 @@
+"""A table of slides as a cohort: one row a slide, the first line naming the columns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any, get_args
+
+from slidemitosis.candidates import FORMATS, Unit
+from slidemitosis.cohort.lists.rows import folded, read_rows
+from slidemitosis.cohort.slides import CohortSlide, Outcome
+from slidemitosis.errors import InvalidCohort
+from slidemitosis.geometry import Origin, PixelSize, Viewer
+from slidemitosis.outputs.folder import slide_stem
+from slidemitosis.slides.moved import find_by_name, is_there
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from slidemitosis.reading.prepare import ReadOptions
+
+_KNOWN = (
+    *("name", "slide", "points", "patient", "mpp", "mpp_x", "mpp_y", "origin", "candidate_class", "unit"),
+    *("area_mm2", "viewer_size", "viewer_server", "format"),
+)
+
+
+def table_slides(
+    path: Path, *, read: ReadOptions, search: Sequence[Path] = ()
+) -> tuple[list[CohortSlide], list[str]]:
+    """The slides of a table, and the names of its further columns.
+
+    Columns slide and points, whose paths count from the table's folder; optionally name, patient, mpp (or
+    mpp_x and mpp_y; um/px), origin, viewer_size and viewer_server (what QuPath states), candidate_class
+    (several parted by ";"), unit, format and area_mm2. An empty cell says nothing. search: folders in which
+    slides that are not where the table says are looked for by name. Raises InvalidCohort for a table that
+    cannot be meant so, with its line; InvalidOption for what is no folder.
+    """
+    names, rows = read_rows(path)
+    lacking = [n for n in ("slide", "points") if n not in map(folded, names)]
+    if lacking:
+        listed = ", ".join(map(repr, names[:20]))
+        raise InvalidCohort(
+            f"{path}: no column {' and no column '.join(lacking)}; its first line names {listed}"
+        )
+    further = [n for n in names if folded(n) not in _KNOWN]
+    stated = [{folded(n): cell.strip() for n, cell in zip(names, cells, strict=True)} for _, cells in rows]
+    found = _find({path.parent / row["slide"] for row in stated}, search)
+    slides = []
+    for (line, cells), row in zip(rows, stated, strict=True):
+        where = f"{path.name}, line {line}"
+        if not row["slide"]:
+            raise InvalidCohort(f"{path}: line {line}: names no slide")
+        columns = {n: cell for n, cell in zip(names, cells, strict=True) if n in further}
+        slides.append(_slide(row, columns, path=path, where=where, read=read, found=found))
+    return slides, further
+
+
+def _find(slides: Collection[Path], search: Sequence[Path]) -> dict[Path, Path | str]:
+    """Where each slide is: as the table says, or else the only file of its name in the folders to search.
+
+    One line that says why, of a slide that has no place.
+    """
+    # A table made on another system may say "C:\\slides\\a.svs".
+    names = {slide: PureWindowsPath(str(slide)).name for slide in slides if not is_there(slide)}
+    places = find_by_name(set(names.values()), search)
+    stated: dict[Path, Path | str] = {slide: slide for slide in slides}
+    return stated | {slide: _place(slide, name, places[name], search) for slide, name in names.items()}
+
+
+def _place(slide: Path, name: str, found: Sequence[Path], search: Sequence[Path]) -> Path | str:
+    if len(found) == 1:
+        return found[0]
+    if not search:
+        return f"{slide}: no such file; if it was moved, name the folder that holds it with --search"
+    looked = ", ".join(map(str, search))
+    if not found:
+        return f"{slide}: no such file, and no {name} in {looked}"
+    return f"{slide}: no such file, and several of its name in {looked}: {', '.join(map(str, found[:3]))}"
+
+
+def _slide(
+    stated: Mapping[str, str],
+    columns: Mapping[str, str],
+    *,
+    path: Path,
+    where: str,
+    read: ReadOptions,
+    found: Mapping[Path, Path | str],
+) -> CohortSlide:
+    slide = path.parent / stated["slide"]
+    points = path.parent / stated["points"] if stated.get("points") else None
+    problem = None if points else Outcome("skipped", "cohort", "no candidates are given")
+    place = found[slide]
+    if isinstance(place, str):
+        problem = Outcome("failed", "slide", place)
+    else:
+        slide = place
+    where_in_full = f"{path}: {where.rpartition(', ')[2]}"
+    return CohortSlide(
+        where=where,
+        name=stated.get("name") or slide_stem(slide),
+        slide=slide,
+        points=points,
+        patient=stated.get("patient") or None,
+        read=_read_options(stated, read, where_in_full),
+        area_mm2=_positive(stated.get("area_mm2", ""), "area_mm2", where_in_full),
+        columns=columns,
+        problem=problem,
+    )
+
+
+def _read_options(stated: Mapping[str, str], read: ReadOptions, where: str) -> ReadOptions:
+    """The run's options, and what this row says instead."""
+    changes: dict[str, Any] = {}
+    x, y = (_positive(stated.get(f"mpp_{a}", ""), f"mpp_{a}", where) for a in "xy")
+    both = _positive(stated.get("mpp", ""), "mpp", where)
+    if (x is None) != (y is None):
+        raise InvalidCohort(f"{where}: mpp_x and mpp_y must both be given, or neither")
+    if both is not None and x is not None:
+        raise InvalidCohort(f"{where}: gives both mpp and mpp_x; keep one of them")
+    if both is not None or (x is not None and y is not None):
+        changes["mpp"] = PixelSize(both or x or 0.0, both or y or 0.0)
+    for name, known in (("origin", get_args(Origin)), ("unit", get_args(Unit)), ("format", FORMATS)):
+        if value := stated.get(name, ""):
+            if value not in known:
+                raise InvalidCohort(f"{where}: {name} {value!r} is not known; use {', '.join(known)}")
+            changes[name] = value
+    if size := stated.get("viewer_size", ""):
+        try:
+            changes["viewer"] = Viewer.of(size, stated.get("viewer_server") or None)
+        except ValueError as e:
+            raise InvalidCohort(f"{where}: viewer_size {e}") from None
+    if classes := stated.get("candidate_class", ""):
+        changes["candidate_classes"] = tuple(c.strip() for c in classes.split(";") if c.strip())
+    return replace(read, **changes)
+
+
+def _positive(text: str, name: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise InvalidCohort(f"{where}: {name} is {text!r}, not a number above 0")
+    return value

@@ -1,0 +1,117 @@
+"""Slides of a patient, and slides of the cohort, taken together; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis.cohort.tables.columns import rate_values
+from slidemitosis.outputs.rate_fields import count_fields, fraction_fields
+from slidemitosis.rates.correction import ErrorCounts
+from slidemitosis.rates.counts import SlideRate, total
+from slidemitosis.rates.pooling import pooled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from slidemitosis.cohort.tables.columns import Value
+
+Row = dict[str, "Value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is kept in memory of a slide that is done."""
+
+    rate: SlideRate
+    errors: ErrorCounts | None
+    """With which its fraction was corrected; None where it was not."""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Recorded:
+        """From `row.json`. Raises TypeError or ValueError if it is none of this version."""
+        errors = row["errors"]
+        return cls(SlideRate(**row["rate"]), None if errors is None else ErrorCounts(**errors))
+
+
+def patient_rows(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> list[Row]:
+    """One row for each patient, in the order of the list: the figures of all of its slides that are done.
+
+    slides: rows of the cohort's table. recorded: by name, of the slides that are done.
+    """
+    by_patient: dict[str, list[Mapping[str, Value]]] = {}
+    for slide in slides:
+        if slide["patient"] is not None:
+            by_patient.setdefault(str(slide["patient"]), []).append(slide)
+    return [
+        {"patient": patient, **pooled_values(theirs, recorded), **_densities(theirs)}
+        for patient, theirs in by_patient.items()
+    ]
+
+
+def pooled_values(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> Row:
+    """Counts, fractions and their intervals, of slides taken together.
+
+    The bootstrap intervals draw slides, not figures: see `slidemitosis.rates.pooling`.
+    """
+    done = [recorded[str(s["name"])] for s in slides if s["status"] == "done"]
+    found = pooled([d.rate for d in done], errors=_common_errors(done))
+    low, high = found.fraction_interval or (None, None)
+    corrected_low, corrected_high = found.corrected_interval or (None, None)
+    corrected = found.corrected
+    fields = fraction_fields(found.rate) | {
+        "corrected_fraction_amf_of_all": corrected.fraction if corrected else None,
+        "corrected_fraction_amf_of_all_95": corrected.interval if corrected else None,
+    }
+    return {
+        "slides": len(slides),
+        "slides_done": len(done),
+        **count_fields(found.rate),
+        **rate_values(fields),
+        "bootstrap_95_low": low,
+        "bootstrap_95_high": high,
+        "bootstrap_corrected_95_low": corrected_low,
+        "bootstrap_corrected_95_high": corrected_high,
+        "bootstrap_of": found.units,
+    }
+
+
+def patients_together(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> Row | None:
+    """The cohort with patients drawn in place of slides; None where the list names no patient."""
+    by_patient: dict[str, list[Recorded]] = {}
+    for slide in slides:
+        if slide["patient"] is not None and slide["status"] == "done":
+            by_patient.setdefault(str(slide["patient"]), []).append(recorded[str(slide["name"])])
+    if not by_patient:
+        return None
+    every = [r for theirs in by_patient.values() for r in theirs]
+    found = pooled(
+        [total([r.rate for r in theirs]) for theirs in by_patient.values()], errors=_common_errors(every)
+    )
+    low, high = found.fraction_interval or (None, None)
+    return {
+        "patients": len(by_patient),
+        "fraction_amf_of_all": found.rate.fraction,
+        "bootstrap_95_low": low,
+        "bootstrap_95_high": high,
+        "bootstrap_of": found.units,
+    }
+
+
+def _common_errors(done: Sequence[Recorded]) -> ErrorCounts | None:
+    """With what all of them were corrected; slides of different models cannot be corrected together."""
+    kinds = {d.errors for d in done}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _densities(slides: Sequence[Mapping[str, Value]]) -> Row:
+    """Of a patient whose slides that are done all have an area."""
+    done = [s for s in slides if s["status"] == "done"]
+    areas = [s.get("area_mm2") for s in done]
+    known = [a for a in areas if isinstance(a, int | float)]
+    mm2 = sum(known) if done and len(known) == len(done) else None
+    row: Row = {"area_mm2": mm2}
+    for kind in ("mitoses", "atypical"):
+        figures = [n for s in done if isinstance(n := s.get(f"{kind}_in_area"), int)]
+        row[f"{kind}_per_mm2"] = sum(figures) / mm2 if mm2 else None
+    return row

@@ -1,0 +1,84 @@
+"""A figure of a cohort's rates: every slide with its interval, sorted."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, cast
+
+from slidemitosis.files import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from slidemitosis.cohort.tables.columns import Value
+
+FIGURE = "cohort.png"
+_NAMED = 60
+"""Slides up to which the axis names each."""
+# Blue of Okabe and Ito; few figures are told by shape and shade, not by colour alone.
+_COLOUR, _FAINT = "#0072B2", "0.6"
+_STYLE = {
+    "font.size": 8.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # a name may hold a dollar sign
+    "legend.frameon": False,
+}
+
+
+def write_figure(rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
+    """Draw the fraction AMF / (AMF + NMF) of each slide that is done, with its 95 % Wilson interval.
+
+    Sorted by fraction, then by name; slides with few figures are hollow and grey. The same rows give the same
+    bytes. Writes nothing, and returns None, where no slide has a rate. Raises OutputError.
+    """
+    import matplotlib.style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rated = [r for r in rows if r["status"] == "done" and r.get("fraction_amf_of_all") is not None]
+    if not rated:
+        return None
+    rated.sort(key=lambda r: (_number(r, "fraction_amf_of_all"), str(r["name"])))
+    with matplotlib.style.context(["default", _STYLE]):
+        named = len(rated) <= _NAMED
+        figure = Figure(figsize=(max(4.0, min(10.0, 0.16 * len(rated) + 1.5)), 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        for few, colour, face, label in (
+            (False, _COLOUR, _COLOUR, None),
+            (True, _FAINT, "white", "too few figures for a rate"),
+        ):
+            places = [i for i, r in enumerate(rated) if bool(r.get("few_figures")) == few]
+            if not places:
+                continue
+            middle = [100 * _number(rated[i], "fraction_amf_of_all") for i in places]
+            low = [100 * _number(rated[i], "wilson_95_low") for i in places]
+            high = [100 * _number(rated[i], "wilson_95_high") for i in places]
+            axes.vlines(places, low, high, colors=colour, linewidths=1.0 if named else 0.5)
+            axes.plot(
+                places,
+                middle,
+                "o",
+                color=colour,
+                markerfacecolor=face,
+                markersize=4 if named else 1.5,
+                clip_on=False,
+                label=label,
+            )
+            if label:
+                axes.legend(loc="upper left")
+        axes.set(ylim=(0, 100), xlim=(-0.7, len(rated) - 0.3), ylabel="atypical, % of classified figures")
+        if named:
+            axes.set_xticks(range(len(rated)), [str(r["name"])[:30] for r in rated], rotation=90)
+        else:
+            axes.set_xlabel(f"{len(rated):,} slides, sorted")
+        FigureCanvasAgg(figure)
+        data = io.BytesIO()
+        figure.savefig(data, format="png", dpi=150, metadata={"Software": None})
+    write_whole(out / FIGURE, data.getvalue())
+    return out / FIGURE
+
+
+def _number(row: Mapping[str, Value], name: str) -> float:
+    return float(cast("float", row[name]))

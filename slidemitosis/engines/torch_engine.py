@@ -1,0 +1,135 @@
+"""From patches to logits by torch, on any device."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from slidemitosis.engines.engine import as_outputs, view_turns
+from slidemitosis.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from slidemitosis.engines.engine import Outputs
+    from slidemitosis.models.classifier import Classifier
+
+Precision = Literal["fp32", "fp16", "bf16"]
+
+
+def choose_device(name: str) -> str:
+    """The torch device for "auto", "cpu", "cuda", "cuda:N" or "mps". Raises InvalidOption."""
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    if re.fullmatch(r"cuda(:[0-9]+)?", name):
+        count, number = torch.cuda.device_count(), name.partition(":")[2] or "0"
+        if int(number) >= count:
+            raise InvalidOption(f"device {name!r}: {count} CUDA devices were found; use --device cpu or auto")
+    elif name == "mps":
+        if not has_mps:
+            raise InvalidOption("device 'mps' is not available here; use --device cpu or auto")
+    elif name != "cpu":
+        raise InvalidOption(f"device {name!r} is not known; use auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
+def choose_precision(name: str, device: str) -> Precision:
+    """The arithmetic for "auto", "fp32", "fp16" or "bf16": half precision on CUDA, else single."""
+    if name == "auto":
+        return "fp16" if device.startswith("cuda") else "fp32"
+    if name in ("fp16", "bf16") and device == "cpu":
+        raise InvalidOption(f"precision {name!r} needs a GPU; use --precision fp32 or auto on the CPU")
+    if name not in ("fp32", "fp16", "bf16"):
+        raise InvalidOption(f"precision {name!r} is not known; use auto, fp32, fp16 or bf16")
+    return name  # type: ignore[return-value]
+
+
+def dihedral_views(patches: torch.Tensor, views: int) -> Iterator[torch.Tensor]:
+    """The first `views` (1 or 8) of the eight rotations and reflections of square (B, S, S, 3) patches."""
+    for quarters, mirrored in view_turns(views):
+        turned = torch.rot90(patches, quarters, dims=(1, 2))
+        yield torch.flip(turned, dims=(2,)) if mirrored else turned
+
+
+class SizedForward:
+    """Outputs for patches of any number, in pieces that fit the device's memory; a `Forward`.
+
+    Where the device runs out of memory the piece is halved, for this and for all later batches; a
+    piece of one that does not fit raises torch's own error. On CUDA `submit` only queues copies and
+    kernels, so that the next batch is read and copied while this one is computed.
+    """
+
+    engine = "torch"
+
+    def __init__(
+        self, model: Classifier, *, piece: int, views: int, precision: Precision, compiled: bool = False
+    ) -> None:
+        self.model = model
+        self.card = model.card
+        self._device = next(model.parameters()).device
+        self.device = str(self._device)
+        self.piece = piece
+        self.views = views
+        self.precision: str = precision
+        self._run: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model) if compiled else model
+
+    def __call__(self, patches: NDArray[np.uint8]) -> Outputs:
+        """Outputs for uint8 RGB (B, side, side, 3); logits and probabilities are means over the views."""
+        return self.submit(patches)()
+
+    def submit(self, patches: NDArray[np.uint8]) -> Callable[[], Outputs]:
+        """See `Forward`."""
+        parts = [torch.empty((0, 1 + len(self.card.extra_outputs)), device=self._device)]
+        start = 0
+        while start < len(patches):
+            stop = min(start + self.piece, len(patches))
+            try:
+                parts.append(self._forward(patches[start:stop]))
+            except RuntimeError as e:
+                # MPS has no error class of its own for this.
+                full = isinstance(e, torch.OutOfMemoryError) or "out of memory" in str(e)
+                if not full or stop - start == 1:
+                    raise
+                self.piece = (stop - start) // 2
+            else:
+                start = stop
+                continue
+            # Only here has the error let go of what it was about to compute with.
+            if self._device.type == "mps":
+                torch.mps.empty_cache()
+            else:
+                torch.cuda.empty_cache()
+        # Waiting for the device is left to whoever wants the outputs.
+        return lambda: as_outputs(torch.cat(parts).cpu().numpy(), self.precision)
+
+    def close(self) -> None:
+        """See `Forward`: there is nothing to drop."""
+
+    @torch.inference_mode()
+    def _forward(self, patches: NDArray[np.uint8]) -> torch.Tensor:
+        on_device = self._to_device(torch.from_numpy(patches))
+        columns = 1 + len(self.card.extra_outputs)
+        total = torch.zeros((len(patches), columns), device=self._device)
+        with self._autocast():
+            for view in dihedral_views(on_device, self.views):
+                total += self._run(view)
+        return total / self.views
+
+    def _to_device(self, patches: torch.Tensor) -> torch.Tensor:
+        if self._device.type != "cuda":
+            return patches.to(self._device)
+        # Only from pinned memory does a copy run beside the kernels of the batch before.
+        return patches.pin_memory().to(self._device, non_blocking=True)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self._device.type, dtype=dtype)

@@ -1,0 +1,291 @@
+"""ModelCard: what `model.toml` says of a model, checked, without importing torch.
+
+A model is a folder without code: `model.toml` (this card), the weights of one or more networks as
+safetensors, and a README; `model_files` checks them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from slidemitosis.errors import InvalidCard, UnknownModel
+from slidemitosis.labels import HARDNESS, NEGATIVE, POSITIVE, SUBTYPES
+from slidemitosis.models.decision import (  # noqa: TC001 - read at run time by tables.build
+    DecisionPart,
+    HardnessPart,
+    ValidationPart,
+)
+from slidemitosis.toml_tables import InvalidTable, build, dump
+
+CARD_NAME = "model.toml"
+Interpolation = Literal["bilinear", "bicubic"]
+Pooling = Literal["network", "class-and-mean"]
+Colour = Literal["rgb", "hed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchPart:
+    """What is read from the slide around each candidate."""
+
+    mpp: float
+    """um/px."""
+    side: int
+    """Of the square patch, px at `mpp`."""
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.mpp <= 4:
+            raise InvalidCard(f"patch.mpp must lie in 0.05..4 um/px, not {self.mpp}")
+        if not 8 <= self.side <= 4096:
+            raise InvalidCard(f"patch.side must lie in 8..4096 px, not {self.side}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadPart:
+    """One question that a network answers, with one or more of its outputs.
+
+    The first word of a class is its type, NMF or AMF; a hardness head has the classes easy and hard
+    (the experts disagree).
+    """
+
+    name: str
+    kind: Literal["sigmoid", "softmax"]
+    """"sigmoid": one logit, which speaks for the second of two classes; "softmax": one for each class."""
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind == "sigmoid" and len(self.classes) != 2:
+            raise InvalidCard(f"head {self.name!r} of kind sigmoid must have two classes")
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise InvalidCard(f"head {self.name!r} must have two or more different classes")
+        if not self.tells_hardness_alone and not set(self.types) <= {NEGATIVE, POSITIVE}:
+            raise InvalidCard(
+                f"head {self.name!r}: the first word of each class must be NMF or AMF, or the classes must "
+                f"be easy and hard, not {', '.join(self.classes)}"
+            )
+
+    @property
+    def width(self) -> int:
+        """Number of outputs."""
+        return 1 if self.kind == "sigmoid" else len(self.classes)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """First word of each class."""
+        return tuple(c.partition(" ")[0] for c in self.classes)
+
+    @property
+    def tells_hardness_alone(self) -> bool:
+        """The classes are easy and hard."""
+        return set(self.classes) == set(HARDNESS)
+
+    @property
+    def tells_type(self) -> bool:
+        """AMF or NMF can be told from it."""
+        return set(self.types) == {NEGATIVE, POSITIVE}
+
+    @property
+    def tells_hardness(self) -> bool:
+        """Easy or hard can be told from it."""
+        return {c.rpartition(" ")[2] for c in self.classes} == set(HARDNESS)
+
+    @property
+    def tells_subtype(self) -> bool:
+        """Its classes are subtypes."""
+        return set(self.classes) <= set(SUBTYPES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPart:
+    """A network, what it sees of the patch, what its outputs mean, and its weights."""
+
+    architecture: str
+    """Name in timm."""
+    weights: str
+    """File name of the weights, inside the model's folder."""
+    sha256: str
+    """SHA-256 of the weights file, hexadecimal."""
+    parameters: int
+    crops: tuple[int, ...]
+    """Sides of the centre crops of the patch, px; each is resized, their channels lie behind one another."""
+    resize: int
+    """Side of the network's input, px."""
+    interpolation: Interpolation
+    mean: tuple[float, float, float]
+    """Of RGB in 0..1."""
+    std: tuple[float, float, float]
+    """Of RGB in 0..1."""
+    colours: tuple[Colour, ...] = ("rgb",)
+    """Three channels each for every crop: RGB, or haematoxylin, eosin and DAB."""
+    pooling: Pooling = "network"
+    """Of the backbone's features; "class-and-mean": class token beside the mean of the patch tokens."""
+    hidden: int = 0
+    """Width of the layer between backbone and heads; 0: none."""
+    arguments: dict[str, str | bool | int | float] = field(default_factory=dict)
+    """Further arguments of timm.create_model; layers by their names."""
+    heads: tuple[HeadPart, ...]
+    """In the order of the outputs."""
+
+    def __post_init__(self) -> None:
+        if not self.heads:
+            raise InvalidCard("a network must have one or more [[networks.heads]]")
+        if Path(self.weights).name != self.weights or not self.weights.endswith(".safetensors"):
+            raise InvalidCard(
+                f"networks.weights must name a .safetensors file in the folder, not {self.weights!r}"
+            )
+        if not _is_sha256(self.sha256):
+            raise InvalidCard("networks.sha256 must be 64 hexadecimal digits in lower case")
+        if not self.crops or min(self.crops) < 8 or not 8 <= self.resize <= 4096:
+            raise InvalidCard("networks: crops and resize must be 8 px or more, and resize at most 4096")
+        if min(self.std) <= 0:
+            raise InvalidCard("networks.std must be above 0")
+        if not self.colours:
+            raise InvalidCard('networks.colours must not be empty; use ["rgb"]')
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of all heads."""
+        return sum(h.width for h in self.heads)
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input."""
+        return 3 * len(self.colours) * len(self.crops)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphPart:
+    """All networks of a model as one ONNX graph, for classifying without torch.
+
+    In: "patches", uint8 (B, side, side, 3), RGB. Out: "outputs", float32 (B, 1 + E), as `models.Classifier`
+    gives them. It holds no weights, but says where in the weights files beside it each of them stands.
+    """
+
+    file: str
+    """File name, inside the model's folder."""
+    sha256: str
+    """SHA-256 of the file, hexadecimal."""
+    made_of: str
+    """`networks_digest` of the networks that it was made of."""
+
+    def __post_init__(self) -> None:
+        if Path(self.file).name != self.file or not self.file.endswith(".onnx"):
+            raise InvalidCard(f"graph.file must name an .onnx file in the folder, not {self.file!r}")
+        if not _is_sha256(self.sha256):
+            raise InvalidCard("graph.sha256 must be 64 hexadecimal digits in lower case")
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Scores on one data set that was not trained on."""
+
+    data: str
+    figures: int
+    atypical: int
+    views: int
+    """1: the patch as it is; 8: mean over the dihedral views."""
+    balanced_accuracy: float
+    """At the card's threshold."""
+    balanced_accuracy_at_half: float
+    """At 0.5 on the raw sigmoid of the logit, as the published benchmark reports it."""
+    auroc: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """Everything that is known of one model."""
+
+    format: int
+    """Version of this card's format; 2."""
+    name: str
+    version: str
+    task: str
+    """Always "atypical mitotic figures": a card of another task is refused."""
+    description: str
+    intended_use: str
+    data: tuple[str, ...]
+    licence: str
+    citation: tuple[str, ...]
+    patch: PatchPart
+    decision: DecisionPart
+    validation: ValidationPart
+    networks: tuple[NetworkPart, ...]
+    """Members of one model: the mean of their probabilities counts; subtypes may come from networks of
+    their own."""
+    hardness: HardnessPart | None = None
+    """None: the output "hard", where there is one, is no calibrated probability, and is not shown."""
+    graph: GraphPart | None = None
+    """None: only torch can run the model."""
+    scores: tuple[Score, ...] = ()
+    folder: Path = field(compare=False)
+    """Where the card was read from; not a key of the file."""
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise InvalidCard(
+                f"format {self.format} is not known to this version, which reads format {FORMAT}"
+            )
+        if self.task != TASK:
+            raise InvalidCard(f"task is {self.task!r}; this program classifies {TASK!r}")
+        if not any(h.tells_type for n in self.networks for h in n.heads):
+            raise InvalidCard("no head of any network tells AMF from NMF")
+        if self.hardness and "hard" not in self.extra_outputs:
+            raise InvalidCard("there is a table [hardness], but no head that tells easy from hard")
+        for network in self.networks:
+            if max(network.crops) > self.patch.side:
+                raise InvalidCard(f"networks.crops must not exceed the patch of {self.patch.side} px")
+
+    @property
+    def parameters(self) -> int:
+        """Of all networks together."""
+        return sum(n.parameters for n in self.networks)
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights; of several files, the SHA-256 of their digests in order."""
+        digests = [n.sha256 for n in self.networks]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    @property
+    def extra_outputs(self) -> tuple[str, ...]:
+        """What the model gives besides the type, in the order of its outputs: "hard", and the subtypes."""
+        heads = [h for n in self.networks for h in n.heads]
+        told = {c for h in heads if h.tells_subtype for c in h.classes}
+        return ("hard",) * any(h.tells_hardness for h in heads) + tuple(c for c in SUBTYPES if c in told)
+
+
+FORMAT = 2
+TASK = "atypical mitotic figures"
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read and check `folder/model.toml`. The weights are not touched.
+
+    Raises UnknownModel if there is no card, InvalidCard if it is incomplete, has an unknown key or
+    contradicts itself.
+    """
+    path = folder / CARD_NAME
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnknownModel(f"{folder}: no {CARD_NAME} in this folder, so it is not a model") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise InvalidCard(f"{path}: cannot be read as TOML: {e}") from e
+    try:
+        return build(ModelCard, raw, where="the top level", folder=folder)
+    except (InvalidCard, InvalidTable) as e:
+        raise InvalidCard(f"{path}: {e}") from None
+
+
+def write_card(card: ModelCard) -> None:
+    """Write `card` as `model.toml` into its folder, whole or not at all; `read_card` gives it back."""
+    beside = card.folder / f".{CARD_NAME}.part"
+    beside.write_text(dump(card, skip=("folder",)), encoding="utf-8", newline="\n")
+    beside.replace(card.folder / CARD_NAME)

@@ -1,0 +1,70 @@
+"""The files of a model, compared with the SHA-256 that its card states before anything parses them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
+
+from slidemitosis.errors import InvalidCard, WeightsMismatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slidemitosis.models.card import ModelCard, NetworkPart
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def networks_digest(card: ModelCard) -> str:
+    """SHA-256 of all that decides what a card's networks compute: weights, inputs, heads, in their order.
+
+    Keys that have their default do not count, so that a later version may add some.
+    """
+    networks = [
+        {f.name: value for f in fields(n) if (value := getattr(n, f.name)) != f.default}
+        for n in card.networks
+    ]
+    text = json.dumps([card.patch.side, networks], sort_keys=True, default=asdict)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_weights(folder: Path, network: NetworkPart) -> bytes:
+    """The weights file's bytes, after comparing their SHA-256 with the card's.
+
+    Bytes rather than a path, so that what was checked is what is parsed. Raises WeightsMismatch.
+    """
+    return _checked(folder / network.weights, network.sha256)
+
+
+def check_graph(card: ModelCard) -> bytes:
+    """The graph's bytes, after comparing their SHA-256 with the card's.
+
+    Raises InvalidCard where there is no graph, or where it was made of other networks than the card's;
+    WeightsMismatch.
+    """
+    make = f"make it with `slidemitosis models export {card.folder}`, or use --engine torch"
+    if card.graph is None:
+        raise InvalidCard(f"{card.folder}: this model has no ONNX graph; {make}")
+    if card.graph.made_of != networks_digest(card):
+        raise InvalidCard(f"{card.folder}: its ONNX graph was made of other networks than the card's; {make}")
+    return _checked(card.folder / card.graph.file, card.graph.sha256)
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise WeightsMismatch(f"{path}: cannot be read: {e.strerror}") from e
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise WeightsMismatch(
+            f"{path}: SHA-256 is {found[:16]}..., the card says {sha256[:16]}...; "
+            "the file is damaged or not the model's own: get it again"
+        )
+    return data

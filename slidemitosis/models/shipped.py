@@ -1,0 +1,43 @@
+"""Find a model by its name or folder, and list those that come with this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slidemitosis.errors import UnknownModel
+from slidemitosis.models.card import CARD_NAME, ModelCard, read_card
+
+DEFAULT_MODEL = "lite0-ensemble"
+
+
+def shipped_models() -> Path:
+    """The folder of the models that come with this package.
+
+    In a wheel they lie inside the package; in a source or editable checkout at the top level.
+    """
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "shipped_models"
+    return installed if installed.is_dir() else package.parent / "models"
+
+
+def list_models() -> tuple[ModelCard, ...]:
+    """The cards of every shipped model, sorted by name."""
+    root = shipped_models()
+    return tuple(read_card(p.parent) for p in sorted(root.glob(f"*/{CARD_NAME}")))
+
+
+def find_model(name_or_folder: str | Path) -> ModelCard:
+    """The card of a shipped model by its name, or of any model by its folder.
+
+    A text that is a name wins over a folder of that name: write ./name for the folder. A Path is a folder.
+    Raises UnknownModel.
+    """
+    text = str(name_or_folder)
+    shipped = shipped_models() / text
+    if isinstance(name_or_folder, str) and Path(text).name == text and (shipped / CARD_NAME).is_file():
+        return read_card(shipped)
+    folder = Path(text)
+    if folder.is_dir():
+        return read_card(folder)
+    known = ", ".join(p.parent.name for p in sorted(shipped_models().glob(f"*/{CARD_NAME}"))) or "none"
+    raise UnknownModel(f"no model {text!r}; known models: {known} (or give a folder that holds {CARD_NAME})")

@@ -1,0 +1,168 @@
+"""The summary of one slide: everything that a reader, or a later program, may want to know of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis._version import __version__
+from slidemitosis.labels import SUBTYPES
+from slidemitosis.outputs.rate_fields import (
+    area_fields,
+    corrected_fields,
+    count_fields,
+    fraction_fields,
+    hot_spot_fields,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from slidemitosis.models.card import ModelCard
+    from slidemitosis.prediction import Prediction
+    from slidemitosis.rates.counts import SlideRate
+    from slidemitosis.rates.slide import Rated
+    from slidemitosis.reading.prepare import Prepared, ReadOptions
+
+
+def slide_summary(
+    prepared: Prepared,
+    *,
+    read: ReadOptions,
+    card: ModelCard,
+    how: Mapping[str, Any],
+    rated: Rated,
+    predictions: Sequence[Prediction],
+) -> dict[str, Any]:
+    """What `summary.json` says of one slide, but for the seconds; docs/outputs.md explains each key.
+
+    `how` is how it was computed: device, precision, batch size, views, workers.
+    """
+    return {
+        "slide": _slide(prepared, read),
+        "reading": _reading(prepared, card),
+        "points": _points(prepared),
+        "model": _model(card, how),
+        "counts": count_fields(rated.rate),
+        **fraction_fields(rated.rate),
+        **_corrected(rated, card),
+        "expected_subtypes": _expected_subtypes(rated.rate, card),
+        "expected_hard": round(rated.rate.hard_sum, 2) if card.hardness else None,
+        "analysed_area": area_fields(rated.area),
+        "hot_spot": _hot_spot(rated, prepared),
+        "not_classified": _not_classified(predictions),
+        "options": {**dataclasses.asdict(read), **dataclasses.asdict(rated.options), **how},
+        "versions": _versions(how, direct=_not_direct(prepared) is None),
+    }
+
+
+def _slide(prepared: Prepared, read: ReadOptions) -> dict[str, Any]:
+    slide = prepared.slide
+    return {
+        "path": str(slide.path.resolve()),
+        "name": slide.path.name,
+        "bytes": slide.path.stat().st_size,
+        "quickhash": slide.quickhash,
+        "reader": slide.reader,
+        "reader_version": slide.reader_version,
+        "vendor": slide.vendor,
+        "width_px": slide.size[0],
+        "height_px": slide.size[1],
+        "bounds_px": dataclasses.asdict(slide.bounds) if slide.bounds else None,
+        "mpp_x": prepared.mpp.x,
+        "mpp_y": prepared.mpp.y,
+        "mpp_source": "given" if read.mpp else "metadata",
+    }
+
+
+def _not_direct(prepared: Prepared) -> str | None:
+    """Why tiles of the level that is read are not decoded directly; None where they are."""
+    return prepared.slide.not_direct[prepared.plan.level]
+
+
+def _reading(prepared: Prepared, card: ModelCard) -> dict[str, Any]:
+    frames, not_direct = prepared.frames, _not_direct(prepared)
+    return {
+        "model_mpp": card.patch.mpp,
+        "level": prepared.plan.level,
+        "direct": not_direct is None,
+        "not_direct": not_direct,
+        "resampling": prepared.plan.resampling,
+        "upsampled": prepared.upsampled,
+        "offset_px": list(frames.points),
+        "offset_by": frames.points_by,
+        "objects_frame": frames.objects_frame,
+        "objects_offset_px": list(frames.objects),
+        "objects_offset_by": frames.objects_by,
+    }
+
+
+def _points(prepared: Prepared) -> dict[str, Any]:
+    candidates, selection = prepared.candidates, prepared.selection
+    return {
+        "path": str(candidates.path.resolve()),
+        "bytes": candidates.path.stat().st_size,
+        "format": candidates.format,
+        "unit": candidates.unit,
+        "objects": len(candidates),
+        "selected_by": selection.rule,
+        "selected": _class_list(selection.taken),
+        "left_out": _class_list(selection.left),
+    }
+
+
+def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:
+    return [{"class": name, "count": n} for name, n in counts.items()]
+
+
+def _model(card: ModelCard, how: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "version": card.version,
+        "sha256": card.weights_sha256,
+        "graph_sha256": card.graph.sha256 if card.graph and how["engine"] == "onnx" else None,
+        "threshold": card.decision.threshold,
+    }
+
+
+def _corrected(rated: Rated, card: ModelCard) -> dict[str, Any]:
+    protocol = None if rated.options.errors else card.validation.protocol
+    return corrected_fields(rated.corrected, rated.errors, protocol=protocol)
+
+
+def _hot_spot(rated: Rated, prepared: Prepared) -> dict[str, Any] | None:
+    annotated = rated.area is not None and rated.area.area.source == "annotations"
+    among = "figures within the annotations" if annotated else "all figures"
+    return hot_spot_fields(rated.hot_spot, mpp=prepared.mpp, among=among)
+
+
+def _not_classified(predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+    return [
+        {"id": p.candidate.id, "source": p.candidate.source, "status": p.status, "reason": p.reason}
+        for p in predictions
+        if p.status != "classified"
+    ]
+
+
+def _expected_subtypes(rate: SlideRate, card: ModelCard) -> dict[str, float] | None:
+    """Sum of the probabilities of each subtype that the model tells, two decimals; None where it tells none.
+
+    Not the number of figures whose likeliest subtype it is: a rare one is hardly ever the likeliest.
+    """
+    known = [name for name in card.extra_outputs if name in SUBTYPES]
+    return {name: round(rate.subtype_sums.get(name, 0.0), 2) for name in known} or None
+
+
+def _versions(how: Mapping[str, Any], *, direct: bool) -> dict[str, str]:
+    """Of what read and computed; a package that goes by another name here is left out."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    used = ["numpy", "pillow", *(["simplejpeg"] * direct)]
+    used += {"onnx": ["onnxruntime"], "torch": ["timm", "torch"]}.get(how["engine"], [])
+    versions = {"slidemitosis": __version__, "python": platform.python_version()}
+    for name in used:
+        with contextlib.suppress(PackageNotFoundError):  # onnxruntime has several
+            versions[name] = version(name)
+    return versions

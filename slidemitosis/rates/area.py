@@ -1,0 +1,141 @@
+"""Figures per mm2 of the area that they were looked for in, pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import shapely
+import shapely.geometry
+
+from slidemitosis.candidates.formats.shapes import made_valid, read_shape
+from slidemitosis.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from slidemitosis.candidates import Candidate, Candidates
+    from slidemitosis.geometry import Bounds, PixelSize
+    from slidemitosis.rates.hotspot import Spot
+    from slidemitosis.rates.tissue import Tissue
+
+AreaSource = Literal["given", "annotations", "tissue"]
+
+_CORNERS = 360  # of the polygon that stands for a circle: its area is 0.005 % too small
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysedArea:
+    """The part of a slide in which figures were looked for."""
+
+    source: AreaSource
+    """"given", a number of the user's; "annotations", outlines in the points file; "tissue", found by us."""
+    mm2: float
+    classes: tuple[str, ...] = ()
+    """Of the annotations."""
+    annotations: int = 0
+    """Number of them."""
+    outline: shapely.Geometry | None = None
+    """Of annotations, um from the corner of level 0."""
+    tissue: Tissue | None = None
+
+    def holds(self, xy_um: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N,): which places (N, 2) lie within annotations, their edge included; all, for other areas.
+
+        A figure beside the tissue that was found shows that too little was found, not that it is none.
+        """
+        if self.outline is None:
+            return np.ones(len(xy_um), np.bool_)
+        shapely.prepare(self.outline)
+        within: NDArray[np.bool_] = shapely.intersects_xy(self.outline, xy_um[:, 0], xy_um[:, 1])
+        return within
+
+    def mm2_within(self, outline: shapely.Geometry) -> float | None:
+        """Of it, what lies within an outline in um; None for a given number, which lies nowhere."""
+        if self.outline is not None:
+            return float(shapely.area(shapely.intersection(self.outline, outline))) / 1e6
+        return tissue_mm2_within(self.tissue, outline) if self.tissue is not None else None
+
+
+def tissue_mm2_within(tissue: Tissue, outline: shapely.Geometry) -> float:
+    """Tissue within an outline in um: pixels with their centre in it."""
+    width, height = tissue.pixel_um
+    west, south, east, north = outline.bounds
+    columns = np.arange(tissue.mask.shape[1])
+    rows = np.arange(tissue.mask.shape[0])
+    xs, ys = tissue.x_um + (columns + 0.5) * width, tissue.y_um + (rows + 0.5) * height
+    some_x, some_y = (xs >= west) & (xs <= east), (ys >= south) & (ys <= north)
+    grid_x, grid_y = np.meshgrid(xs[some_x], ys[some_y])
+    shapely.prepare(outline)
+    within = shapely.intersects_xy(outline, grid_x, grid_y)
+    return int((within & tissue.mask[np.ix_(some_y, some_x)]).sum()) * width * height / 1e6
+
+
+def given_area(mm2: float, slide_mm2: float) -> AnalysedArea:
+    """An area that the user states. Raises InvalidOption if the slide is smaller, or it is no area."""
+    if not 0 < mm2 <= slide_mm2 * 1.001:
+        raise InvalidOption(
+            f"the area must be above 0 and at most the slide's {slide_mm2:.4g} mm2, not {mm2:g}"
+        )
+    return AnalysedArea(source="given", mm2=mm2)
+
+
+def annotated_area(
+    candidates: Candidates,
+    classes: Sequence[str],
+    *,
+    mpp: PixelSize,
+    offset: tuple[int, int],
+    slide: Bounds,
+) -> AnalysedArea:
+    """The area of all outlines of these classes in the points file, where they overlap counted once.
+
+    `offset` is added to their coordinates to get level-0 px; what lies beyond `slide`, level-0 px, is left
+    out. `classes` are full names as the file has them. Raises InvalidOption if an object of these classes is
+    no polygon, or if nothing of them lies on the slide.
+    """
+    regions = [c for c in candidates if c.class_name in classes]
+    named = ", ".join(classes)
+    bad = next((c for c in regions if not _is_polygon(c)), None)
+    if bad is not None:
+        raise InvalidOption(f"{candidates.path}: {bad.source} has the area class {named}, but is no polygon")
+    where = f"{candidates.path}: {named}"
+    shapes = [made_valid(read_shape(c.feature["geometry"], where)) for c in regions if c.feature]
+    with_area = [shape for shape in shapes if shapely.area(shape) > 0]
+    outline = shapely.intersection(shapely.union_all(with_area), _moved(slide, offset))
+    if shapely.area(outline) == 0:
+        raise InvalidOption(f"{candidates.path}: no part of the area class {named} lies on the slide")
+    um = shapely.transform(outline, lambda xy: (xy + offset) * (mpp.x, mpp.y))
+    return AnalysedArea(
+        source="annotations",
+        mm2=float(shapely.area(um)) / 1e6,
+        classes=tuple(classes),
+        annotations=len(regions),
+        outline=um,
+    )
+
+
+def _is_polygon(candidate: Candidate) -> bool:
+    # Of tables and other formats a candidate may have a feature without an outline.
+    geometry = (candidate.feature or {}).get("geometry") or {}
+    return geometry.get("type") in ("Polygon", "MultiPolygon")
+
+
+def _moved(slide: Bounds, offset: tuple[int, int]) -> shapely.Geometry:
+    """The slide in the frame of the points file."""
+    x, y = slide.x - offset[0], slide.y - offset[1]
+    return shapely.box(x, y, x + slide.width, y + slide.height)
+
+
+def spot_outline(spot: Spot, x_um: float, y_um: float) -> shapely.Geometry:
+    """The outline of a spot around a centre, um."""
+    half_x, half_y = spot.half_um
+    if spot.shape != "circle":
+        return shapely.box(x_um - half_x, y_um - half_y, x_um + half_x, y_um + half_y)
+    angles = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
+    return shapely.polygons(
+        np.stack([x_um + half_x * np.cos(angles), y_um + half_y * np.sin(angles)], axis=1)
+    )

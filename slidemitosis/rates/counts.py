@@ -1,0 +1,127 @@
+"""The atypical rate of a slide, with its uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from slidemitosis.prediction import Prediction
+
+FEW_FIGURES = 10
+"""Below this number of classified figures a rate says little: 2 of 10 has an interval of 6 to 51 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRate:
+    """Counts of one slide, or of several, and the two numbers that are both called the atypical rate."""
+
+    atypical: int
+    """AMF."""
+    normal: int
+    """NMF."""
+    unreadable: int = 0
+    outside: int = 0
+    blank: int = 0
+    duplicates: int = 0
+    """These four are in neither the numerator nor the denominator."""
+    uncertain: int = 0
+    """Figures with P(atypical) in the band that was asked for: neither in the numerator nor in the
+    denominator, but mitoses all the same."""
+    probability_sum: float = 0.0
+    """Of P(atypical) over the classified and the uncertain figures."""
+    hard_sum: float = 0.0
+    """Of the probability that experts disagree; 0 where the model tells none."""
+    subtype_sums: Mapping[str, float] = field(default_factory=dict)
+    """Of the probability of each subtype; empty where the model tells none."""
+
+    @property
+    def classified(self) -> int:
+        """AMF + NMF."""
+        return self.atypical + self.normal
+
+    @property
+    def mitoses(self) -> int:
+        """AMF + NMF + uncertain: what has a probability."""
+        return self.classified + self.uncertain
+
+    @property
+    def fraction(self) -> float | None:
+        """AMF / (AMF + NMF); None where nothing was classified."""
+        return self.atypical / self.classified if self.classified else None
+
+    @property
+    def fraction_interval(self) -> tuple[float, float] | None:
+        """95 % Wilson interval of the fraction; None where nothing was classified."""
+        return wilson_interval(self.atypical, self.classified) if self.classified else None
+
+    @property
+    def fraction_interval_jeffreys(self) -> tuple[float, float] | None:
+        """95 % Jeffreys interval of the fraction; None where nothing was classified."""
+        return jeffreys_interval(self.atypical, self.classified) if self.classified else None
+
+    @property
+    def ratio(self) -> float | None:
+        """AMF / NMF; None where there is no NMF. Not the fraction: 0.27 here is 0.213 there."""
+        return self.atypical / self.normal if self.normal else None
+
+    @property
+    def mean_probability(self) -> float | None:
+        """Mean P(atypical) of the classified and the uncertain figures; None where there are none."""
+        return self.probability_sum / self.mitoses if self.mitoses else None
+
+    @property
+    def few_figures(self) -> bool:
+        """Whether there are too few figures for the rate to say much."""
+        return self.classified < FEW_FIGURES
+
+
+def slide_rate(predictions: Iterable[Prediction]) -> SlideRate:
+    """Count the predictions of one slide."""
+    counts: Counter[str] = Counter()
+    told: list[Prediction] = []
+    for p in predictions:
+        if p.status == "pending":
+            raise ValueError(f"{p.candidate.source} is still to be classified")
+        if (p.atypical is not None) != (p.status == "classified"):
+            raise ValueError(f"{p.candidate.source} is {p.status}, and its class is {p.atypical}")
+        counts[p.status if p.atypical is None else "atypical" if p.atypical else "normal"] += 1
+        if p.probability is not None:
+            told.append(p)
+    subtypes = dict.fromkeys(name for p in told for name in p.subtypes)
+    return SlideRate(
+        atypical=counts["atypical"],
+        normal=counts["normal"],
+        unreadable=counts["unreadable"],
+        outside=counts["outside"],
+        blank=counts["blank"],
+        duplicates=counts["duplicate"],
+        uncertain=counts["uncertain"],
+        # fsum: the same whatever the order.
+        probability_sum=math.fsum(p.probability or 0 for p in told),
+        hard_sum=math.fsum(p.p_hard or 0 for p in told),
+        subtype_sums={name: math.fsum(p.subtypes.get(name, 0) for p in told) for name in subtypes},
+    )
+
+
+def total(rates: Sequence[SlideRate]) -> SlideRate:
+    """The counts of several slides, those of one patient say, together."""
+    subtypes = dict.fromkeys(name for r in rates for name in r.subtype_sums)
+    return SlideRate(
+        atypical=sum(r.atypical for r in rates),
+        normal=sum(r.normal for r in rates),
+        unreadable=sum(r.unreadable for r in rates),
+        outside=sum(r.outside for r in rates),
+        blank=sum(r.blank for r in rates),
+        duplicates=sum(r.duplicates for r in rates),
+        uncertain=sum(r.uncertain for r in rates),
+        probability_sum=math.fsum(r.probability_sum for r in rates),
+        hard_sum=math.fsum(r.hard_sum for r in rates),
+        subtype_sums={name: math.fsum(r.subtype_sums.get(name, 0) for r in rates) for name in subtypes},
+    )

@@ -1,0 +1,244 @@
+"""From the predictions of one slide to all that is said of its rate, pure but for looking for tissue."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+
+from slidemitosis.candidates import area_classes_named
+from slidemitosis.candidates.ids import hot_spot_id
+from slidemitosis.errors import InvalidOption
+from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, spot_outline
+from slidemitosis.rates.correction import Corrected, ErrorCounts, corrected_fraction
+from slidemitosis.rates.counts import SlideRate, slide_rate
+from slidemitosis.rates.hotspot import Spot, find_hot_spot
+from slidemitosis.rates.tissue import find_tissue
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from slidemitosis.models.card import ModelCard
+    from slidemitosis.prediction import Prediction
+    from slidemitosis.rates.hotspot import HotSpot
+    from slidemitosis.reading.prepare import Prepared
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateOptions:
+    """What a user may say about the rate."""
+
+    abstain: tuple[float, float] | None = None
+    """Figures with low <= P(atypical) < high are uncertain: counted apart, and not in the rate."""
+    errors: ErrorCounts | None = None
+    """Counts on labelled figures, in place of those of the model's card."""
+    area_mm2: float | None = None
+    """The area that figures were looked for in, where it is known."""
+    tissue: bool = False
+    """Take the tissue for that area."""
+    spot: Spot = field(default_factory=Spot)
+
+    def __post_init__(self) -> None:
+        if self.abstain is not None:
+            low, high = self.abstain
+            if not 0 <= low < high <= 1:
+                raise InvalidOption(f"abstain needs 0 <= LOW < HIGH <= 1, not {low:g} and {high:g}")
+        if self.area_mm2 is not None and self.tissue:
+            raise InvalidOption("the area is given, or it is the tissue: give one of the two")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AreaRate:
+    """The figures of the analysed area."""
+
+    area: AnalysedArea
+    rate: SlideRate
+    """Of the figures within it, duplicates and what could not be seen left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotSpotRate:
+    """The figures of the hot spot."""
+
+    found: HotSpot
+    """Centre in um from the corner of level 0."""
+    rate: SlideRate
+    mm2_on_slide: float
+    """Of the spot, what lies on the slide, or within its bounds."""
+    mm2_analysed: float | None
+    """Of the spot, what lies on the slide and within annotations or tissue; None where neither is known."""
+    slide_smaller: bool
+    """The slide is smaller than the spot."""
+    area_smaller: bool
+    """The analysed area is smaller than the spot."""
+    object_id: str | None
+    """Of its annotation; None where the slide is smaller, and it is not drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """All that is said of the rate of one slide."""
+
+    options: RateOptions
+    rate: SlideRate
+    corrected: Corrected
+    errors: ErrorCounts
+    area: AreaRate | None
+    hot_spot: HotSpotRate | None
+    """None where there is no figure."""
+
+
+def check_band(options: RateOptions, card: ModelCard) -> None:
+    """Raises InvalidOption if figures on both sides of the threshold would not be called what they are."""
+    if options.abstain is None:
+        return
+    low, high = options.abstain
+    if not low <= card.decision.threshold <= high:
+        raise InvalidOption(
+            f"abstain from {low:g} to {high:g} does not hold {card.decision.threshold:g}, from which "
+            f"{card.name} calls a figure atypical; choose a band around it"
+        )
+
+
+def set_apart(predictions: Sequence[Prediction], band: tuple[float, float] | None) -> list[Prediction]:
+    """The predictions, those with low <= P(atypical) < high as uncertain and without a class."""
+    if band is None:
+        return list(predictions)
+    low, high = band
+    return [
+        dataclasses.replace(
+            p,
+            status="uncertain",
+            atypical=None,
+            reason=f"P(atypical) {p.probability:.3f} lies in the band from {low:g} to {high:g}",
+        )
+        if p.probability is not None and low <= p.probability < high
+        else p
+        for p in predictions
+    ]
+
+
+def analysed_area(
+    prepared: Prepared, options: RateOptions, area_classes: Sequence[str]
+) -> AnalysedArea | None:
+    """The area that figures were looked for in; None where nothing says it, or no tissue was found.
+
+    Raises InvalidOption if it is said in two ways or cannot be had, UnsettledClasses.
+    """
+    where, mpp = prepared.slide.area, prepared.mpp
+    if area_classes and (options.area_mm2 is not None or options.tissue):
+        raise InvalidOption("the area is that of a class, or a number, or the tissue: give one of the three")
+    if area_classes:
+        names = area_classes_named(prepared.candidates, area_classes)
+        if None in names:
+            raise InvalidOption("the area class must have a name; unclassified objects are no area")
+        return annotated_area(
+            prepared.candidates,
+            sorted(name for name in names if name),
+            mpp=mpp,
+            offset=prepared.frames.points,
+            slide=where,
+        )
+    if options.area_mm2 is not None:
+        return given_area(options.area_mm2, where.width * mpp.x * where.height * mpp.y / 1e6)
+    if not options.tissue:
+        return None
+    with prepared.open_slide() as slide:
+        tissue = find_tissue(slide, mpp)
+    if tissue is None:
+        log.warning("%s: no tissue is to be seen, and so there is no density", prepared.slide.path)
+        return None
+    return AnalysedArea(source="tissue", mm2=tissue.mm2, tissue=tissue)
+
+
+def rate_slide(
+    predictions: Sequence[Prediction],
+    *,
+    prepared: Prepared,
+    card: ModelCard,
+    options: RateOptions,
+    area: AnalysedArea | None,
+) -> Rated:
+    """Count, correct, and find the hot spot, among the figures of the annotated area where there is one."""
+    rate = slide_rate(predictions)
+    errors = options.errors or card_errors(card)
+    mitoses = [p for p in predictions if p.status in ("classified", "uncertain")]
+    xy_um = np.array([(p.x * prepared.mpp.x, p.y * prepared.mpp.y) for p in mitoses]).reshape(-1, 2)
+    within = area.holds(xy_um) if area else np.ones(len(mitoses), np.bool_)
+    inside = [p for p, held in zip(mitoses, within, strict=True) if held]
+    return Rated(
+        options=options,
+        rate=rate,
+        corrected=_corrected(rate, errors, options),
+        errors=errors,
+        area=AreaRate(area=area, rate=slide_rate(inside)) if area else None,
+        hot_spot=_hot_spot(
+            inside,
+            xy_um[within],
+            prepared=prepared,
+            spot=options.spot,
+            area=area,
+            taken={p.object_id.lower() for p in predictions},
+        ),
+    )
+
+
+def card_errors(card: ModelCard) -> ErrorCounts:
+    """The validation counts of a model's card, for `corrected_fraction`."""
+    v, slides = card.validation, card.validation.between_slides
+    counts = ErrorCounts(tp=v.tp, fn=v.fn, tn=v.tn, fp=v.fp)
+    if slides is None:
+        return counts
+    return dataclasses.replace(
+        counts,
+        sensitivity_sd=slides.sensitivity_sd,
+        specificity_sd=slides.specificity_sd,
+        sensitivity_se=slides.sensitivity_se,
+        specificity_se=slides.specificity_se,
+    )
+
+
+def _corrected(rate: SlideRate, errors: ErrorCounts, options: RateOptions) -> Corrected:
+    if options.abstain and options.errors is None:
+        reason = (
+            "the card's sensitivity and specificity are of all figures, and some are set apart as uncertain; "
+            "give those of the others"
+        )
+        return Corrected(None, None, reason)
+    return corrected_fraction(rate.atypical, rate.classified, errors)
+
+
+def _hot_spot(
+    mitoses: Sequence[Prediction],
+    xy_um: NDArray[np.float64],
+    *,
+    prepared: Prepared,
+    spot: Spot,
+    area: AnalysedArea | None,
+    taken: Collection[str],
+) -> HotSpotRate | None:
+    found = find_hot_spot(xy_um, spot)
+    if found is None:
+        return None
+    b, mpp = prepared.slide.area, prepared.mpp
+    edges = (b.x * mpp.x, b.y * mpp.y, (b.x + b.width) * mpp.x, (b.y + b.height) * mpp.y)
+    slide = shapely.box(*edges)
+    on_slide = shapely.intersection(slide, spot_outline(spot, found.x_um, found.y_um))
+    slide_smaller = float(shapely.area(slide)) / 1e6 < spot.mm2
+    return HotSpotRate(
+        found=found,
+        rate=slide_rate(p for p, held in zip(mitoses, found.inside, strict=True) if held),
+        mm2_on_slide=float(shapely.area(on_slide)) / 1e6,
+        mm2_analysed=area.mm2_within(on_slide) if area else None,
+        slide_smaller=slide_smaller,
+        area_smaller=area is not None and area.mm2 < spot.mm2,
+        object_id=None if slide_smaller else hot_spot_id(prepared.slide.path.name, taken),
+    )

@@ -1,0 +1,366 @@
+"""Patches of many candidates, read by worker processes into shared memory.
+
+The workers know numpy, Pillow and the readers of slides, never torch. They live as long as their pool,
+for one slide after another; each one holds its own open slide, since slide handles cannot cross
+processes. Jobs go to a worker, and answers come back, through a pipe of its own: with no queue shared
+between workers, one that is killed can never leave a lock behind.
+
+Windows come in an order in which neighbours share tiles. Each worker gets a stretch of them, so that tiles
+are decoded by one worker alone, and takes from the end of another's when its own is done. Batches
+come out as they are finished. Every patch depends on its window alone, and every batch on its number alone,
+so that results are the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing as mp
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from slidemitosis.errors import ReadingFailed, SlideMitosisError, UnreadableSlide
+from slidemitosis.interrupts import interrupts_wait, processes_start
+from slidemitosis.reading.batches import Batch
+from slidemitosis.reading.slots import SlotLayout, Slots
+from slidemitosis.reading.worker import ReopeningSlide, work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+    from slidemitosis.reading.windows import Window
+    from slidemitosis.slides.slide import Slide
+
+# Jobs that a worker may hold: one that it reads, one that waits so that it never idles.
+_DEPTH = 2
+# Deaths after which a slide is given up: the machine is out of memory, or the library is broken.
+_MOST_DEATHS = 20
+_NO_ROW = -1
+
+
+class _Reading:
+    """What is to be read of one slide."""
+
+    def __init__(
+        self, open_slide: Callable[[], Slide], windows: Sequence[Window], *, batch_size: int, workers: int
+    ) -> None:
+        self.open_slide = open_slide
+        self.windows = windows
+        self.batch_size = batch_size
+        self.count = -(-len(windows) // batch_size)
+        self.deaths = 0
+        self.waiting: deque[_Job] = deque()
+        """Of workers that died."""
+        self.workers = max(1, min(workers, self.count))
+        borders = [self.count * k // self.workers for k in range(self.workers + 1)]
+        self._stretches = [deque(range(a, b)) for a, b in itertools.pairwise(borders)]
+
+    def rows(self, number: int) -> range:
+        """Positions of a batch's windows."""
+        first = number * self.batch_size
+        return range(first, min(first + self.batch_size, len(self.windows)))
+
+    def next_job(self, worker: int) -> _Job | None:
+        """What this worker, by its position, should do next."""
+        if self.waiting:
+            return self.waiting.popleft()
+        own = self._stretches[worker] if worker < self.workers else deque[int]()
+        if own:
+            return _Job(self, own.popleft())
+        longest = max(self._stretches, key=len)
+        return _Job(self, longest.pop()) if longest else None
+
+
+@dataclass(slots=True)
+class _Job:
+    """A batch on its way."""
+
+    reading: _Reading
+    number: int
+    slot: int = -1
+    """Of the worker that has it."""
+    failures: dict[int, str] = field(default_factory=dict)
+    """Row of the batch -> reason."""
+    deaths_at: dict[int, int] = field(default_factory=dict)
+    """Row of the batch -> how often a worker has died while reading it."""
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    slots: Slots
+    """Its own shared memory, which whoever replaces it takes over."""
+    free: list[int]
+    """Slots that no job has."""
+    jobs: deque[_Job] = field(default_factory=deque)
+    reading: _Reading | None = None
+    """Whose slide it has been told to open."""
+    ready: bool = False
+
+
+class ReaderPool:
+    """Reader processes for the patches of one slide after another.
+
+    Use it as a context manager. `workers` 0 reads in this process, which suits debugging and scripts
+    without an `if __name__ == "__main__"` guard. Processes start when there is work for them.
+    """
+
+    def __init__(self, *, patch: int, batch_size: int, workers: int) -> None:
+        self.batch_size = batch_size
+        self._most = workers
+        self._layout = SlotLayout(_DEPTH + 1, batch_size, patch)
+        self._workers: list[_Worker] = []
+        self._reading: _Reading | None = None
+        self._finished: deque[tuple[_Worker, _Job]] = deque()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes and give back the shared memory. Nothing can be read after it."""
+        self._closed = True
+        self._stop()
+
+    def read(self, open_slide: Callable[[], Slide], windows: Sequence[Window]) -> Iterator[Batch]:
+        """Begin to read; iterate over the answer once, for batches in the order in which they are finished.
+
+        `open_slide` is called in every worker and must be picklable. What is left of an earlier slide is
+        dropped. Raises, here or while iterating: UnreadableSlide if a worker cannot open the slide,
+        ReadingFailed if workers cannot start or keep dying.
+        """
+        if self._closed:
+            raise ReadingFailed(
+                "these reader processes have ended: read within the `with` block of their pool"
+            )
+        reading = _Reading(open_slide, windows, batch_size=self.batch_size, workers=self._most)
+        with self._stopped_if_broken_off():
+            for worker, job in self._finished:
+                worker.free.append(job.slot)
+            self._finished.clear()
+            self._close_slide()
+            self._reading = reading
+            if self._most and windows:
+                self._start_workers(reading.workers)
+                self._hand_out(reading)
+        return self._batches(reading) if self._most else self._read_here(reading)
+
+    def _batches(self, reading: _Reading) -> Iterator[Batch]:
+        for _ in range(reading.count):
+            if self._reading is not reading:
+                raise ReadingFailed("another slide has been begun: one pool reads one slide at a time")
+            with self._stopped_if_broken_off():
+                while not self._finished:
+                    self._listen(reading)
+                worker, job = self._finished.popleft()
+                batch = self._batch(worker, job)
+                worker.free.append(job.slot)
+                self._hand_out(reading)
+            yield batch
+        with self._stopped_if_broken_off():
+            self._close_slide()
+
+    def _close_slide(self) -> None:
+        """Let the workers close the slide, so that its file can be moved, and forget its tiles."""
+        self._reading = None
+        for worker in self._workers:
+            if worker.reading is not None:
+                worker.reading = None
+                with contextlib.suppress(OSError):
+                    worker.connection.send(("slide", None))
+
+    @contextlib.contextmanager
+    def _stopped_if_broken_off(self) -> Iterator[None]:
+        """End all workers where an interrupt or an error may have lost what they were told or answered.
+
+        The next slide is then read by new ones. A slide that cannot be opened leaves them as they are.
+        """
+        try:
+            yield
+        except BaseException as e:
+            if isinstance(e, ReadingFailed) or not isinstance(e, SlideMitosisError):
+                with interrupts_wait():
+                    self._stop()
+            raise
+
+    def _batch(self, worker: _Worker, job: _Job) -> Batch:
+        rows = job.reading.rows(job.number)
+        good = [i for i in range(len(rows)) if i not in job.failures]
+        pixels = worker.slots.take(job.slot, len(rows))
+        return Batch(
+            number=job.number,
+            indices=np.array([rows[i] for i in good], dtype=np.int64),
+            pixels=pixels[good] if job.failures else pixels,
+            unreadable=tuple((rows[i], reason) for i, reason in sorted(job.failures.items())),
+            read_seconds=job.seconds,
+        )
+
+    def _start_workers(self, number: int) -> None:
+        """Start as many as are lacking."""
+        with processes_start():
+            while len(self._workers) < number:
+                slots = Slots(self._layout)
+                try:
+                    self._workers.append(self._start_worker(slots))
+                except BaseException:
+                    slots.close()
+                    slots.remove()
+                    raise
+
+    def _start_worker(self, slots: Slots) -> _Worker:
+        context = mp.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=work, args=(theirs, self._layout, slots.name), name="slidemitosis reader", daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours, slots, list(range(self._layout.count)))
+
+    def _hand_out(self, reading: _Reading) -> None:
+        """Give every worker work up to its depth, the least busy first."""
+        while True:
+            able = [i for i, w in enumerate(self._workers) if len(w.jobs) < _DEPTH and w.free]
+            if not able:
+                return
+            position = min(able, key=lambda i: len(self._workers[i].jobs))
+            job = reading.next_job(position)
+            if job is None:
+                return
+            self._send(self._workers[position], job)
+
+    def _send(self, worker: _Worker, job: _Job) -> None:
+        reading = job.reading
+        job.slot = worker.free.pop()
+        worker.jobs.append(job)
+        rows = enumerate(reading.rows(job.number))
+        windows = [(row, reading.windows[i]) for row, i in rows if row not in job.failures]
+        # The slot still holds the last job's row; a worker that dies before it begins died of none.
+        worker.slots.set_row(job.slot, _NO_ROW)
+        # A worker that has just died takes nothing; _listen finds that out and redoes its jobs.
+        with contextlib.suppress(OSError):
+            if worker.reading is not reading:
+                worker.reading = reading
+                worker.connection.send(("slide", reading.open_slide))
+            worker.connection.send(("job", (job.slot, windows)))
+
+    def _listen(self, reading: _Reading) -> None:
+        """Wait until something happens, and note the jobs that are finished by it."""
+        by_connection = {w.connection: w for w in self._workers}
+        for connection in wait(list(by_connection)):
+            worker = by_connection[connection]  # type: ignore[index]
+            try:
+                kind, value = worker.connection.recv()
+            except (EOFError, OSError):
+                self._bury(worker, reading)
+                continue
+            if kind == "ready":
+                worker.ready = True
+                continue
+            job = worker.jobs.popleft()
+            if job.reading is not reading:  # a slide that was given up
+                worker.free.append(job.slot)
+            elif kind == "cannot open":
+                worker.free.append(job.slot)
+                raise value
+            else:
+                failures, seconds = value
+                job.failures.update(failures)
+                job.seconds += seconds
+                self._finished.append((worker, job))
+        self._hand_out(reading)
+
+    def _bury(self, worker: _Worker, reading: _Reading) -> None:
+        """Replace a dead worker and let its jobs be done again.
+
+        A candidate that two workers died of is unreadable.
+        """
+        worker.process.join()
+        code = worker.process.exitcode
+        # Where others have started, one that was killed at its start is only to be replaced.
+        if not any(w.ready for w in self._workers):
+            remedy = (
+                'in a script, call slidemitosis under `if __name__ == "__main__":`, or pass workers=0'
+                if code and code > 0
+                else "is there enough memory? Fewer --workers need less"
+            )
+            raise ReadingFailed(f"a reader process ended at its start (exit code {code}); {remedy}")
+        reading.deaths += 1
+        if reading.deaths > _MOST_DEATHS:
+            raise ReadingFailed(
+                f"reader processes died {reading.deaths} times (last exit code {code}); "
+                "is there enough memory? Fewer --workers need less"
+            )
+        worker.connection.close()
+        jobs = [job for job in worker.jobs if job.reading is reading]
+        with interrupts_wait():
+            successor = self._start_worker(worker.slots)
+            self._workers[self._workers.index(worker)] = successor
+        held = [job for w, job in self._finished if w is worker]
+        successor.free = [s for s in successor.free if s not in {job.slot for job in held}]
+        self._finished = deque((successor if w is worker else w, job) for w, job in self._finished)
+        if jobs and self._step_over(worker, jobs[0], code):
+            done = jobs.pop(0)
+            successor.free.remove(done.slot)
+            self._finished.append((successor, done))
+        reading.waiting.extendleft(reversed(jobs))
+
+    def _step_over(self, worker: _Worker, job: _Job, code: int | None) -> bool:
+        """Note at which row the worker died; True if nothing of the job remains to be read.
+
+        The other rows are all read again: what the dead worker could not read of them it took with it.
+        """
+        row = worker.slots.row(job.slot)
+        if row != _NO_ROW:
+            job.deaths_at[row] = job.deaths_at.get(row, 0) + 1
+            if job.deaths_at[row] >= 2:
+                job.failures[row] = f"two reader processes died while reading it (exit code {code})"
+        return len(job.failures) == len(job.reading.rows(job.number))
+
+    def _read_here(self, reading: _Reading) -> Iterator[Batch]:
+        with contextlib.closing(ReopeningSlide(reading.open_slide, self._layout.patch)) as reader:
+            for number in range(reading.count):
+                started = time.perf_counter()
+                indices, pixels, unreadable = [], [], []
+                for row in reading.rows(number):
+                    try:
+                        pixels.append(reader.read(reading.windows[row]))
+                        indices.append(row)
+                    except UnreadableSlide as e:
+                        unreadable.append((row, str(e)))
+                yield Batch(
+                    number=number,
+                    indices=np.array(indices, dtype=np.int64),
+                    pixels=np.array(pixels, np.uint8).reshape(-1, self._layout.patch, self._layout.patch, 3),
+                    unreadable=tuple(unreadable),
+                    read_seconds=time.perf_counter() - started,
+                )
+
+    def _stop(self) -> None:
+        """End the workers, politely and then not, and give back the shared memory."""
+        for worker in self._workers:
+            worker.connection.close()
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(0.5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.process.close()
+            worker.slots.close()
+            worker.slots.remove()
+        self._workers = []
+        self._finished.clear()
+        self._reading = None

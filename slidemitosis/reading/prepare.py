@@ -1,0 +1,238 @@
+"""From two files to windows: everything that is settled before a pixel is read.
+
+`inspect` stops here; `classify` goes on. No torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slidemitosis.candidates import find_duplicates, read_candidates, select_candidates
+from slidemitosis.candidates.ids import object_ids
+from slidemitosis.errors import CandidatesOffSlide, InvalidOption
+from slidemitosis.geometry import PixelSize
+from slidemitosis.prediction import Prediction
+from slidemitosis.reading.frames import settle_frames, settle_mpp
+from slidemitosis.reading.windows import padding_share, place_window, plan_reading, reading_order
+from slidemitosis.slides.open import open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from slidemitosis.candidates import Candidates, Format, Selection, Unit
+    from slidemitosis.geometry import Origin, Viewer
+    from slidemitosis.models.card import PatchPart
+    from slidemitosis.prediction import Status
+    from slidemitosis.reading.frames import Frames
+    from slidemitosis.reading.windows import ReadPlan, Window
+    from slidemitosis.slides.open import Reader
+    from slidemitosis.slides.slide import Slide, SlideInfo
+
+log = logging.getLogger(__name__)
+
+WIDEST_UM = 100.0
+"""No mitotic figure, and no box that a detector draws around one, is wider."""
+
+DUPLICATE_UM = 2.0
+"""Centres this close are one figure: a metaphase plate is 8 to 14 um long."""
+
+WORTH_TELLING = 2000
+"""Candidates from which a slide library takes seconds longer than tiles that are decoded directly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """What a user may say about the slide and about the candidates; see `classify_slide`."""
+
+    reader: Reader = "auto"
+    mpp: PixelSize | None = None
+    origin: Origin = "auto"
+    viewer: Viewer | None = None
+    candidate_classes: tuple[str, ...] = ()
+    area_classes: tuple[str, ...] = ()
+    unit: Unit | None = None
+    format: Format | None = None
+    keep_duplicates: bool = False
+    allow_upsampling: bool = False
+
+
+def given_pixel_size(mpp: float | tuple[float, float] | None) -> PixelSize | None:
+    """One number of um/px, or two (x, y), as a PixelSize. Raises InvalidOption for anything else."""
+    if mpp is None:
+        return None
+    both = mpp if isinstance(mpp, tuple | list) else (mpp, mpp)
+    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in both):
+        raise InvalidOption(f"mpp must be one number of um/px, or two (x, y), not {mpp!r}")
+    return PixelSize(*map(float, both))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One slide and its candidates, ready to be read."""
+
+    slide: SlideInfo
+    mpp: PixelSize
+    frames: Frames
+    """Where the candidates count from, and where objects.geojson is to count from."""
+    candidates: Candidates
+    """Every object of the points file."""
+    selection: Selection
+    plan: ReadPlan
+    predictions: tuple[Prediction, ...]
+    """Of the selected candidates, in file order; those that are to be classified say so already, and
+    lack only a probability."""
+    to_read: tuple[int, ...]
+    """Positions in `predictions`, in the order of reading."""
+    windows: tuple[Window, ...]
+    """One for each of `to_read`."""
+    open_slide: Callable[[], Slide]
+    """Opens the slide as it was opened here: what "auto" takes depends on the file alone. Picklable."""
+
+    @property
+    def upsampled(self) -> bool:
+        """Whether the slide is coarser than the model's pixels."""
+        return self.plan.resampling == "upsampled"
+
+
+def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: PatchPart) -> Prepared:
+    """Read the candidates, settle resolution, origin, classes and duplicates, and place the windows.
+
+    Raises SlideError, CandidateError or InvalidOption; CandidatesOffSlide if there are candidates and
+    not one of them is on the slide.
+    """
+    with open_slide(slide_path, reader=options.reader) as slide:
+        info = slide.info
+    mpp = settle_mpp(info, given=options.mpp, allow_coarse=options.allow_upsampling, model_mpp=patch.mpp)
+    _warn_of_other_mpp(info, options.mpp)
+    candidates = read_candidates(
+        points_path, unit=options.unit, format=options.format, slide_name=slide_path.name
+    )
+    selection = select_candidates(candidates, options.candidate_classes, regions=options.area_classes)
+    frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
+    predictions = _locate(selection, info, mpp, frames.points)
+    _warn_of_regions(predictions, mpp, candidates.unit)
+    _refuse_all_outside(predictions, info, points_path, frames)
+    if not options.keep_duplicates:
+        predictions = _mark_duplicates(predictions, mpp)
+    plan = plan_reading(info.levels, mpp, model_mpp=patch.mpp, patch=patch.side)
+    rows = [i for i, p in enumerate(predictions) if p.status == "pending"]
+    if options.reader == "auto" and len(rows) >= WORTH_TELLING:
+        _tell_of_slow_reading(info, plan.level)
+    windows = [place_window(predictions[i].x, predictions[i].y, plan) for i in rows]
+    order = reading_order(windows, info.tile)
+    for i, window in zip(rows, windows, strict=True):
+        share = padding_share(window, info.area, plan.downsample)
+        predictions[i] = replace(predictions[i], padding=round(share, 4))
+    return Prepared(
+        slide=info,
+        mpp=mpp,
+        frames=frames,
+        candidates=candidates,
+        selection=selection,
+        plan=plan,
+        predictions=tuple(predictions),
+        to_read=tuple(rows[i] for i in order),
+        windows=tuple(windows[i] for i in order),
+        open_slide=functools.partial(open_slide, slide_path, reader=options.reader),
+    )
+
+
+def _tell_of_slow_reading(info: SlideInfo, level: int) -> None:
+    reason = info.not_direct[level]
+    if reason is not None:
+        log.info("%s: level %d is read by %s, which is slower: %s", info.path, level, info.reader, reason)
+
+
+def _warn_of_regions(predictions: Sequence[Prediction], mpp: PixelSize, unit: Unit) -> None:
+    """An annotated region among the candidates would be counted as one figure, at its middle."""
+    um = max(mpp.x, mpp.y) if unit == "px" else 1.0
+    wide = [p.candidate.source for p in predictions if p.candidate.extent * um > WIDEST_UM]
+    if wide:
+        log.warning(
+            "%d of %d candidates are wider than %g um, and so no figures but regions, perhaps: %s; "
+            "to leave them out, name the class of the figures with --candidate-class",
+            len(wide),
+            len(predictions),
+            WIDEST_UM,
+            ", ".join(wide[:5]) + (", ..." if len(wide) > 5 else ""),
+        )
+
+
+def _warn_of_other_mpp(info: SlideInfo, given: PixelSize | None) -> None:
+    stated = info.mpp
+    if given and stated and any(not 0.9 < r < 1.1 for r in (given.x / stated.x, given.y / stated.y)):
+        log.warning(
+            "%s: the metadata say %s um/px, --mpp says %s; the given size is used", info.path, stated, given
+        )
+
+
+def _locate(
+    selection: Selection, info: SlideInfo, mpp: PixelSize, offset: tuple[int, int]
+) -> list[Prediction]:
+    """Every selected candidate in level-0 px, those off the slide marked as such."""
+    candidates = selection.candidates
+    ids = object_ids(candidates.items, info.path.name)
+    per_unit = (1 / mpp.x, 1 / mpp.y) if candidates.unit == "um" else (1.0, 1.0)
+    area = info.area
+    located = []
+    for c, object_id in zip(candidates, ids, strict=True):
+        frame_x, frame_y = c.x * per_unit[0], c.y * per_unit[1]
+        x, y = frame_x + offset[0], frame_y + offset[1]
+        inside = area.x <= x < area.x + area.width and area.y <= y < area.y + area.height
+        status: Status = "pending" if inside else "outside"
+        reason = None if inside else f"centre at x {x:.0f}, y {y:.0f}; {_area_text(info)}"
+        located.append(Prediction(c, object_id, frame_x, frame_y, x, y, status, reason))
+    return located
+
+
+def _area_text(info: SlideInfo) -> str:
+    width, height = info.size
+    text, b = f"the slide is {width} x {height} px", info.bounds
+    return f"{text}, with pixels in {b.width} x {b.height} px at x {b.x}, y {b.y}" if b else text
+
+
+def _refuse_all_outside(
+    predictions: list[Prediction], info: SlideInfo, points_path: Path, frames: Frames
+) -> None:
+    if not predictions or any(p.status != "outside" for p in predictions):
+        return
+    xs, ys = [p.x for p in predictions], [p.y for p in predictions]
+    raise CandidatesOffSlide(
+        f"{points_path}: all {len(predictions)} candidates lie off the slide: they span x {min(xs):.0f} to "
+        f"{max(xs):.0f}, y {min(ys):.0f} to {max(ys):.0f} px; {_area_text(info)}; are they of another slide, "
+        f"in um, or counted from another origin (now file + {frames.points} px: {frames.points_by})?"
+    )
+
+
+def _mark_duplicates(predictions: list[Prediction], mpp: PixelSize) -> list[Prediction]:
+    """All but the first of candidates with one id, or with centres within 2 um; those outside are left."""
+    rows = [i for i, p in enumerate(predictions) if p.status == "pending"]
+    xy_um: NDArray[np.float64] = np.array(
+        [(predictions[i].x * mpp.x, predictions[i].y * mpp.y) for i in rows], dtype=np.float64
+    ).reshape(-1, 2)
+    ids = [predictions[i].candidate.id for i in rows]
+    marked = list(predictions)
+    far = 0
+    found = find_duplicates(xy_um, ids, distance_um=DUPLICATE_UM)
+    for row, duplicate in found.items():
+        i, kept = rows[row], predictions[rows[duplicate.of]].candidate.source
+        away = f"{duplicate.distance_um:.1f} um"
+        reason = f"same id as {kept}, {away} away" if duplicate.same_id else f"{away} from {kept}"
+        marked[i] = replace(marked[i], status="duplicate", reason=reason)
+        far += duplicate.distance_um > DUPLICATE_UM
+    if far:
+        log.warning(
+            "%d candidates have another one's id and lie up to %.0f um from it; each id is counted once. "
+            "If the id is not the figure's own, pass --keep-duplicates",
+            far,
+            max(d.distance_um for d in found.values()),
+        )
+    return marked

@@ -1,0 +1,137 @@
+"""What runs in a reader process: jobs in, pixels into shared memory.
+
+It knows numpy, Pillow and a slide library, and neither torch nor the pool that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from slidemitosis.errors import SlideMitosisError, UnreadableSlide
+from slidemitosis.reading.slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from numpy.typing import NDArray
+
+    from slidemitosis.reading.slots import SlotLayout
+    from slidemitosis.reading.windows import Window
+    from slidemitosis.slides.slide import Slide
+
+
+def read_patch(slide: Slide, window: Window, patch: int) -> NDArray[np.uint8]:
+    """One patch, uint8 (patch, patch, 3) RGB. Raises UnreadableSlide.
+
+    Pixels of another size than the model's are resampled by Pillow's bicubic filter, whose support
+    grows with the reduction, so that nothing aliases.
+    """
+    pixels = slide.read(window.level, window.x, window.y, window.width, window.height)
+    if window.box is None:
+        return pixels
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((patch, patch), Image.Resampling.BICUBIC, box=window.box))
+
+
+class ReopeningSlide:
+    """A slide that is opened again after an error, since a handle is useless after one."""
+
+    def __init__(self, open_slide: Callable[[], Slide], patch: int) -> None:
+        self._open_slide = open_slide
+        self._patch = patch
+        self._slide: Slide | None = open_slide()
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """One patch, uint8 (patch, patch, 3) RGB. Raises UnreadableSlide after a second try."""
+        try:
+            return self._read_once(window)
+        except UnreadableSlide:
+            return self._read_once(window)
+
+    def _read_once(self, window: Window) -> NDArray[np.uint8]:
+        try:
+            if self._slide is None:
+                self._slide = self._open_slide()
+            return read_patch(self._slide, window, self._patch)
+        except UnreadableSlide:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the slide, if one is open."""
+        if self._slide is not None:
+            self._slide.close()
+            self._slide = None
+
+
+def work(connection: Connection, layout: SlotLayout, name: str) -> None:
+    """A worker's life: take slides and jobs from the pipe until it closes."""
+    # Ctrl-C reaches every process of the terminal; the parent decides, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    slots = Slots(layout, name)
+    reader: ReopeningSlide | None = None
+    failure: SlideMitosisError | None = None
+    _send(connection, ("ready", None))
+    with contextlib.closing(slots):
+        while (message := _receive(connection)) is not None:
+            kind, value = message
+            if kind == "slide":
+                if reader is not None:
+                    reader.close()
+                reader, failure = _open(value, layout.patch) if value else (None, None)
+                continue
+            slot, windows = value
+            answer: tuple[str, Any] = ("cannot open", failure)
+            if reader is not None:
+                answer = ("done", _read(reader, slots, slot, windows))
+            if not _send(connection, answer):
+                break
+
+
+def _open(
+    open_slide: Callable[[], Slide], patch: int
+) -> tuple[ReopeningSlide | None, SlideMitosisError | None]:
+    """The slide, or why it cannot be opened."""
+    try:
+        return ReopeningSlide(open_slide, patch), None
+    except SlideMitosisError as e:
+        return None, e
+
+
+def _read(
+    reader: ReopeningSlide, slots: Slots, slot: int, windows: list[tuple[int, Window]]
+) -> tuple[dict[int, str], float]:
+    """Read a job's windows into its slot; reasons of those that could not be read by row, and seconds."""
+    failures: dict[int, str] = {}
+    started = time.perf_counter()
+    for row, window in windows:
+        slots.set_row(slot, row)
+        try:
+            slots.put(slot, row, reader.read(window))
+        except UnreadableSlide as e:
+            failures[row] = str(e)
+    return failures, time.perf_counter() - started
+
+
+def _send(connection: Connection, message: tuple[str, Any]) -> bool:
+    """False if the parent is gone."""
+    try:
+        connection.send(message)
+    except OSError:
+        return False
+    return True
+
+
+def _receive(connection: Connection) -> Any:
+    """The next message; None if the parent is gone."""
+    try:
+        return connection.recv()
+    except (EOFError, OSError):
+        return None

@@ -1,0 +1,139 @@
+"""An open slide, whichever library reads it, and what is known of it without its pixels."""
+
+from __future__ import annotations
+
+import abc
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from slidemitosis.geometry import Bounds
+from slidemitosis.slides.direct import find_pages, prove
+from slidemitosis.slides.tiles import BadTile, TileReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from slidemitosis.geometry import Level, PixelSize
+
+log = logging.getLogger(__name__)
+
+BY_LIBRARY = "the library was asked for"
+
+
+@dataclass(frozen=True, slots=True)
+class SlideInfo:
+    """What is known of a slide without reading its pixels."""
+
+    path: Path
+    reader: str
+    """"openslide" or "tiffslide", as it was really opened."""
+    reader_version: str
+    vendor: str | None
+    levels: tuple[Level, ...]
+    mpp: PixelSize | None
+    """From the metadata; None where they state none."""
+    bounds: Bounds | None
+    """None where the metadata state none, or state the full extent."""
+    background: tuple[int, int, int]
+    """RGB of what lies beyond the slide's edge and in its empty parts."""
+    tile: tuple[int, int]
+    """Width and height of a tile of level 0, px."""
+    not_direct: tuple[str | None, ...]
+    """One for each level: why its tiles are not decoded directly; None where they are."""
+    quickhash: str | None = None
+    """OpenSlide's hash of the smallest level and the metadata; None where it gives none."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of level 0, px."""
+        return self.levels[0].width, self.levels[0].height
+
+    @property
+    def area(self) -> Bounds:
+        """Where the slide has pixels: its bounds, or else its full extent."""
+        return self.bounds or Bounds(0, 0, *self.size)
+
+
+class Slide(abc.ABC):
+    """An open slide. It belongs to one process and to one thread.
+
+    After an `UnreadableSlide` from `read` it must be closed: OpenSlide answers every later read of
+    the same handle with the same error.
+    """
+
+    info: SlideInfo
+    _tiles: TileReader | None = None
+    """Of the levels whose tiles are decoded directly."""
+
+    @abc.abstractmethod
+    def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """RGBA or RGB pixels of a region that lies inside the level, uint8 (height, width, 3 or 4)."""
+
+    def close(self) -> None:
+        """Give back the file handles."""
+        if self._tiles is not None:
+            self._tiles.close()
+
+    def read(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """RGB pixels of a region in level px, uint8 (height, width, 3).
+
+        Whatever lies beyond the level's edges, or is transparent, is the slide's background colour.
+        Raises UnreadableSlide.
+        """
+        if self._tiles is not None and level in self._tiles.pages:
+            try:
+                return self._tiles.region(level, x, y, width, height, self.info.background)
+            except BadTile as e:
+                # The library may know better, and if not, then its error is the one to show.
+                log.debug("%s: level %d at x %d, y %d: %s", self.info.path.name, level, x, y, e)
+        return self._read_by_library(level, x, y, width, height)
+
+    def _read_by_library(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        out = np.empty((height, width, 3), np.uint8)
+        out[...] = self.info.background
+        extent = self.info.levels[level]
+        x0, y0 = max(x, 0), max(y, 0)
+        x1, y1 = min(x + width, extent.width), min(y + height, extent.height)
+        if x0 < x1 and y0 < y1:
+            pixels = self._pixels(level, x0, y0, x1 - x0, y1 - y0)
+            out[y0 - y : y1 - y, x0 - x : x1 - x] = _opaque(pixels, self.info.background)
+        return out
+
+    def decode_directly(self) -> None:
+        """From now on decode the tiles of those levels of which this gives the library's pixels.
+
+        `info.not_direct` says which. Raises OSError if the file cannot be opened again, UnreadableSlide if
+        the library cannot read what it is compared with; the slide must be closed then, as after `read`.
+        """
+        info = self.info
+        pages, reasons = find_pages(info.path, info.vendor, info.levels, info.bounds)
+        not_direct = list(reasons)
+        if pages:
+            self._tiles = TileReader(info.path, pages)
+            for level in list(pages):
+                not_direct[level] = prove(self._tiles, level, self._read_by_library)
+                if not_direct[level] is not None:
+                    del pages[level]
+        self.info = replace(info, not_direct=tuple(not_direct))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _opaque(pixels: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """RGB of straight-alpha RGBA pixels over the background colour."""
+    if pixels.shape[2] == 3:
+        return pixels
+    alpha = pixels[..., 3:].astype(np.uint16)
+    if alpha.min() == 255:
+        return pixels[..., :3]
+    over = np.array(background, np.uint16) * (255 - alpha)
+    return ((pixels[..., :3] * alpha + over + 127) // 255).astype(np.uint8)

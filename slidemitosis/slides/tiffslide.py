@@ -1,0 +1,152 @@
+"""Slides that tiffslide reads; the only importer of that library."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slidemitosis.errors import UnreadableSlide
+from slidemitosis.geometry import Level
+from slidemitosis.slides.properties import bounds, colour, pixel_size, tile
+from slidemitosis.slides.slide import BY_LIBRARY, Slide, SlideInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class TiffSlideSlide(Slide):
+    def __init__(self, path: Path) -> None:
+        import tiffslide
+
+        self._handle = tiffslide.TiffSlide(path)
+        try:
+            self.info = self._describe(path)
+        except BaseException:
+            self._handle.close()
+            raise
+
+    def _describe(self, path: Path) -> SlideInfo:
+        handle = self._handle
+        properties = handle.properties
+        levels = tuple(
+            Level(int(w), int(h), float(d))
+            for (w, h), d in zip(handle.level_dimensions, handle.level_downsamples, strict=True)
+        )
+        return SlideInfo(
+            path=path,
+            reader="tiffslide",
+            reader_version=importlib.metadata.version("tiffslide"),
+            vendor=properties.get("tiffslide.vendor"),
+            levels=levels,
+            mpp=pixel_size(properties, "tiffslide"),
+            bounds=bounds(properties, "tiffslide", levels[0]),
+            background=colour(properties.get("tiffslide.background-color")),
+            tile=tile(properties, "tiffslide"),
+            not_direct=(BY_LIBRARY,) * len(levels),
+        )
+
+    def lacking(self) -> str | None:
+        """What of the pixels is not in the file, in words; tiffslide would read it as black."""
+        tif = self._handle.ts_tifffile
+        series = tif.series[self._handle.properties["tiffslide.series-index"] or 0]
+        pages = [page for level in series.levels for page in level.pages if page is not None]
+        # A slide has a million tiles, and every reader process opens it.
+        offsets, counts = (
+            np.array([n for page in pages for n in getattr(page, name)], np.int64)
+            for name in ("dataoffsets", "databytecounts")
+        )
+        empty = int((counts == 0).sum())
+        if empty:
+            return (
+                f"{empty} of {len(counts)} tiles are empty; only OpenSlide can read that (--reader openslide)"
+            )
+        beyond = int((offsets + counts).max(initial=0)) - self.info.path.stat().st_size
+        return f"the file ends {beyond} bytes before its last tile" if beyond > 0 else None
+
+    def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        # tiffslide divides the place by the downsample and cuts the fraction off, so that a place a
+        # little inside the wanted pixel is what gives that pixel.
+        downsample = self.info.levels[level].downsample
+        place = (x, y)
+        if downsample != 1:
+            place = (math.ceil(x * downsample + 1e-6), math.ceil(y * downsample + 1e-6))
+        try:
+            region = self._handle.read_region(place, level, (width, height), as_array=True)
+        # What tifffile, zarr and the codecs raise on damaged data has no common root.
+        except Exception as e:
+            raise UnreadableSlide(
+                f"{self.info.path.name}: level {level} at x {place[0]}, y {place[1]}: {_one_line(e)}"
+            ) from e
+        pixels: NDArray[Any] = np.asarray(region)
+        if pixels.dtype != np.uint8 or pixels.shape[2] not in (1, 3, 4):
+            raise UnreadableSlide(
+                f"{self.info.path.name}: pixels are {pixels.dtype} with {pixels.shape[2]} channels; "
+                "only 8-bit grey, RGB and RGBA can be read"
+            )
+        pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+        return self._blank_outside_bounds(pixels, level, x, y)
+
+    def _blank_outside_bounds(
+        self, pixels: NDArray[np.uint8], level: int, x: int, y: int
+    ) -> NDArray[np.uint8]:
+        """tiffslide has no transparency: what lies outside a slide's bounds is black, as tissue is not."""
+        b = self.info.bounds
+        if b is None:
+            return pixels
+        downsample = self.info.levels[level].downsample
+        height, width = pixels.shape[:2]
+        xs, ys = np.arange(x, x + width) + 0.5, np.arange(y, y + height) + 0.5
+        in_x = (xs >= b.x / downsample) & (xs < (b.x + b.width) / downsample)
+        in_y = (ys >= b.y / downsample) & (ys < (b.y + b.height) / downsample)
+        inside = in_y[:, None, None] & in_x[None, :, None]
+        background = np.array(self.info.background, np.uint8)
+        return np.where(inside, pixels[..., :3], background)
+
+    def close(self) -> None:
+        super().close()
+        self._handle.close()
+
+
+class _Complaints(logging.Handler):
+    """What tifffile logs as an error where it carries on: an offset beyond the file's end, say."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def open_tiffslide(path: Path) -> Slide:
+    complaints = _Complaints()
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(complaints)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tifffile warns of every oddity; what matters raises
+            slide = TiffSlideSlide(path)
+    # tifffile's parsers raise anything from KeyError to struct.error on damaged files.
+    except Exception as e:
+        raise UnreadableSlide(f"{path}: tiffslide cannot open it: {_one_line(e)}") from e
+    finally:
+        logger.removeHandler(complaints)
+        logger.propagate = propagate
+    reason = complaints.texts[0] if complaints.texts else slide.lacking()
+    if reason is not None:
+        slide.close()
+        raise UnreadableSlide(f"{path}: damaged or cut off: {reason}")
+    return slide
+
+
+def _one_line(e: BaseException) -> str:
+    text = " ".join(str(e).split())
+    return f"{type(e).__name__}: {text}"[:300]

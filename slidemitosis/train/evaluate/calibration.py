@@ -1,0 +1,157 @@
+"""From logits to probabilities and calls, fitted on figures that were not trained on.
+
+Two priors take part, see `decision.DecisionPart`. The training prior is the share of AMF as the training
+showed it: a balanced sampler makes it 0.5, and the network's logits then speak for a world in which
+every second figure is atypical. The target prior is the share that the probabilities are stated for,
+most often that among the validation figures. The correction from the one to the other shifts all
+logits alike; it changes no ranking, and no call at a threshold that was chosen after it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logit as log_odds
+from sklearn.metrics import confusion_matrix
+
+from slidemitosis.errors import InvalidOption
+from slidemitosis.models.decision import BetweenSlidesPart, DecisionPart, ValidationPart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+TEMPERATURES = (0.2, 5.0)
+"""Beyond these a fit speaks of too few figures, or of a failed training, rather than of calibration."""
+
+
+def fit_decision(
+    logits: NDArray[np.floating], atypical: NDArray[np.int64], *, training_prior: float, target_prior: float
+) -> DecisionPart:
+    """Temperature and threshold from validation figures, which must not have been trained on.
+
+    The temperature minimises the negative log-likelihood of the probabilities after they are
+    stated for the share of AMF among these figures, within TEMPERATURES; the threshold maximises
+    balanced accuracy, the middle of the widest run of equally good thresholds being taken.
+    `logits` and `atypical` are (N,). Raises InvalidOption if a class is absent or every logit is the same.
+    """
+    _check_classes(atypical)
+    evidence = np.asarray(logits, dtype=np.float64) - log_odds(training_prior)
+    prior = log_odds(atypical.mean())
+
+    def loss(log_temperature: float) -> float:
+        """Convex in 1 / temperature, so that there is one minimum."""
+        z = evidence / math.exp(log_temperature) + prior
+        return float(np.mean(np.logaddexp(0, z) - atypical * z))
+
+    low, high = map(math.log, TEMPERATURES)
+    fitted = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
+    temperature = round(math.exp(fitted.x), 4)
+    part = DecisionPart(
+        training_prior=training_prior, target_prior=target_prior, temperature=temperature, threshold=0.5
+    )
+    threshold = best_threshold(part.probability(logits), atypical)
+    return DecisionPart(
+        training_prior=training_prior,
+        target_prior=target_prior,
+        temperature=temperature,
+        threshold=min(max(round(threshold, 4), 0.0001), 0.9999),
+    )
+
+
+def best_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int64]) -> float:
+    """The threshold with the best balanced accuracy; of equally good ones the middle of the widest run.
+
+    Raises InvalidOption if a class is absent, or if every figure has the same probability, as after a
+    collapsed training.
+    """
+    _check_classes(atypical)
+    p, place = np.unique(probabilities, return_inverse=True)
+    if len(p) < 2:
+        raise InvalidOption("every figure gets the same probability: the training has collapsed")
+    cuts = (p[1:] + p[:-1]) / 2
+    # Of each class, the share below each cut.
+    below = [np.cumsum(np.bincount(place[atypical == c], minlength=len(p)))[:-1] for c in (0, 1)]
+    accuracy = (below[0] / (atypical == 0).sum() + 1 - below[1] / (atypical == 1).sum()) / 2
+    best = np.flatnonzero(accuracy >= accuracy.max() - 1e-12)
+    widest = best[np.argmax(p[best + 1] - p[best])]
+    return float(cuts[widest])
+
+
+def count_validation(
+    probabilities: NDArray[np.float64],
+    atypical: NDArray[np.int64],
+    threshold: float,
+    protocol: str,
+    *,
+    slides: Sequence[str],
+) -> ValidationPart:
+    """The confusion counts at `threshold`, AMF being positive, and how they differ between slides.
+
+    `slides` are the names of the figures' slides, "" where one is not known.
+    """
+    called = probabilities >= threshold
+    (tn, fp), (fn, tp) = confusion_matrix(atypical, called, labels=[0, 1])
+    return ValidationPart(
+        protocol=protocol,
+        tp=int(tp),
+        fn=int(fn),
+        tn=int(tn),
+        fp=int(fp),
+        between_slides=between_slides(called, atypical, slides),
+    )
+
+
+def between_slides(
+    called: NDArray[np.bool_], atypical: NDArray[np.int64], slides: Sequence[str]
+) -> BetweenSlidesPart | None:
+    """How much sensitivity and specificity differ between slides; None where it cannot be told.
+
+    `called` and `atypical` are (N,). It cannot where a slide is not known, or where a class is on fewer than
+    two slides, or never twice on one.
+    """
+    if not all(slides):
+        return None
+    names = np.unique(slides, return_inverse=True)[1]
+    right = called == (atypical == 1)
+    spreads = [_spread(right[atypical == c], names[atypical == c]) for c in (1, 0)]
+    if spreads[0] is None or spreads[1] is None:
+        return None
+    (sensitivity_sd, sensitivity_se), (specificity_sd, specificity_se) = spreads[0], spreads[1]
+    return BetweenSlidesPart(
+        slides=int(names.max()) + 1,
+        sensitivity_sd=sensitivity_sd,
+        specificity_sd=specificity_sd,
+        sensitivity_se=sensitivity_se,
+        specificity_se=specificity_se,
+    )
+
+
+def _spread(right: NDArray[np.bool_], slides: NDArray[np.int64]) -> tuple[float, float] | None:
+    """SD of a slide's share of right calls, and standard error of the share of all, four decimals.
+
+    The SD is the square root of the variance component of a one-way analysis of variance, 0 where it would be
+    negative (Searle, Casella and McCulloch 1992, 3.6); the error is that of a ratio where slides are drawn
+    (Cochran 1977, eq. 6.9). None where a slide never has two figures, or there are fewer than two slides.
+    """
+    n = np.bincount(slides)
+    s = np.bincount(slides, weights=right)[n > 0]
+    n = n[n > 0]
+    total, units = int(n.sum()), len(n)
+    if units < 2 or total <= units:
+        return None
+    p = s.sum() / total
+    between = float(((s - n * p) ** 2 / n).sum()) / (units - 1)
+    within = float((s * (n - s) / n).sum()) / (total - units)
+    size = (total - float((n**2).sum()) / total) / (units - 1)
+    error = math.sqrt(float(((s - n * p) ** 2).sum()) * units / (units - 1)) / total
+    return round(math.sqrt(max((between - within) / size, 0.0)), 4), round(error, 4)
+
+
+def _check_classes(atypical: NDArray[np.int64]) -> None:
+    if len(np.unique(atypical)) < 2:
+        raise InvalidOption("the validation figures are of one class only; calibration needs AMF and NMF")

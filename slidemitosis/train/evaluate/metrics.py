@@ -1,0 +1,361 @@
+"""What a model says of labelled figures, and how well: every measure with the class it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from slidemitosis.errors import InvalidOption
+from slidemitosis.labels import HARDNESS, POSITIVE, SUBTYPES
+from slidemitosis.prediction import likeliest_subtype
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+ECE_BINS = 15
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """N labelled figures of one data set, as one model sees them."""
+
+    model: str
+    data: str
+    names: tuple[str, ...]
+    slides: tuple[str, ...]
+    """"" where the data set does not say."""
+    domains: tuple[str, ...]
+    """"" where the data set does not say."""
+    atypical: NDArray[np.int64]
+    """The true label, 1 for AMF, (N,)."""
+    logit: NDArray[np.floating]
+    """Evidence for AMF before any prior correction, (N,); of AMF subtypes, already their sum."""
+    probability: NDArray[np.floating]
+    """Calibrated P(AMF), (N,)."""
+    threshold: float
+    """Of the probability."""
+    extra: dict[str, NDArray[np.floating]]
+    """Further probabilities, (N,) each, by name: "hard", and the subtypes, as the model's card states them
+    (in the validation predictions of a training, before it is calibrated)."""
+    subtypes: tuple[str, ...]
+    """The true subtype by the first expert, "" where there is none."""
+    hardness: tuple[str, ...]
+    """"hard" where the experts disagree, "easy" where they do not, "" below two votes."""
+
+    def __post_init__(self) -> None:
+        n, where = len(self.names), f"scores of {self.model} on {self.data}"
+        columns = {k: getattr(self, k) for k in ("slides", "domains", "subtypes", "hardness")}
+        wrong = [k for k, v in columns.items() if len(v) != n]
+        numbers = {k: getattr(self, k) for k in ("atypical", "logit", "probability")} | self.extra
+        wrong += [k for k, v in numbers.items() if v.shape != (n,)]
+        if wrong:
+            raise InvalidOption(f"{where}: {n} names, but not as many {', '.join(wrong)}")
+        if not np.isin(self.atypical, (0, 1)).all():
+            raise InvalidOption(f"{where}: labels must be 0 or 1")
+        if not all(np.isfinite(v).all() for v in numbers.values()):
+            raise InvalidOption(f"{where}: a logit or probability is no finite number")
+        within = (self.probability >= 0) & (self.probability <= 1)
+        if not (within.all() and 0 <= self.threshold <= 1):
+            raise InvalidOption(f"{where}: threshold and probabilities must lie in 0 to 1")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def called(self) -> NDArray[np.bool_]:
+        """Whether each figure is called atypical, at the threshold, (N,)."""
+        at_or_above: NDArray[np.bool_] = self.probability >= self.threshold
+        return at_or_above
+
+    @property
+    def collapsed(self) -> bool:
+        """The network gives every figure one class."""
+        return collapsed(self.logit >= 0)
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Scored:
+        """The figures of these rows, in this order."""
+        index = np.asarray(rows, dtype=np.intp)
+
+        def of(values: tuple[_T, ...]) -> tuple[_T, ...]:
+            return tuple(values[i] for i in index)
+
+        return Scored(
+            self.model,
+            self.data,
+            of(self.names),
+            of(self.slides),
+            of(self.domains),
+            self.atypical[index],
+            self.logit[index],
+            self.probability[index],
+            self.threshold,
+            {k: v[index] for k, v in self.extra.items()},
+            of(self.subtypes),
+            of(self.hardness),
+        )
+
+    @staticmethod
+    def join(parts: Sequence[Scored]) -> Scored:
+        """The figures of all parts, one behind the other, as of one model: for out-of-fold predictions.
+
+        Raises InvalidOption if there is no part, or if thresholds or further outputs differ.
+        """
+        if not parts or any(
+            (p.threshold, set(p.extra)) != (parts[0].threshold, set(parts[0].extra)) for p in parts
+        ):
+            raise InvalidOption("scores to be joined must have one threshold and the same outputs")
+
+        def chain(name: str) -> tuple[str, ...]:
+            return tuple(v for p in parts for v in getattr(p, name))
+
+        def stack(name: str) -> NDArray[np.floating]:
+            return np.concatenate([getattr(p, name) for p in parts])
+
+        return Scored(
+            " + ".join(dict.fromkeys(p.model for p in parts)),
+            " + ".join(dict.fromkeys(p.data for p in parts)),
+            chain("names"),
+            chain("slides"),
+            chain("domains"),
+            np.concatenate([p.atypical for p in parts]),
+            stack("logit"),
+            stack("probability"),
+            parts[0].threshold,
+            {k: np.concatenate([p.extra[k] for p in parts]) for k in parts[0].extra},
+            chain("subtypes"),
+            chain("hardness"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """P(hard) against the experts' votes."""
+
+    figures: int
+    """That two or more experts saw."""
+    hard: int
+    """On which they disagree."""
+    expected: float
+    """Sum of P(hard), which equals `hard` where it is calibrated for these figures."""
+    auroc: float | None
+    """None where all are hard or all are easy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Measures of one model on some figures, AMF being positive; None where no figure can tell.
+
+    Sensitivity needs AMF, specificity needs NMF, Brier score and ECE need any figure at all, and all
+    others need both classes.
+    """
+
+    figures: int
+    atypical: int
+    """How many of the figures are AMF."""
+    balanced_accuracy: float | None
+    """(sensitivity + specificity) / 2, at the model's threshold."""
+    balanced_accuracy_at_half: float | None
+    """The same where the raw sigmoid of the logit is 0.5 or more, as the published benchmark reports it."""
+    sensitivity: float | None
+    """Share of AMF that are called so, at the threshold."""
+    specificity: float | None
+    """Share of NMF that are called so, at the threshold."""
+    f1: float | None
+    """2 TP / (2 TP + FP + FN), which is 2 TP / (called AMF + truly AMF), at the threshold."""
+    auroc: float | None
+    """Of the logits: P(an AMF lies above an NMF), ties counted half."""
+    average_precision: float | None
+    """Of the logits: the sum over distinct values of precision times the step in recall."""
+    brier: float | None
+    """Mean of (P(AMF) - label) squared, of the calibrated probability."""
+    ece: float | None
+    """See `calibration_error`."""
+
+
+MEASURES = tuple(f.name for f in fields(Metrics) if f.name not in {"figures", "atypical"})
+"""Names of the fields of Metrics that are measures, not counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubtypeRow:
+    """One subtype against all others; None where the share of nothing would be meant."""
+
+    name: str
+    figures: int
+    """That truly are of it."""
+    auroc: float | None
+    sensitivity: float | None
+    specificity: float | None
+    ppv: float | None
+    """Of the figures called so, the share that are."""
+    npv: float | None
+    """Of the figures not called so, the share that are not."""
+
+
+def metrics_of(scored: Scored) -> Metrics:
+    """Every measure of all figures of `scored`."""
+    y = scored.atypical
+    both = len(np.unique(y)) == 2
+    called, amf = scored.called, y == 1
+    sensitivity, specificity = _sides(called, amf)
+    return Metrics(
+        figures=len(scored),
+        atypical=int(y.sum()),
+        balanced_accuracy=_mean(sensitivity, specificity),
+        balanced_accuracy_at_half=_mean(*_sides(scored.logit >= 0, amf)),
+        sensitivity=sensitivity,
+        specificity=specificity,
+        f1=share(2 * (called & amf).sum(), called.sum() + amf.sum()) if both else None,
+        auroc=float(roc_auc_score(y, scored.logit)) if both else None,
+        average_precision=float(average_precision_score(y, scored.logit)) if both else None,
+        brier=float(np.mean((scored.probability - y) ** 2)) if len(y) else None,
+        ece=calibration_error(scored.probability, y),
+    )
+
+
+def share(part: float, whole: float) -> float | None:
+    """part / whole; None of nothing."""
+    return float(part / whole) if whole else None
+
+
+def _sides(called: NDArray[np.bool_], amf: NDArray[np.bool_]) -> tuple[float | None, float | None]:
+    """Sensitivity and specificity."""
+    return share((called & amf).sum(), amf.sum()), share((~called & ~amf).sum(), (~amf).sum())
+
+
+def _mean(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else (a + b) / 2
+
+
+def bins_of(probability: NDArray[np.floating], *, bins: int = ECE_BINS) -> NDArray[np.int64]:
+    """The bin, 0 to bins - 1, of each probability: ((m - 1) / bins, m / bins], and 0 in the first."""
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    return np.searchsorted(edges, probability, side="left").astype(np.int64)
+
+
+def calibration_error(
+    probability: NDArray[np.floating], atypical: NDArray[np.int64], *, bins: int = ECE_BINS
+) -> float | None:
+    """Expected calibration error of P(AMF), or None of no figures.
+
+    The sum over equal-width bins of n_b / n |share of AMF - mean P(AMF)|: Guo et al. 2017, eq. 3, of
+    the probability of the positive class, not of the confidence in whichever class is called.
+    """
+    if not len(probability):
+        return None
+    gap = np.bincount(bins_of(probability, bins=bins), weights=probability - atypical, minlength=bins)
+    return float(np.abs(gap).sum() / len(probability))
+
+
+def collapsed(calls: NDArray[np.bool_] | NDArray[np.floating]) -> bool:
+    """Whether every figure is given one class, of calls or of probabilities at 0.5; of none it is not.
+
+    Give it the raw sigmoid: calibrated probabilities for a low prior may all lie below 0.5.
+    """
+    return len(np.unique(np.asarray(calls) >= 0.5)) == 1
+
+
+def subtype_classes(scored: Scored) -> tuple[str, ...]:
+    """The subtypes that the model gives probabilities for, in the order of SUBTYPES."""
+    return tuple(s for s in SUBTYPES if s in scored.extra)
+
+
+def confusion(scored: Scored) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """(C classes, int64 (C, C)): rows the first expert's subtype, columns what the model calls it.
+
+    Called as `slidemitosis classify` calls it: the likeliest subtype of the type that is called. Figures
+    without a subtype, or with one that the model does not know, are left out.
+    """
+    classes, truth, called, _ = _subtypes(scored)
+    matrix = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(matrix, (truth, called), 1)
+    return classes, matrix
+
+
+def subtype_table(scored: Scored) -> tuple[SubtypeRow, ...]:
+    """The table of AUCMEDI's paper on AMi-Br: each subtype against all others.
+
+    AUROC is of the probabilities as they are stated, what is called as in `confusion`. Of the same figures
+    as `confusion`; empty for a model that tells no subtypes.
+    """
+    classes, truth, called, p = _subtypes(scored)
+    rows = []
+    for c, name in enumerate(classes):
+        is_c, says_c = truth == c, called == c
+        tp, n_c, said = int((is_c & says_c).sum()), int(is_c.sum()), int(says_c.sum())
+        n = len(truth)
+        tn = n - n_c - said + tp
+        rows.append(
+            SubtypeRow(
+                name=name,
+                figures=n_c,
+                auroc=float(roc_auc_score(is_c, p[:, c])) if 0 < n_c < n else None,
+                sensitivity=share(tp, n_c),
+                specificity=share(tn, n - n_c),
+                ppv=share(tp, said),
+                npv=share(tn, n - said),
+            )
+        )
+    return tuple(rows)
+
+
+def first_expert_accuracy(scored: Scored) -> float | None:
+    """Balanced accuracy at 0.5 of the raw sigmoid against the type of the first expert's subtype.
+
+    A model of subtypes learns what that expert said, and not the majority: on AMi-Br 306 of the 832 figures
+    that the majority calls AMF have a subtype of NMF. None unless that expert's types are both there.
+    """
+    rows = [i for i, s in enumerate(scored.subtypes) if s]
+    truth = np.array([scored.subtypes[i].startswith(POSITIVE) for i in rows], np.bool_)
+    called = scored.logit[rows] >= 0
+    sensitivity = share(float((called & truth).sum()), float(truth.sum()))
+    specificity = share(float((~called & ~truth).sum()), float((~truth).sum()))
+    return _mean(sensitivity, specificity)
+
+
+def doubt(scored: Scored) -> Doubt | None:
+    """How P(hard) does on figures that two or more experts saw; None without it or without such figures."""
+    hard, known = hard_figures(scored)
+    if HARDNESS[1] not in scored.extra or not len(known):
+        return None
+    p = scored.extra[HARDNESS[1]][known]
+    both = len(set(hard.tolist())) == 2
+    return Doubt(
+        figures=len(known),
+        hard=int(hard.sum()),
+        expected=float(p.sum()),
+        auroc=float(roc_auc_score(hard, p)) if both else None,
+    )
+
+
+def hard_figures(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(1 for hard and 0 for easy, int64 (M,); rows of the M figures of which it is known, int64 (M,))."""
+    known = np.flatnonzero(np.array(scored.hardness, dtype=object) != "")
+    hard = np.array([scored.hardness[i] == HARDNESS[1] for i in known], dtype=np.int64)
+    return hard, known.astype(np.int64)
+
+
+def _subtypes(
+    scored: Scored,
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]:
+    """(classes, the true one's index (M,), the called one's (M,), probabilities (M, C)).
+
+    Of the M figures with a known subtype. Of a model that knows subtypes of one type alone, a figure called
+    the other is given the likeliest.
+    """
+    classes = subtype_classes(scored)
+    rows = [i for i, s in enumerate(scored.subtypes) if s in classes]
+    truth = np.array([classes.index(scored.subtypes[i]) for i in rows], dtype=np.int64)
+    columns = [scored.extra[c][rows] for c in classes]
+    p = np.stack(columns, axis=1) if columns else np.zeros((0, 0))
+    names = []
+    for atypical, row in zip(scored.called[rows].tolist(), p.tolist(), strict=True):
+        told = dict(zip(classes, row, strict=True))
+        names.append(likeliest_subtype(told, atypical=atypical) or max(classes, key=lambda c: told[c]))
+    return classes, truth, np.array([classes.index(n) for n in names], dtype=np.int64), p

@@ -1,0 +1,210 @@
+"""The Markdown of an evaluation report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from slidemitosis.train.evaluate.bootstrap import Intervals
+    from slidemitosis.train.evaluate.metrics import Metrics
+    from slidemitosis.train.evaluate.report import Domain, Entry, EvaluationReport, FoldSummary
+
+HEADINGS = {
+    "balanced_accuracy": "BA at threshold",
+    "balanced_accuracy_at_half": "BA at 0.5",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "brier": "Brier score",
+    "ece": "ECE",
+}
+_BY_DOMAIN = ("balanced_accuracy", "balanced_accuracy_at_half", "sensitivity", "specificity", "auroc")
+NONE = "none"
+_LEGEND = (
+    "BA is balanced accuracy, (sensitivity + specificity) / 2. *BA at threshold*, sensitivity, specificity "
+    "and F1 are of the calibrated probability at the model's own threshold, chosen on validation figures; "
+    "*BA at 0.5* is of the raw sigmoid, as the published benchmark reports it. Average precision, like "
+    "AUROC, is of the ranking; Brier score and ECE (15 bins of equal width) are of the calibrated "
+    f"probability, and lower is better. *{NONE}*: a class that the measure needs is absent."
+)
+
+
+def markdown(report: EvaluationReport) -> str:
+    """The report as text: measures with four decimals, intervals in brackets.
+
+    Subtypes are those of single models and ensembles, of folds where there is no ensemble.
+    """
+    head = [
+        f"{name}: {value}"
+        for name, value in (
+            ("Recipe", report.recipe),
+            ("Family", report.family),
+            ("Backbone", report.backbone),
+        )
+        if value
+    ]
+    blocks = ["# Evaluation", *([". ".join(head) + "."] if head else []), *_bullets(report.notes), _LEGEND]
+    for data in report.data:
+        entries = [e for e in report.entries if e.data == data]
+        folds = [f for f in report.folds if f.data == data]
+        blocks += [f"## {data}", _describe(entries), _scores(entries, folds)]
+        blocks += [
+            f"- {_cell(e.model)} has collapsed: every figure gets one class." for e in entries if e.collapsed
+        ]
+        if any(e.domains for e in entries):
+            blocks += ["### By domain", _domains(entries, folds)]
+        whole = {e.run for e in entries if e.role == "ensemble"}
+        told = [e for e in entries if e.subtypes and not (e.role == "fold" and e.run in whole)]
+        blocks += [block for e in told for block in _subtypes(e)]
+        blocks += _doubt([e for e in entries if not (e.role == "fold" and e.run in whole)])
+    return "\n\n".join(blocks) + "\n"
+
+
+def _bullets(notes: Sequence[str]) -> list[str]:
+    return ["\n".join(f"- {n}" for n in notes)] if notes else []
+
+
+def _describe(entries: Sequence[Entry]) -> str:
+    """How many figures, and how the intervals were found; of the first entry, which stands for all."""
+    metrics, found = entries[0].metrics, entries[0].intervals
+    views = sorted({e.views for e in entries})
+    text = f"{metrics.figures:,} figures ({metrics.atypical:,} AMF); views: {', '.join(map(str, views))}. "
+    if not found.bounds:
+        return f"{text}No intervals: {found.units} {_plural(found.unit, found.units)} to draw from."
+    left_out = f" ({found.left_out:,} left out, a class being absent)" if found.left_out else ""
+    return (
+        f"{text}In brackets: {100 * found.level:g} % interval from {found.draws:,} draws{left_out} of "
+        f"{found.units:,} {_plural(found.unit, found.units)}. ± is the SD over folds (ddof 0)."
+    )
+
+
+def _plural(unit: str, count: int) -> str:
+    return unit if count == 1 else " or ".join(f"{u}s" for u in unit.split(" or "))
+
+
+def _scores(entries: Sequence[Entry], folds: Sequence[FoldSummary]) -> str:
+    return _table(["model", *HEADINGS.values()], _rows(entries, folds, domain=None, names=tuple(HEADINGS)))
+
+
+def _domains(entries: Sequence[Entry], folds: Sequence[FoldSummary]) -> str:
+    """A row for each domain and model; of folds, which report.json holds one by one, mean and SD."""
+    counts = {d.name: f"{d.metrics.figures:,} ({d.metrics.atypical:,})" for e in entries for d in e.domains}
+    rows = [
+        [_cell(name) or "unknown", count, *row]
+        for name, count in counts.items()
+        for row in _rows(entries, folds, domain=name, names=_BY_DOMAIN)
+    ]
+    return _table(["domain", "figures (AMF)", "model", *(HEADINGS[m] for m in _BY_DOMAIN)], rows)
+
+
+def _rows(
+    entries: Sequence[Entry], folds: Sequence[FoldSummary], *, domain: str | None, names: Sequence[str]
+) -> list[list[str]]:
+    """Models alone; then of each run its folds (over all only), their mean and SD, and the ensemble."""
+
+    def of(run: str | None, role: str, prefix: str = "") -> list[list[str]]:
+        those = [e for e in entries if e.role == role and run in {None, e.run}]
+        found: list[tuple[Entry, Entry | Domain]] = [
+            (e, part)
+            for e in those
+            for part in ([e] if domain is None else [d for d in e.domains if d.name == domain])
+        ]
+        return [
+            [f"{prefix}{_cell(e.model)}", *_measures(part.metrics, part.intervals, names)]
+            for e, part in found
+        ]
+
+    rows = of(None, "single")
+    # In the order of the entries.
+    for run in dict.fromkeys(e.run for e in entries if e.role != "single"):
+        rows += of(run, "fold") if domain is None else []
+        rows += [[_fold_name(f), *_spreads(f, names)] for f in folds if (f.run, f.domain) == (run, domain)]
+        rows += of(run, "ensemble", "ensemble: ")
+    return rows
+
+
+_HOW_SUBTYPES = (
+    "Each subtype against all others. True is the first expert's, called the likeliest one of the type that "
+    "is called. AUROC is of the probabilities as they are stated: those of a type share out its own."
+)
+
+
+def _subtypes(entry: Entry) -> list[str]:
+    rows = [
+        [
+            _cell(r.name),
+            f"{r.figures:,}",
+            *map(_number, (r.auroc, r.sensitivity, r.specificity, r.ppv, r.npv)),
+        ]
+        for r in entry.subtypes
+    ]
+    known = [r.auroc for r in entry.subtypes if r.auroc is not None]
+    if known:
+        total = sum(r.figures for r in entry.subtypes)
+        rows.append(["mean AUROC", f"{total:,}", _number(sum(known) / len(known)), "", "", "", ""])
+    types = (
+        f"NMF or AMF at 0.5: BA {_number(entry.first_expert)} against the "
+        f"first expert's type, {_number(entry.metrics.balanced_accuracy_at_half)} against the majority's."
+    )
+    head = ["subtype", "figures", "AUROC", "sensitivity", "specificity", "PPV", "NPV"]
+    counts = [[_cell(name), *map(str, row)] for name, row in zip(entry.classes, entry.confusion, strict=True)]
+    return [
+        f"### Subtypes: {entry.model}",
+        _HOW_SUBTYPES,
+        _table(head, rows),
+        types,
+        "Rows: the first expert; columns: the model.",
+        _table(["", *map(_cell, entry.classes)], counts),
+    ]
+
+
+def _doubt(entries: Iterable[Entry]) -> list[str]:
+    told = [(e.model, e.doubt) for e in entries if e.doubt]
+    rows = [
+        [_cell(m), f"{d.figures:,}", f"{d.hard:,}", f"{d.expected:,.1f}", _number(d.auroc)] for m, d in told
+    ]
+    head = [
+        "model",
+        "figures with two votes or more",
+        "experts disagree",
+        "sum of P(hard)",
+        "AUROC of P(hard)",
+    ]
+    return ["### Doubt", _table(head, rows)] if rows else []
+
+
+def _fold_name(summary: FoldSummary) -> str:
+    of = f"{_cell(summary.run)}: " if summary.run else ""
+    return f"{of}mean ± SD of {summary.folds} {_plural('fold', summary.folds)}"
+
+
+def _measures(metrics: Metrics, found: Intervals, names: Iterable[str]) -> list[str]:
+    cells = []
+    for name in names:
+        bounds = found.bounds.get(name)
+        between = f" [{bounds[0]:.4f}, {bounds[1]:.4f}]" if bounds else ""
+        cells.append(_number(getattr(metrics, name)) + between)
+    return cells
+
+
+def _spreads(summary: FoldSummary, names: Iterable[str]) -> list[str]:
+    found = summary.measures
+    return [f"{found[n].mean:.4f} ± {found[n].sd:.4f}" if n in found else NONE for n in names]
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.4f}"
+
+
+def _cell(text: str) -> str:
+    """A name that cannot end its cell or its line."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

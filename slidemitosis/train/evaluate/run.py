@@ -1,0 +1,244 @@
+"""`slidemitosis evaluate`: models on labelled figures, to a report with its files.
+
+OUT/report.md, report.json               scores with intervals; folds and ensemble kept apart
+OUT/predictions/MODEL--DATA.csv          what each model says of each figure
+OUT/roc-DATA.png, reliability-DATA.png   figures, and the same as SVG
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis.engines.choose import ComputeOptions, load_forward
+from slidemitosis.errors import InvalidOption, OutputError
+from slidemitosis.files import write_text
+from slidemitosis.models.card import CARD_NAME, Score, read_card, write_card
+from slidemitosis.models.shipped import find_model
+from slidemitosis.models.subtypes import stated_extras
+from slidemitosis.train.data.seen import check_seen
+from slidemitosis.train.evaluate.metrics import Metrics, Scored
+from slidemitosis.train.evaluate.plots import confusion_figure, reliability_figure, roc_figure
+from slidemitosis.train.evaluate.report import (
+    EvaluationReport,
+    build_entry,
+    read_predictions,
+    write_predictions,
+    write_report,
+)
+from slidemitosis.train.paths import (
+    ENSEMBLE,
+    EVALUATION,
+    PREDICTIONS,
+    RUN_FILE,
+    SEEN,
+    VALIDATION,
+    file_name,
+    predictions_path,
+)
+from slidemitosis.train.readme import model_readme
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from slidemitosis.engines.engine import Outputs
+    from slidemitosis.models.card import ModelCard
+    from slidemitosis.train.data.figures import Figures
+    from slidemitosis.train.evaluate.report import Entry, Role
+    from slidemitosis.train.recipe.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A model that is evaluated, and what it is of a run."""
+
+    card: ModelCard
+    role: Role = "single"
+    fold: int | None = None
+    run: str = ""
+
+
+def score_figures(
+    card: ModelCard, figures: Figures, *, data: str, device: str = "cpu", views: int = 1
+) -> Scored:
+    """The model's outputs for labelled figures, as `slidemitosis classify` computes them in fp32."""
+    return score_sets(card, {data: figures}, device=device, views=views)[data]
+
+
+def score_sets(
+    card: ModelCard, sets: Mapping[str, Figures], *, device: str = "cpu", views: int = 1
+) -> dict[str, Scored]:
+    """The same of several data sets, by their names; the weights are read once."""
+    for data, figures in sets.items():
+        if figures.pixels.shape[1] != card.patch.side:
+            raise InvalidOption(
+                f"{data}: patches are {figures.pixels.shape[1]} px, "
+                f"the model {card.name} sees {card.patch.side} px"
+            )
+    compute = ComputeOptions(device=device, precision="fp32", views=views)
+    with contextlib.closing(load_forward(card, compute)) as forward:
+        return {
+            data: _scored(card, figures, data, forward.submit(figures.pixels)())
+            for data, figures in sets.items()
+        }
+
+
+def _scored(card: ModelCard, figures: Figures, data: str, outputs: Outputs) -> Scored:
+    probability = card.decision.probability(outputs.logit)
+    return Scored(
+        model=card.name,
+        data=data,
+        names=figures.names,
+        slides=figures.slides,
+        domains=figures.domains,
+        atypical=figures.atypical,
+        logit=outputs.logit,
+        probability=probability,
+        threshold=card.decision.threshold,
+        extra=stated_extras(card, outputs.extra, probability),
+        subtypes=tuple(s[0] if s else "" for s in figures.subtypes),
+        hardness=figures.hardness,
+    )
+
+
+def find_models(words: Sequence[str]) -> list[Member]:
+    """Models by name or folder, and of a folder that `slidemitosis train` wrote its folds and ensemble."""
+    members: list[Member] = []
+    runs = [w for w in words if (Path(w) / RUN_FILE).is_file()]
+    for word in words:
+        if word in runs:
+            members += run_members(Path(word), name=Path(word).resolve().name if len(words) > 1 else "")
+        else:
+            members.append(Member(find_model(word)))
+    names = [m.card.name for m in members]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidOption(f"two of the models are called {name!r}: evaluate them one by one")
+    return members
+
+
+def run_members(folder: Path, *, name: str = "") -> list[Member]:
+    """The folds and the ensemble that a run has so far. Raises InvalidOption where there is none."""
+    found = {int(p.parent.name.rpartition("-")[2]): p.parent for p in folder.glob(f"fold-*/{CARD_NAME}")}
+    members = [Member(read_card(path), "fold", fold, name) for fold, path in sorted(found.items())]
+    if not members:
+        raise InvalidOption(f"{folder}: no fold of this run is trained yet; run `slidemitosis train` again")
+    if len(members) == 1:
+        members = [dataclasses.replace(members[0], role="single", fold=None)]
+    if (folder / ENSEMBLE / CARD_NAME).is_file():
+        members.append(Member(read_card(folder / ENSEMBLE), "ensemble", None, name))
+    return members
+
+
+def evaluate_models(
+    members: Sequence[Member],
+    sets: Mapping[str, Figures],
+    *,
+    out: Path,
+    views: int = 1,
+    device: str = "cpu",
+    allow_leaks: bool = False,
+) -> EvaluationReport:
+    """Score every model on every data set and write the report; what stood in `out` of it is replaced.
+
+    Raises InvalidOption, also where a data set has slides that a model of a run was trained on, unless
+    `allow_leaks`; and OutputError if `out` cannot be written.
+    """
+    runs = list(dict.fromkeys(m.card.folder.parent for m in members))
+    notes = [n for run in runs for n in check_seen(run / SEEN, sets, allow=allow_leaks)]
+    scored = [score_sets(m.card, sets, device=device, views=views) for m in members]
+    try:
+        (out / PREDICTIONS).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
+    entries: list[Entry] = []
+    for data in sets:
+        for m, of_sets in zip(members, scored, strict=True):
+            write_predictions(of_sets[data], predictions_path(out, model=m.card.name, data=data))
+            entries.append(build_entry(of_sets[data], role=m.role, fold=m.fold, run=m.run, views=views))
+            log.info("%s on %s: %s", m.card.name, data, _in_short(entries[-1].metrics))
+        _draw([s[data] for s in scored], members, out, file_name(data))
+    about: dict[str, str] = {}
+    if len(runs) == 1 and (told := _told(runs[0])):
+        about = {k: told[k] for k in ("recipe", "family", "backbone")}
+    smoke = [run.name for run in runs if _told(run).get("smoke")]
+    notes += [f"{name} was trained with --smoke: its scores mean nothing." for name in smoke]
+    notes += [f"{m.card.name}: {COLLAPSED}" for m in members if _collapsed(m)]
+    report = EvaluationReport(entries=tuple(entries), notes=tuple(notes), **about)
+    write_report(report, out)
+    return report
+
+
+def evaluate_run(
+    folder: Path, recipe: Recipe, tests: Mapping[str, Figures], *, device: str = "cpu"
+) -> EvaluationReport | None:
+    """Score a run's models on its test figures, and write the scores into their cards and READMEs.
+
+    None where the run has no test figures.
+    """
+    members = run_members(folder)
+    report = None
+    if tests:
+        allow = _told(folder)["leaks"] == "allow"
+        report = evaluate_models(members, tests, out=folder / EVALUATION, device=device, allow_leaks=allow)
+    for m in members:
+        entries = [e for e in report.entries if e.model == m.card.name] if report else []
+        card = dataclasses.replace(m.card, scores=tuple(filter(None, map(score_of, entries))))
+        write_card(card)
+        notes = [n for n in report.notes if COLLAPSED not in n] if report else []
+        notes += [COLLAPSED] if _collapsed(m) else []
+        scores = [(e.data, e.metrics) for e in entries]
+        write_text(card.folder / "README.md", model_readme(card, recipe, scores, notes=notes))
+    return report
+
+
+COLLAPSED = "it has collapsed, since every validation figure is given one class."
+
+
+def _collapsed(member: Member) -> bool:
+    """Whether the training failed so; told from validation figures, and so without any test figure."""
+    path = member.card.folder / VALIDATION
+    return member.role != "ensemble" and path.is_file() and read_predictions(path).collapsed
+
+
+def _told(run: Path) -> dict[str, Any]:
+    path = run / RUN_FILE
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return told
+
+
+def _draw(scored: Sequence[Scored], members: Sequence[Member], out: Path, data: str) -> None:
+    roc_figure(scored, out / f"roc-{data}")
+    reliability_figure(scored, out / f"reliability-{data}")
+    for s, m in zip(scored, members, strict=True):
+        known = set(s.extra) & set(s.subtypes)
+        if known and m.role != "fold":
+            confusion_figure(s, out / f"confusion-{file_name(m.card.name)}--{data}")
+
+
+def _in_short(m: Metrics) -> str:
+    values = {"BA at 0.5": m.balanced_accuracy_at_half, "AUROC": m.auroc}
+    return ", ".join(f"{k} {v:.4f}" for k, v in values.items() if v is not None)
+
+
+def score_of(entry: Entry) -> Score | None:
+    """A line of the card; None where one class is absent."""
+    m = entry.metrics
+    if m.balanced_accuracy is None or m.balanced_accuracy_at_half is None or m.auroc is None:
+        return None
+    return Score(
+        data=entry.data,
+        figures=m.figures,
+        atypical=m.atypical,
+        views=entry.views,
+        balanced_accuracy=round(m.balanced_accuracy, 4),
+        balanced_accuracy_at_half=round(m.balanced_accuracy_at_half, 4),
+        auroc=round(m.auroc, 4),
+    )

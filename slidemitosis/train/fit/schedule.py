@@ -1,0 +1,68 @@
+"""Optimizer and learning rate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+
+from slidemitosis.train.fit.lora import train_only
+
+if TYPE_CHECKING:
+    from slidemitosis.models.networks import Network
+    from slidemitosis.train.recipe.recipe import Recipe
+
+
+def learning_rate_factor(epoch: float, recipe: Recipe) -> float:
+    """Factor on the learning rate at a moment of the training, in epochs, for all but "plateau".
+
+    The heads' own epochs have a constant rate; then linear warm-up, then constant or a cosine to zero.
+    """
+    spec = recipe.schedule
+    epoch -= spec.head_epochs
+    if epoch < 0:
+        return 1.0
+    if epoch < spec.warmup_epochs:
+        return max(epoch / spec.warmup_epochs, 0.01)
+    if spec.name == "constant":
+        return 1.0
+    done = (epoch - spec.warmup_epochs) / max(spec.epochs - spec.head_epochs - spec.warmup_epochs, 1)
+    lowest = spec.minimum / recipe.optimizer.learning_rate
+    return lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def optimizer_of(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over everything that learns at any time, its decay where the recipe wants it."""
+    spec = recipe.optimizer
+    # All parameters, also those that learn only after the heads' epochs.
+    trained = train_only(network, recipe.network.trained)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if p.ndim > 1 or spec.decay_all]},
+        {"params": [p for p in trained if p.ndim <= 1 and not spec.decay_all], "weight_decay": 0.0},
+    ]
+    optimizer: torch.optim.Optimizer = create_optimizer_v2(
+        groups,
+        opt=spec.name,
+        lr=spec.learning_rate,
+        weight_decay=spec.weight_decay,
+    )
+    return optimizer
+
+
+def plateau_of(
+    optimizer: torch.optim.Optimizer, recipe: Recipe
+) -> torch.optim.lr_scheduler.ReduceLROnPlateau | None:
+    """A schedule that is told what is watched after each epoch; None for the others."""
+    spec = recipe.schedule
+    if spec.name != "plateau":
+        return None
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        # Of a negated value torch would take an equal one for a better one.
+        mode="min" if recipe.stopping.monitor == "loss" else "max",
+        factor=spec.factor,
+        patience=spec.patience,
+        min_lr=spec.minimum,
+    )

@@ -1,0 +1,133 @@
+"""Slides of a patient, and of the cohort, taken together."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from slidemitosis.cohort.tables.columns import is_ours, row_values
+from slidemitosis.cohort.tables.patients import Recorded, patient_rows, patients_together, pooled_values
+from slidemitosis.rates.correction import ErrorCounts
+from slidemitosis.rates.counts import SlideRate
+from slidemitosis.rates.intervals import wilson_interval
+from tests.cohort.cohort_slides import paint_slides, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ERRORS = ErrorCounts(tp=80, fn=20, tn=180, fp=20)
+
+
+def row(name: str, patient: str | None, status: str = "done", **more: Any) -> dict[str, Any]:
+    return {"name": name, "patient": patient, "status": status, **more}
+
+
+def recorded(**counts: tuple[int, int]) -> dict[str, Recorded]:
+    return {name: Recorded(SlideRate(k, n - k), ERRORS) for name, (k, n) in counts.items()}
+
+
+def test_a_patients_figures_are_added_over_its_slides() -> None:
+    rows = [row("a", "P"), row("b", "Q"), row("c", "P"), row("d", "P", "failed")]
+    p, q = patient_rows(rows, recorded(a=(1, 10), b=(5, 5), c=(3, 30)))
+    assert (p["patient"], p["slides"], p["slides_done"]) == ("P", 3, 2)
+    assert (p["atypical"], p["classified"]) == (4, 40)
+    assert p["fraction_amf_of_all"] == 0.1
+    assert (p["wilson_95_low"], p["wilson_95_high"]) == wilson_interval(4, 40)
+    assert (q["patient"], q["fraction_amf_of_all"], q["bootstrap_95_low"]) == ("Q", 1.0, None)
+
+
+def test_a_density_is_given_only_where_every_slide_has_an_area() -> None:
+    areas: dict[str, Any] = {"mitoses_in_area": 8, "atypical_in_area": 2}
+    rows = [row("a", "P", area_mm2=2.0, **areas), row("b", "P", area_mm2=6.0, **areas), row("c", "Q")]
+    p, q = patient_rows(rows, recorded(a=(2, 8), b=(2, 8), c=(2, 8)))
+    assert (p["area_mm2"], p["mitoses_per_mm2"], p["atypical_per_mm2"]) == (8.0, 2.0, 0.5)
+    assert (q["area_mm2"], q["mitoses_per_mm2"]) == (None, None)
+
+
+def test_slides_without_a_patient_are_nobodys() -> None:
+    rows = [row("a", None), row("b", "")]
+    assert [r["patient"] for r in patient_rows(rows, recorded(a=(1, 2), b=(1, 2)))] == [""]
+
+
+def test_drawing_patients_is_wider_than_drawing_their_alike_slides() -> None:
+    rows = [row(f"s{i}", f"P{i // 5}") for i in range(20)]
+    counts = {f"s{i}": ((8, 10) if i // 5 % 2 else (1, 10)) for i in range(20)}
+    slides = pooled_values(rows, recorded(**counts))
+    patients = patients_together(rows, recorded(**counts))
+    assert patients is not None
+    assert patients["bootstrap_of"] == 4
+
+    def width(values: dict[str, Any]) -> float:
+        return float(values["bootstrap_95_high"] - values["bootstrap_95_low"])
+
+    assert width(patients) > 1.3 * width(slides)
+
+
+def test_slides_that_were_corrected_differently_are_not_corrected_together() -> None:
+    kept = recorded(a=(5, 20), b=(5, 20))
+    assert pooled_values([row("a", None), row("b", None)], kept)["corrected_fraction_amf_of_all"] is not None
+    kept["b"] = dataclasses.replace(kept["b"], errors=None)
+    assert pooled_values([row("a", None), row("b", None)], kept)["corrected_fraction_amf_of_all"] is None
+
+
+def test_what_is_kept_of_a_slide_comes_back_from_its_file() -> None:
+    kept = Recorded(SlideRate(3, 7, subtype_sums={"NMF metaphase": 1.5}, probability_sum=2.25), ERRORS)
+    text = json.dumps({"rate": dataclasses.asdict(kept.rate), "errors": dataclasses.asdict(ERRORS)})
+    assert Recorded.of(json.loads(text)) == kept
+
+
+def test_a_cohort_of_patients_comes_out_whole(tmp_path: Path) -> None:
+    paint_slides(tmp_path, ["a", "b", "c"])
+    (tmp_path / "list.csv").write_text(
+        "slide,points,patient,area_mm2\na.svs,a.geojson,P,0.005\nb.svs,b.geojson,P,0.005\nc.svs,c.geojson,Q,\n"
+    )
+    (tmp_path / "clinical.csv").write_text("patient,age\nP,61\nQ,47\nR,5\n")
+    words = ("--join", tmp_path / "clinical.csv", "--model", "lite0")
+    done = run("cohort", tmp_path / "list.csv", "--out", tmp_path / "r", *words)
+    assert done.returncode == 0, done.stderr
+    assert "1 rows fit no slide" in done.stderr
+    with (tmp_path / "r/patients.csv").open(newline="") as file:
+        p, q = csv.DictReader(file)
+    assert (p["slides_done"], p["candidates"], p["area_mm2"], p["mitoses_per_mm2"]) == (
+        "2",
+        "6",
+        "0.01",
+        "600",
+    )
+    assert (q["patient"], q["area_mm2"]) == ("Q", "")
+    with (tmp_path / "r/cohort.csv").open(newline="") as file:
+        assert [r["age"] for r in csv.DictReader(file)] == ["61", "61", "47"]
+    whole = json.loads((tmp_path / "r/cohort.json").read_text())
+    assert whole["counts"]["done"] == 3
+    assert whole["together"]["candidates"] == 9
+    assert (tmp_path / "r/cohort.png").exists()
+    summary = json.loads((tmp_path / "r/slides/a/summary.json").read_text())
+    assert row_values(summary).keys() <= whole["slides"][0].keys()
+    assert all(map(is_ours, row_values(summary)))
+
+
+def test_every_column_is_explained(tmp_path: Path) -> None:
+    from tests.conftest import REPOSITORY
+
+    paint_slides(tmp_path, ["a"])
+    (tmp_path / "list.csv").write_text("slide,points,patient\na.svs,a.geojson,P\n")
+    assert run("cohort", tmp_path / "list.csv", "--out", tmp_path / "r", "--model", "lite0").returncode == 0
+    text = (REPOSITORY / "docs/cohorts.md").read_text(encoding="utf-8")
+    for table in ("cohort.csv", "patients.csv"):
+        names = (tmp_path / "r" / table).read_text().splitlines()[0].split(",")
+        missing = [
+            n for n in names if f"`{n}`" not in text and not n.startswith(("expected_NMF", "expected_AMF"))
+        ]
+        assert not missing, f"docs/cohorts.md does not explain {missing} of {table}"
+
+
+@pytest.mark.parametrize("area", ["1.5", "0.0001"])
+def test_an_area_that_cannot_be_is_found_by_a_dry_run(tmp_path: Path, area: str) -> None:
+    paint_slides(tmp_path, ["a"])
+    (tmp_path / "list.csv").write_text(f"slide,points,area_mm2\na.svs,a.geojson,{area}\n")
+    done = run("cohort", tmp_path / "list.csv", "--out", tmp_path / "r", "--model", "lite0", "--dry-run")
+    assert done.returncode == (3 if area == "1.5" else 0)

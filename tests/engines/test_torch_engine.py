@@ -1,0 +1,281 @@
+"""From patches to logits: views, pieces that fit the memory, and the choice of a device."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from slidemitosis.engines.torch_engine import SizedForward, choose_device, choose_precision, dihedral_views
+from slidemitosis.errors import InvalidOption
+from slidemitosis.models.card import TASK, HeadPart, ModelCard, NetworkPart, PatchPart
+from slidemitosis.models.classifier import Classifier
+from slidemitosis.models.decision import DecisionPart, ValidationPart
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def make_classifier(folder: Path, network: nn.Module) -> Classifier:
+    """A classifier around any network; its weights are never read from a file."""
+    card = ModelCard(
+        format=2,
+        name="tiny",
+        version="1",
+        task=TASK,
+        description="",
+        intended_use="tests",
+        data=(),
+        licence="",
+        citation=(),
+        patch=PatchPart(mpp=0.25, side=128),
+        networks=(
+            NetworkPart(
+                architecture="-",
+                weights="weights.safetensors",
+                sha256="0" * 64,
+                parameters=1,
+                crops=(64,),
+                resize=32,
+                interpolation="bilinear",
+                mean=(0.5, 0.5, 0.5),
+                std=(0.5, 0.5, 0.5),
+                heads=(HeadPart(name="type", kind="sigmoid", classes=("NMF", "AMF")),),
+            ),
+        ),
+        decision=DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.0, threshold=0.3),
+        validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
+        folder=folder,
+    )
+    return Classifier(card, [network]).eval()  # type: ignore[list-item]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    torch.manual_seed(1)
+    network = timm.create_model("test_efficientnet", pretrained=False, num_classes=1)
+    return make_classifier(tmp_path_factory.getbasetemp(), network)
+
+
+@pytest.fixture(scope="module")
+def patches() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (9, 128, 128, 3), np.uint8)
+
+
+def forward(model: Classifier, *, piece: int = 8, views: int = 1) -> SizedForward:
+    return SizedForward(model, piece=piece, views=views, precision="fp32")
+
+
+def key(patch: torch.Tensor) -> bytes:
+    return patch.numpy().tobytes()
+
+
+def test_the_eight_views_differ_and_the_first_is_the_patch_itself(patches: NDArray[np.uint8]) -> None:
+    patch = torch.from_numpy(patches[:1])
+    views = [v.contiguous() for v in dihedral_views(patch, 8)]
+    assert len({key(v) for v in views}) == len(views) == 8
+    assert torch.equal(views[0], patch)
+    assert [key(v.contiguous()) for v in dihedral_views(patch, 1)] == [key(patch)]
+
+
+def test_the_views_of_any_view_are_the_same_eight(patches: NDArray[np.uint8]) -> None:
+    patch = torch.from_numpy(patches[:1])
+    orbit = {key(v.contiguous()) for v in dihedral_views(patch, 8)}
+    for view in dihedral_views(patch, 8):
+        assert {key(v.contiguous()) for v in dihedral_views(view, 8)} == orbit
+
+
+def test_a_view_keeps_each_pixel_whole_and_each_patch_in_its_place() -> None:
+    """Turning must move pixels within a patch: never channels, never patches of a batch."""
+    batch = torch.randint(0, 256, (2, 4, 4, 3), dtype=torch.uint8)
+    for view in dihedral_views(batch, 8):
+        for before, after in zip(batch, view, strict=True):
+            assert sorted(before.reshape(-1, 3).tolist()) == sorted(after.reshape(-1, 3).tolist())
+
+
+@pytest.mark.parametrize("views", [0, 2, 4, 7, 9])
+def test_another_number_of_views_is_refused(views: int) -> None:
+    with pytest.raises(InvalidOption, match=f"1 or 8, not {views}"):
+        list(dihedral_views(torch.zeros((1, 2, 2, 3)), views))
+
+
+def test_eight_views_do_not_care_how_the_patch_was_turned(
+    tiny: Classifier, patches: NDArray[np.uint8]
+) -> None:
+    plain = forward(tiny, views=8)(patches).logit
+    for k in range(4):
+        for turned in (np.rot90(patches, k, (1, 2)), np.rot90(patches, k, (1, 2))[:, :, ::-1]):
+            assert np.allclose(forward(tiny, views=8)(np.ascontiguousarray(turned)).logit, plain, atol=1e-5)
+    # The law would hold for a network that sees nothing, so this one must see a turn.
+    turned = np.ascontiguousarray(np.rot90(patches, 1, (1, 2)))
+    assert not np.allclose(forward(tiny)(turned).logit, forward(tiny)(patches).logit, atol=1e-4)
+
+
+def test_eight_views_are_the_mean_of_the_logits_of_each(tiny: Classifier, patches: NDArray[np.uint8]) -> None:
+    each = [forward(tiny)(v.numpy()).logit for v in dihedral_views(torch.from_numpy(patches), 8)]
+    assert np.allclose(forward(tiny, views=8)(patches).logit, np.mean(each, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64])
+@pytest.mark.parametrize("views", [1, 8])
+def test_the_size_of_a_piece_does_not_change_a_logit(
+    tiny: Classifier, patches: NDArray[np.uint8], piece: int, views: int
+) -> None:
+    with torch.inference_mode():
+        one_by_one = np.array(
+            [
+                np.mean([tiny(v).item() for v in dihedral_views(torch.from_numpy(p[None]), views)])
+                for p in patches
+            ]
+        )
+    logits = forward(tiny, piece=piece, views=views)(patches).logit
+    assert logits.dtype == np.float32
+    assert np.allclose(logits, one_by_one, atol=1e-5)
+
+
+def test_no_patches_give_no_logits(tiny: Classifier) -> None:
+    assert forward(tiny)(np.empty((0, 128, 128, 3), np.uint8)).logit.shape == (0,)
+
+
+class Cramped(nn.Module):
+    """The mean brightness as a logit, with memory for so many figures at once."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.limit = limit
+        self.sizes: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(x))
+        if len(x) > self.limit:
+            raise torch.OutOfMemoryError(f"no memory for {len(x)}")
+        return x.mean((1, 2, 3), keepdim=False)[:, None] * self.scale
+
+
+def test_a_piece_that_does_not_fit_is_halved_and_stays_halved(
+    tmp_path: Path, patches: NDArray[np.uint8]
+) -> None:
+    network = Cramped(4)
+    sized = forward(make_classifier(tmp_path, network), piece=16)
+    roomy = forward(make_classifier(tmp_path, Cramped(99)), piece=16)
+    many = np.concatenate([patches, patches[::-1]])
+    assert np.allclose(sized(many).logit, roomy(many).logit, atol=1e-6)
+    assert sized.piece == 4
+    assert max(network.sizes) == 16
+    network.sizes.clear()
+    sized(many)
+    assert network.sizes == [4, 4, 4, 4, 2]
+
+
+def test_no_patch_is_computed_again_after_a_halving(tmp_path: Path, patches: NDArray[np.uint8]) -> None:
+    network = Cramped(8)
+    sized = forward(make_classifier(tmp_path, network), piece=8)
+    sized(patches[:8])
+    network.limit = 3
+    sized(patches)
+    assert sum(n for n in network.sizes if n <= network.limit) == len(patches)
+
+
+@pytest.mark.parametrize("piece", [1, 5])
+def test_one_patch_that_does_not_fit_raises_the_error_of_torch(
+    tmp_path: Path, patches: NDArray[np.uint8], piece: int
+) -> None:
+    sized = forward(make_classifier(tmp_path, Cramped(0)), piece=piece)
+    with pytest.raises(torch.OutOfMemoryError, match="no memory for 1"):
+        sized(patches)
+
+
+def test_other_errors_of_a_network_are_not_taken_for_a_lack_of_memory(
+    tmp_path: Path, patches: NDArray[np.uint8]
+) -> None:
+    class Broken(Cramped):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("broken")
+
+    sized = forward(make_classifier(tmp_path, Broken(9)))
+    with pytest.raises(RuntimeError, match="broken"):
+        sized(patches)
+    assert sized.piece == 8
+
+
+def test_nothing_is_kept_for_gradients(tmp_path: Path, patches: NDArray[np.uint8]) -> None:
+    seen: list[bool] = []
+
+    class Watching(Cramped):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.is_grad_enabled())
+            return super().forward(x)
+
+    forward(make_classifier(tmp_path, Watching(9)))(patches)
+    assert seen == [False, False]
+
+
+def test_the_cpu_can_always_be_chosen() -> None:
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in {"cpu", "cuda", "mps"}
+
+
+@pytest.mark.parametrize(
+    "name", ["gpu", "", "cpu:0", "cuda:-1", "cuda:x", "cuda:", "cuda:99", "cuda:\u00b2", "CUDA"]
+)
+def test_a_device_that_is_not_there_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(InvalidOption, match=f"^device {name!r}") as caught:
+        choose_device(name)
+    assert "\n" not in str(caught.value)
+    assert "use " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "chosen"),
+    [
+        ("auto", "cpu", "fp32"),
+        ("auto", "mps", "fp32"),
+        ("auto", "cuda", "fp16"),
+        ("auto", "cuda:1", "fp16"),
+        ("fp32", "cuda", "fp32"),
+        ("bf16", "cuda", "bf16"),
+        ("fp32", "cpu", "fp32"),
+    ],
+)
+def test_half_precision_is_for_gpus(name: str, device: str, chosen: str) -> None:
+    assert choose_precision(name, device) == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "device"), [("fp16", "cpu"), ("bf16", "cpu"), ("fp64", "cuda"), ("half", "cpu"), ("", "cpu")]
+)
+def test_a_precision_that_cannot_be_is_refused_in_one_line(name: str, device: str) -> None:
+    with pytest.raises(InvalidOption, match=f"^precision {name!r} .*; use ") as caught:
+        choose_precision(name, device)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_a_gpu_gives_the_logits_of_the_cpu(
+    tiny: Classifier, patches: NDArray[np.uint8], precision: Any
+) -> None:
+    plain = forward(tiny)(patches).logit
+    try:
+        found = SizedForward(tiny.to("cuda"), piece=4, views=1, precision=precision)(patches).logit
+    finally:
+        tiny.to("cpu")
+    assert np.allclose(found, plain, atol=1e-3 if precision == "fp32" else 0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.filterwarnings("ignore")  # of torch's own code
+def test_a_compiled_network_gives_the_same_outputs(tiny: Classifier, patches: NDArray[np.uint8]) -> None:
+    """Also for a last piece of another size."""
+    compiled = SizedForward(tiny, piece=4, views=1, precision="fp32", compiled=True)
+    np.testing.assert_allclose(compiled(patches).logit, forward(tiny)(patches).logit, atol=1e-4)
+    assert compiled._run is not tiny

@@ -1,0 +1,230 @@
+"""The scripts for QuPath, run by a real Groovy on stand-ins of QuPath's classes (tests/groovy)."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCRIPTS = REPOSITORY / "qupath_scripts"
+STANDINS = REPOSITORY / "tests" / "groovy" / "standins"
+HARNESS = REPOSITORY / "tests" / "groovy" / "harness.groovy"
+# QuPath brings these parts of Groovy and no others: not groovy-json, for one.
+_AS_IN_QUPATH = ("groovy-[0-9]*.jar", "groovy.jar", "groovy-jsr223*.jar", "groovy-xml*.jar")
+_NEEDED_BY_GROOVY_2 = ("antlr.jar", "asm.jar", "asm-*.jar", "commons-cli*.jar")
+# Groovy 2.4 calls methods of classes that newer Javas do not show; those in QuPath know better.
+_OPENED = ("java.lang", "java.util", "java.util.stream")
+GSON = Path("/usr/share/java/gson.jar")
+CLASS_PATH = "SLIDEMITOSIS_GROOVY"
+"""Environment variable: the class path of another Groovy than the one on the PATH, and of Gson."""
+
+
+@functools.cache
+def java() -> str:
+    """Java 11 or later; skips the test, with the reason, where there is none."""
+    home = os.environ.get("JAVA_HOME", "")
+    named = shutil.which("java", path=str(Path(home) / "bin")) if home else None
+    found = named or shutil.which("java")
+    if found is None:
+        pytest.skip("no Java is here")
+    return found
+
+
+@functools.cache
+def groovy_class_path() -> str:
+    """Groovy and Gson, without what QuPath does not bring; skips the test where they are not here."""
+    if CLASS_PATH in os.environ:
+        return os.environ[CLASS_PATH]
+    command = shutil.which("groovy")
+    if command is None:
+        pytest.skip(f"no Groovy is here: apt-get install groovy libgoogle-gson-java, or set {CLASS_PATH}")
+    home = Path(command).resolve().parent
+    places = [home.parent / "lib", Path("/usr/share/groovy/lib")]
+    jars = [
+        j for p in places for name in (*_AS_IN_QUPATH, *_NEEDED_BY_GROOVY_2) for j in sorted(p.glob(name))
+    ]
+    if not jars or not GSON.exists():
+        pytest.skip(
+            "Groovy's jars or Gson are not where Debian has them: apt-get install libgoogle-gson-java"
+        )
+    return os.pathsep.join(map(str, dict.fromkeys([*jars, GSON])))
+
+
+def _groovy(main: str, *words: str | Path, class_path: str) -> list[str]:
+    opened = [w for package in _OPENED for w in ("--add-opens", f"java.base/{package}=ALL-UNNAMED")]
+    return [java(), *opened, "-XX:TieredStopAtLevel=1", "-cp", class_path, main, *map(str, words)]
+
+
+class Groovy:
+    """A Groovy with the stand-ins, compiled into `folder`, that plays scenarios one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        libraries = groovy_class_path()
+        compiler = "org.codehaus.groovy.tools.FileSystemCompiler"
+        sources = sorted(STANDINS.rglob("*.groovy"))
+        words = _groovy(compiler, "-d", folder, *sources, class_path=libraries)
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        self._errors = folder / "errors.txt"
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                _groovy(
+                    "groovy.ui.GroovyMain", HARNESS, class_path=os.pathsep.join([libraries, str(folder)])
+                ),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def play(self, scenario: Path) -> list[dict[str, Any]]:
+        """The reports of a scenario's steps."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{scenario}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "done\n", self._errors.read_text()
+        report = scenario.with_name(f"{scenario.name}.report")
+        found: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))
+        return found
+
+    def close(self) -> None:
+        """End it, whatever it is at."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@dataclass
+class QuPath:
+    """A stand-in of QuPath with some images, in a project or not; `run` and `call` add steps."""
+
+    groovy: Groovy
+    folder: Path
+    version: str = "0.6"
+    project: Path | None = None
+    preferences: dict[str, str] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+
+    def add_image(
+        self,
+        slide: Path | str,
+        size: tuple[int, int],
+        *,
+        objects: Path | None = None,
+        mpp: float | None = 0.25,
+        name: str = "",
+        builder: dict[str, Any] | str | None = "uri",
+        args: Sequence[str] = (),
+    ) -> QuPath:
+        uri = slide.as_uri() if isinstance(slide, Path) else slide
+        self.images.append(
+            {
+                "entry": str(len(self.images) + 1),
+                "name": name or str(slide).rsplit("/", 1)[-1],
+                "uris": [uri],
+                "width": size[0],
+                "height": size[1],
+                "mpp": None if mpp is None else [mpp, mpp],
+                "objects": None if objects is None else str(objects),
+                "args": list(args),
+            }
+        )
+        if builder != "uri":
+            self.images[-1]["builder"] = builder
+        return self
+
+    def run(self, script: str, **how: Any) -> QuPath:
+        path = SCRIPTS / f"{script}.groovy"
+        self.steps.append({"script": str(path), "image": 0, **how})
+        return self
+
+    def call(self, script: str, function: str, *arguments: Any, **how: Any) -> QuPath:
+        """Call a function; `fields`: settings of the script by name. {"file": path} is a file there."""
+        path = SCRIPTS / f"{script}.groovy"
+        self.steps.append({"script": str(path), "call": function, "args": arguments, **how})
+        return self
+
+    def reports(self) -> list[dict[str, Any]]:
+        """Do the steps, in one Groovy; a report of each."""
+        scenario = {
+            "qupath": self.version,
+            "project": None if self.project is None else str(self.project),
+            "preferences": self.preferences,
+            "images": self.images,
+            "steps": self.steps,
+        }
+        told = self.folder / "scenario.json"
+        told.write_text(json.dumps(scenario), encoding="utf-8")
+        return self.groovy.play(told)
+
+
+def results(qupath: QuPath) -> list[Any]:
+    """What the functions that were called returned, or the reason for which they refused."""
+    found = qupath.reports()
+    assert {r["error_class"] for r in found} <= {None, "IllegalStateException"}, found
+    return [r["error"] or r.get("result") for r in found]
+
+
+def python_of_this_repository(folder: Path) -> str:
+    """A Python whose `-I -m slidemitosis` is this repository's: this one, or a script that stands for it."""
+    place = subprocess.run(
+        [sys.executable, "-I", "-c", "import slidemitosis; print(slidemitosis.__file__)"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    ).stdout.strip()
+    if place and Path(place).resolve().is_relative_to(REPOSITORY):
+        return sys.executable
+    entry = folder / "entry.py"
+    entry.write_text(
+        f"import sys\nsys.path.insert(0, {str(REPOSITORY)!r})\n"
+        'if __name__ == "__main__":\n    from slidemitosis.cli import main\n\n    raise SystemExit(main())\n',
+        encoding="utf-8",
+    )
+    command = folder / "python of these tests"
+    command.write_text(
+        "#!/bin/sh\n"
+        'test "$1 $2 $3" = "-I -m slidemitosis" || exit 99\n'
+        "shift 3\n"
+        f'exec "{sys.executable}" -I "{entry}" "$@"\n',
+        encoding="utf-8",
+    )
+    command.chmod(0o755)
+    return str(command)
+
+
+def classes(report: dict[str, Any]) -> dict[str, str]:
+    """Class by id, of the objects of a report."""
+    return {o["id"]: class_of(o) for o in report["objects"]}
+
+
+def class_of(feature: dict[str, Any]) -> str:
+    stated = feature["properties"].get("classification") or {"name": "Unclassified"}
+    return ": ".join(stated.get("names") or [stated["name"]])
+
+
+def polygon(x: float, y: float, half: float = 20) -> dict[str, Any]:
+    """A square around a centre."""
+    ring: Sequence[Sequence[float]] = [
+        [x - half, y - half],
+        [x + half, y - half],
+        [x + half, y + half],
+        [x - half, y + half],
+        [x - half, y - half],
+    ]
+    return {"type": "Polygon", "coordinates": [ring]}

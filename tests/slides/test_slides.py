@@ -1,0 +1,318 @@
+"""Reading: every pixel is where the frame says, with either library, on every side of the edge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from slidemitosis.errors import (
+    InvalidOption,
+    MissingResolution,
+    UnreadableSlide,
+    UnsuitableResolution,
+)
+from slidemitosis.geometry import Bounds, PixelSize
+from slidemitosis.reading.frames import settle_mpp
+from slidemitosis.reading.windows import place_window, plan_reading
+from slidemitosis.reading.worker import read_patch
+from slidemitosis.slides.open import open_slide
+from tests.conftest import needs_shared, position_colours, write_aperio, write_scn, write_tiff
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+Library = Literal["openslide", "tiffslide"]
+LIBRARIES: tuple[Library, Library] = ("openslide", "tiffslide")
+both = pytest.mark.parametrize("reader", LIBRARIES)
+
+WIDTH, HEIGHT = 517, 389  # odd, not square, not a multiple of a tile
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("slides") / "painted.svs"
+    return write_aperio(path, [position_colours(WIDTH, HEIGHT)])
+
+
+def expected(x: int, y: int, side: int, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
+    """The painted pixels of a square, white beyond the slide."""
+    canvas = np.full((height + 2 * side, width + 2 * side, 3), 255, np.uint8)
+    canvas[side : side + height, side : side + width] = position_colours(width, height)
+    return canvas[y + side : y + 2 * side, x + side : x + 2 * side]
+
+
+@both
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (0, 0),
+        (200, 130),
+        (-64, 100),
+        (-1, -1),
+        (WIDTH - 64, 100),
+        (WIDTH - 1, HEIGHT - 1),
+        (100, -128 + 1),
+        (100, HEIGHT - 64),
+        (-128, -128),
+        (WIDTH, HEIGHT),
+    ],
+)
+def test_every_pixel_is_the_painted_one_and_white_beyond_the_edge(
+    painted: Path, reader: Library, x: int, y: int
+) -> None:
+    with open_slide(painted, reader=reader) as slide:
+        np.testing.assert_array_equal(slide.read(0, x, y, 128, 128), expected(x, y, 128))
+
+
+@both
+def test_the_reader_that_was_asked_for_is_the_one_that_reads(painted: Path, reader: Library) -> None:
+    with open_slide(painted, reader=reader) as slide:
+        assert slide.info.reader == reader
+        assert reader[:4] in type(slide).__name__.lower()
+        assert (slide.info.size, slide.info.mpp) == ((WIDTH, HEIGHT), PixelSize(0.25, 0.25))
+        assert slide.info.vendor == "aperio"
+        assert slide.info.tile == (64, 64)
+
+
+@both
+@pytest.mark.parametrize("factor", [2, 4])
+def test_lower_levels_are_read_at_their_own_pixels(tmp_path: Path, reader: Library, factor: int) -> None:
+    full = position_colours(512, 384)
+    small = position_colours(512 // factor, 384 // factor)  # painted by its own places, not by averaging
+    path = write_aperio(tmp_path / "levels.svs", [full, small])
+    with open_slide(path, reader=reader) as slide:
+        assert [level.downsample for level in slide.info.levels] == [1.0, factor]
+        for x, y in ((0, 0), (7, 11), (512 // factor - 20, 384 // factor - 20), (-5, -6)):
+            want = expected(x, y, 32, 512 // factor, 384 // factor)
+            np.testing.assert_array_equal(slide.read(1, x, y, 32, 32), want)
+
+
+@both
+def test_levels_of_uneven_downsample_are_read_at_the_right_pixel(tmp_path: Path, reader: Library) -> None:
+    full, small = position_colours(517, 389), position_colours(129, 97)  # 4.0078 and 4.0103
+    path = write_aperio(tmp_path / "uneven.svs", [full, small])
+    with open_slide(path, reader=reader) as slide:
+        for x, y in ((3, 5), (50, 40), (90, 60)):
+            got = slide.read(1, x, y, 16, 16)[..., :2].astype(int)
+            off = np.abs(got - expected(x, y, 16, 129, 97)[..., :2])
+            # OpenSlide blends neighbours by a grey level where tiles meet; a shift would be everywhere.
+            assert off.max() <= 1
+            assert off.any(axis=2).mean() < 0.1
+
+
+@both
+def test_bounds_of_an_scn_are_found_and_its_frame_is_the_whole_slide(tmp_path: Path, reader: Library) -> None:
+    region = position_colours(300, 200)
+    path = write_scn(tmp_path / "a.scn", region, at=(100, 60), collection=(1000, 800))
+    with open_slide(path, reader=reader) as slide:
+        assert slide.info.size == (1000, 800)
+        assert slide.info.bounds == Bounds(100, 60, 300, 200)
+        assert slide.info.mpp is not None
+        assert slide.info.mpp.x == pytest.approx(0.25)
+        np.testing.assert_array_equal(slide.read(0, 100, 60, 300, 200), region)
+
+
+@both
+def test_the_empty_part_of_an_scn_is_background_and_not_black(tmp_path: Path, reader: Library) -> None:
+    region = position_colours(300, 200)
+    path = write_scn(tmp_path / "a.scn", region, at=(100, 60), collection=(1000, 800))
+    with open_slide(path, reader=reader) as slide:
+        got = slide.read(0, 90, 50, 64, 64)
+        assert (got[:10] == 255).all()
+        assert (got[:, :10] == 255).all()
+        np.testing.assert_array_equal(got[10:, 10:], region[:54, :54])
+
+
+@both
+@pytest.mark.parametrize(
+    ("mpp", "model_mpp"), [(0.125, 0.25), (0.2, 0.25), (0.17, 0.25), (0.5, 0.25), (0.25, 0.5)]
+)
+def test_resampled_patches_show_the_right_place(
+    tmp_path: Path, reader: Library, mpp: float, model_mpp: float
+) -> None:
+    # A ramp stays a ramp under any filter: each output pixel is the coordinate of its own centre.
+    ramp = np.zeros((600, 800, 3), np.uint8)
+    ramp[..., 0] = np.clip(np.arange(800) - 273, 0, 255)[None, :]
+    ramp[..., 1] = np.clip(np.arange(600) - 172, 0, 255)[:, None]
+    path = write_aperio(tmp_path / "ramp.svs", [ramp], mpp=mpp)
+    with open_slide(path, reader=reader) as slide:
+        plan = plan_reading(slide.info.levels, PixelSize(mpp, mpp), model_mpp=model_mpp, patch=128)
+        patch = read_patch(slide, place_window(401.3, 299.7, plan), 128).astype(float)
+    at = (np.arange(128) + 0.5 - 64) * model_mpp / mpp
+    inner = slice(4, -4)  # the ramp ends where the widest patch does
+    # The centre of pixel i is i + 0.5, and its colour is i less the ramp's start.
+    np.testing.assert_allclose(patch[64, inner, 0], (401.3 + at - 0.5 - 273)[inner], atol=0.51)
+    np.testing.assert_allclose(patch[inner, 64, 1], (299.7 + at - 0.5 - 172)[inner], atol=0.51)
+
+
+def test_reduction_does_not_alias(tmp_path: Path) -> None:
+    stripes = np.zeros((600, 600, 3), np.uint8)
+    stripes[:, ::2] = 254  # the finest stripes there are: any reduction must give grey
+    path = write_aperio(tmp_path / "stripes.svs", [stripes], mpp=0.1)
+    with open_slide(path) as slide:
+        plan = plan_reading(slide.info.levels, PixelSize(0.1, 0.1), model_mpp=0.25, patch=128)
+        patch = read_patch(slide, place_window(300, 300, plan), 128)
+    assert abs(patch.astype(int) - 127).max() < 12
+
+
+def test_both_libraries_read_the_same_pixels_of_a_real_slide() -> None:
+    path = needs_shared("data", "CMU-1-Small-Region.svs")
+    with open_slide(path, reader="openslide") as a, open_slide(path, reader="tiffslide") as b:
+        assert (a.info.levels, a.info.mpp) == (b.info.levels, b.info.mpp)
+        assert a.info.mpp == PixelSize(0.499, 0.499)
+        for x, y in ((0, 0), (1000, 1500), (2150, 2900), (-30, 700)):
+            np.testing.assert_array_equal(a.read(0, x, y, 128, 128), b.read(0, x, y, 128, 128))
+
+
+def test_auto_falls_back_to_tiffslide_for_what_openslide_does_not_know(tmp_path: Path) -> None:
+    import tifffile
+
+    path = tmp_path / "stripped.tif"
+    tifffile.imwrite(path, position_colours(200, 100), photometric="rgb", metadata=None)
+    with open_slide(path) as slide:
+        assert slide.info.reader == "tiffslide"
+        np.testing.assert_array_equal(slide.read(0, 10, 10, 50, 50), position_colours(200, 100)[10:60, 10:60])
+    with pytest.raises(UnreadableSlide, match="OpenSlide"):
+        open_slide(path, reader="openslide")
+
+
+@pytest.mark.parametrize("reader", ["auto", *LIBRARIES])
+@pytest.mark.parametrize("content", [b"", b"not a slide at all", b"II*\0", b"\x89PNG\r\n\x1a\n" + bytes(100)])
+def test_what_is_no_slide_is_one_line(
+    tmp_path: Path, reader: Literal["auto", "openslide", "tiffslide"], content: bytes
+) -> None:
+    path = tmp_path / "a.svs"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableSlide) as e:
+        open_slide(path, reader=reader)
+    assert "a.svs" in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9, 0.97])
+@pytest.mark.parametrize("reader", ["auto", "tiffslide"])
+@pytest.mark.parametrize("stripped", [False, True])
+def test_a_cut_off_slide_is_refused_or_its_missing_tiles_are_errors(
+    tmp_path: Path, reader: Literal["auto", "tiffslide"], keep: float, stripped: bool
+) -> None:
+    """No reader may show black where the file has ended."""
+    import tifffile
+
+    path = tmp_path / "a.svs"
+    pixels = position_colours(512, 384) | np.uint8(1)  # nowhere black
+    if stripped:  # a kind that only tiffslide reads, its directory before its pixels
+        tifffile.imwrite(path, pixels, photometric="rgb", metadata=None, rowsperstrip=32)
+    else:
+        write_aperio(path, [pixels, pixels[::2, ::2]])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+    with pytest.raises(UnreadableSlide, match="cut off"), open_slide(path, reader=reader) as slide:
+        for y in range(0, 384, 32):
+            slide.read(0, 0, y, 512, 32)
+
+
+def test_an_empty_tile_is_background_or_refused_and_never_black(tmp_path: Path) -> None:
+    """Sparse slides leave out tiles without tissue: offset and length are 0."""
+    import struct
+
+    import tifffile
+
+    path = write_aperio(tmp_path / "sparse.svs", [position_colours(512, 384)])
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tif:
+        for name in ("TileOffsets", "TileByteCounts"):
+            tag = tif.pages[0].tags[name]  # type: ignore[union-attr]
+            size = {3: "H", 4: "I", 16: "Q"}[int(tag.dtype)]
+            struct.pack_into("<" + size, data, tag.valueoffset + 9 * struct.calcsize(size), 0)
+    path.write_bytes(data)
+    with open_slide(path, reader="openslide") as slide:
+        assert (slide.read(0, 64, 64, 64, 64) == 255).all()
+        np.testing.assert_array_equal(slide.read(0, 0, 0, 64, 64), position_colours(64, 64))
+    with pytest.raises(UnreadableSlide, match=r"tiles are empty.*openslide"):
+        open_slide(path, reader="tiffslide")
+
+
+def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableSlide, match="no such file"):
+        open_slide(tmp_path / "none.svs")
+    with pytest.raises(UnreadableSlide, match="folder"):
+        open_slide(tmp_path)
+    with pytest.raises(InvalidOption, match="bioformats"):
+        open_slide(tmp_path, reader="bioformats")  # type: ignore[arg-type]
+
+
+def test_sixteen_bit_pixels_are_refused_by_tiffslide(tmp_path: Path) -> None:
+    import tifffile
+
+    path = tmp_path / "deep.tif"
+    tifffile.imwrite(
+        path, np.zeros((200, 300, 3), np.uint16), photometric="rgb", tile=(64, 64), metadata=None
+    )
+    with (
+        open_slide(path, reader="tiffslide") as slide,
+        pytest.raises(UnreadableSlide, match="uint16 with 3 channels"),
+    ):
+        slide.read(0, 0, 0, 10, 10)
+
+
+def test_a_damaged_tile_is_an_error_and_not_a_white_patch(tmp_path: Path) -> None:
+    path = write_aperio(tmp_path / "a.svs", [position_colours(512, 384)])
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages[0]
+        offset, count = page.dataoffsets[9], page.databytecounts[9]
+    data = bytearray(path.read_bytes())
+    data[offset : offset + count] = bytes([255]) * count
+    path.write_bytes(data)
+    with open_slide(path) as slide:
+        np.testing.assert_array_equal(slide.read(0, 0, 0, 40, 40), position_colours(40, 40))
+        with pytest.raises(UnreadableSlide, match=r"a\.svs: level 0 at x 70, y 70"):
+            slide.read(0, 70, 70, 20, 20)
+
+
+class TestPixelSize:
+    @both
+    def test_without_metadata_it_must_be_given(self, tmp_path: Path, reader: Library) -> None:
+        path = write_tiff(tmp_path / "plain.tif", position_colours(300, 200))
+        with open_slide(path, reader=reader) as slide:
+            assert slide.info.mpp is None
+            with pytest.raises(MissingResolution, match=r"plain\.tif.*--mpp"):
+                settle_mpp(slide.info, given=None, allow_coarse=False, model_mpp=0.25)
+            given = PixelSize(0.3, 0.31)
+            assert settle_mpp(slide.info, given=given, allow_coarse=False, model_mpp=0.25) == given
+
+    def test_the_magnification_is_never_taken_for_it(self, tmp_path: Path) -> None:
+        path = write_aperio(tmp_path / "a.svs", [position_colours(300, 200)], mpp=None)  # AppMag = 40
+        with open_slide(path) as slide, pytest.raises(MissingResolution):
+            settle_mpp(slide.info, given=None, allow_coarse=False, model_mpp=0.25)
+
+    @pytest.mark.parametrize(("mpp", "fine"), [(0.25, True), (0.6, True), (0.61, False), (2.0, False)])
+    def test_coarse_slides_are_refused_unless_allowed(self, tmp_path: Path, mpp: float, fine: bool) -> None:
+        path = write_aperio(tmp_path / "a.svs", [position_colours(300, 200)], mpp=mpp)
+        with open_slide(path) as slide:
+            assert settle_mpp(slide.info, given=None, allow_coarse=True, model_mpp=0.25).x == mpp
+            if not fine:
+                with pytest.raises(UnsuitableResolution, match="--allow-upsampling"):
+                    settle_mpp(slide.info, given=None, allow_coarse=False, model_mpp=0.25)
+
+    @pytest.mark.parametrize("value", [0.0, -1.0, 0.001, 1e6, float("nan"), float("inf")])
+    def test_what_no_scanner_has_is_refused(self, tmp_path: Path, value: float) -> None:
+        path = write_aperio(tmp_path / "a.svs", [position_colours(300, 200)])
+        with open_slide(path) as slide, pytest.raises(UnsuitableResolution):
+            settle_mpp(slide.info, given=PixelSize(value, value), allow_coarse=True, model_mpp=0.25)
+
+
+def test_transparent_pixels_are_mixed_with_the_background() -> None:
+    from slidemitosis.slides.slide import _opaque
+
+    rgba = np.array([[[10, 20, 30, 0], [10, 20, 30, 255], [0, 100, 200, 51]]], np.uint8)
+    want = Image.new("RGB", (3, 1), (250, 240, 230))
+    got = _opaque(rgba, (250, 240, 230))
+    assert got[0, 0].tolist() == list(want.getpixel((0, 0)))  # type: ignore[arg-type]
+    assert got[0, 1].tolist() == [10, 20, 30]
+    assert got[0, 2].tolist() == [200, 212, 224]
