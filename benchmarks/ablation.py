@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from slidemitosis.engines.torch_engine import SizedForward
+from slidemitosis.engines.torch_engine import TorchEngine
 from slidemitosis.models.classifier import load_model
 from slidemitosis.train.data.read import read_data
-from slidemitosis.train.evaluate.report import read_predictions, write_predictions
+from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions
 from slidemitosis.train.paths import VALIDATION
 from slidemitosis.train.recipe.recipe import load_recipe
 from slidemitosis.train.run import Run, train_folds
@@ -74,8 +74,8 @@ def score_with_eight_views(figures: Figures, trained: Path, out: Path) -> None:
     row_of = {name: i for i, name in enumerate(figures.names)}
     for path in sorted(trained.glob(f"fold-*/{VALIDATION}")):
         scored = read_predictions(path)
-        forward = SizedForward(load_model(path.parent), piece=8, views=8, precision="fp32")
-        logit = forward(figures.pixels[[row_of[name] for name in scored.names]]).logit
+        engine = TorchEngine(load_model(path.parent), piece=8, views=8, precision="fp32")
+        logit = engine(figures.pixels[[row_of[name] for name in scored.names]]).logit
         (out / path.parent.name).mkdir(parents=True, exist_ok=True)
         write_predictions(replace(scored, logit=logit), out / path.parent.name / VALIDATION)
 
@@ -92,8 +92,8 @@ def taught(figures: Figures, teachers: list[Path]) -> Figures:
             continue
         held_out = set(read_predictions(folder / VALIDATION).domains)
         rows = [i for i, domain in enumerate(figures.domains) if domain not in held_out]
-        forward = SizedForward(load_model(folder), piece=8, views=8, precision="fp32")
-        p = 1 / (1 + np.exp(-forward(figures.pixels[rows]).logit))
+        engine = TorchEngine(load_model(folder), piece=8, views=8, precision="fp32")
+        p = 1 / (1 + np.exp(-engine(figures.pixels[rows]).logit))
         for i, value in zip(rows, p, strict=True):
             told[i].append(value)
     votes = np.array([np.mean(t) for t in told], np.float32)[:, None]

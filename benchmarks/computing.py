@@ -25,11 +25,12 @@ from measured import ratios
 from slidemitosis.classify.bench import bench_slide
 from slidemitosis.classify.classifier import SlideClassifier
 from slidemitosis.engines.choose import available_processors
-from slidemitosis.engines.onnx_engine import PIECE, GraphForward
-from slidemitosis.engines.torch_engine import SizedForward
+from slidemitosis.engines.onnx_engine import PIECE, OnnxEngine
+from slidemitosis.engines.torch_engine import TorchEngine
 from slidemitosis.models.classifier import build_model
 from slidemitosis.models.shipped import find_model
-from slidemitosis.reading.prepare import ReadOptions, prepare
+from slidemitosis.options import ReadOptions
+from slidemitosis.reading.prepare import prepare
 
 if TYPE_CHECKING:
     from slidemitosis.models.card import ModelCard
@@ -39,11 +40,11 @@ SECONDS = 4.0
 
 
 def torch_way(card: ModelCard, piece: int) -> Compute:
-    return SizedForward(build_model(card), piece=piece, views=1, precision="fp32")
+    return TorchEngine(build_model(card), piece=piece, views=1, precision="fp32")
 
 
 def onnx_way(card: ModelCard, piece: int) -> Compute:
-    return GraphForward(card, piece=piece, views=1, threads=available_processors())
+    return OnnxEngine(card, piece=piece, views=1, threads=available_processors())
 
 
 def openvino_way(card: ModelCard, piece: int) -> Compute:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
-from slidemitosis.rates.correction import ErrorCounts, corrected_fraction
+from slidemitosis.options import ErrorCounts
+from slidemitosis.rates.correction import corrected_fraction
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
 from slidemitosis.rates.pooling import pooled

@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from slidemitosis.engines.choose import ComputeOptions, load_forward
+from slidemitosis.engines.choose import load_engine
 from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
+from slidemitosis.options import ComputeOptions
 from slidemitosis.train.data.read import read_data
 
 if TYPE_CHECKING:
@@ -86,13 +87,13 @@ def main() -> None:
     assert test is not None
     card = find_model(sys.argv[2] if len(sys.argv) > 2 else DEFAULT_MODEL)
     decision = card.decision
-    forward = load_forward(card, ComputeOptions(device="cpu"))
+    engine = load_engine(card, ComputeOptions(device="cpu"))
     print("| Figures | BA | AUROC | called atypical |\n|---|---|---|---|")
     originals = test.pixels.copy()
     for name, change in CHANGES.items():
         for row, pixels in zip(test.pixels, originals, strict=True):
             row[...] = np.asarray(change(Image.fromarray(pixels)))
-        logits = forward.submit(test.pixels)().logit
+        logits = engine.submit(test.pixels)().logit
         called = decision.probability(logits) >= decision.threshold
         accuracy = balanced_accuracy_score(test.atypical, called)
         auroc = roc_auc_score(test.atypical, logits)

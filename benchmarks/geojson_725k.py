@@ -82,22 +82,20 @@ def ours(source: Path, target: Path) -> None:
     from slidemitosis.files import write_parts  # noqa: PLC0415
     from slidemitosis.labels import SUBTYPES  # noqa: PLC0415
     from slidemitosis.outputs.objects import feature_collection, qupath_feature  # noqa: PLC0415
-    from slidemitosis.prediction import Prediction  # noqa: PLC0415
+    from slidemitosis.prediction import PlacedCandidate, Prediction, candidate_result  # noqa: PLC0415
 
     selection = select_candidates(read_candidates(source))
     chosen = selection.candidates
-    predictions = [
-        Prediction(
-            *(c, object_id, c.x, c.y, c.x, c.y, "classified", None, 0.0, 0.25),
-            atypical=True,
-            p_hard=0.125,
-            subtypes={name: number / 36 for number, name in enumerate(SUBTYPES, start=1)},
+    results = [
+        candidate_result(
+            PlacedCandidate(c, object_id, c.x, c.y, c.x, c.y, 0.0),
+            Prediction(0.25, True, 0.125, {name: n / 36 for n, name in enumerate(SUBTYPES, start=1)}),
         )
         for c, object_id in zip(chosen, object_ids(chosen.items, "a.svs"), strict=True)
     ]
     features = (
-        qupath_feature(p, model="m 1", upsampled=False, pixels_per_um=(4, 4), taken=selection.taken)
-        for p in predictions
+        qupath_feature(r, model="m 1", upsampled=False, pixels_per_um=(4, 4), taken=selection.taken)
+        for r in results
     )
     write_parts(target, feature_collection(features))
 

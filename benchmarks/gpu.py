@@ -22,8 +22,9 @@ from slidemitosis.classify.classifier import SlideClassifier
 from slidemitosis.models.card import write_card
 from slidemitosis.models.classifier import empty_network
 from slidemitosis.models.shipped import list_models
+from slidemitosis.options import ReadOptions
 from slidemitosis.reading.batches import one_ahead
-from slidemitosis.reading.prepare import ReadOptions, prepare
+from slidemitosis.reading.prepare import prepare
 from slidemitosis.train.export import network_part, new_card, write_network
 from slidemitosis.train.recipe.recipe import load_recipe
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from slidemitosis.engines.engine import Forward, Outputs
+    from slidemitosis.engines.engine import Engine, Outputs
 
 
 def random_convnext(folder: Path) -> Path:
@@ -53,18 +54,18 @@ READ = ReadOptions(keep_duplicates=True)
 
 
 class Busy:
-    """A `Forward` with CUDA events around what each batch queues."""
+    """An `Engine` with CUDA events around what each batch queues."""
 
-    def __init__(self, forward: Forward) -> None:
-        self.forward = forward
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self.events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
     def submit(self, patches: np.ndarray) -> Callable[[], Outputs]:
-        if not self.forward.device.startswith("cuda"):
-            return self.forward.submit(patches)
+        if not self.engine.device.startswith("cuda"):
+            return self.engine.submit(patches)
         first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         first.record()
-        outputs = self.forward.submit(patches)
+        outputs = self.engine.submit(patches)
         last.record()
         self.events.append((first, last))
         return outputs
@@ -74,9 +75,9 @@ class Busy:
         return f"busy {100 * busy / seconds:.0f} %" if self.events else "busy unknown"
 
 
-def timed(forward: Forward, batches: Iterable[np.ndarray]) -> str:
+def timed(engine: Engine, batches: Iterable[np.ndarray]) -> str:
     """Patches a second, one batch begun ahead as in classifying."""
-    busy = Busy(forward)
+    busy = Busy(engine)
     started = time.perf_counter()
     done = sum(len(batch) for batch, _ in one_ahead(batches, busy.submit))
     seconds = time.perf_counter() - started
@@ -102,12 +103,12 @@ def main() -> None:
             with SlideClassifier(folder, **options) as classifier:  # type: ignore[arg-type]
                 prepared = prepare(args.slide, points, READ, classifier.card.patch)
                 kept = [b.pixels for b in classifier.read(prepared)]
-                forward = classifier.forward
-                forward.submit(kept[0])()
+                engine = classifier.engine
+                engine.submit(kept[0])()
                 for _ in range(args.turns):
-                    memory = timed(forward, kept)
-                    slide = timed(forward, (b.pixels for b in classifier.read(prepared)))
-                    print(f"{folder.name}, {forward.precision}: from memory {memory}; from the slide {slide}")
+                    memory = timed(engine, kept)
+                    slide = timed(engine, (b.pixels for b in classifier.read(prepared)))
+                    print(f"{folder.name}, {engine.precision}: from memory {memory}; from the slide {slide}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slidemitosis.rates.hotspot import Spot, find_hot_spot
+from slidemitosis.options import Spot
+from slidemitosis.rates.hotspot import find_hot_spot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,8 +23,9 @@ import tifffile
 from measured import ratios
 
 from slidemitosis.models.card import PatchPart
+from slidemitosis.options import ReadOptions
 from slidemitosis.reading.pool import ReaderPool
-from slidemitosis.reading.prepare import Prepared, ReadOptions, prepare
+from slidemitosis.reading.prepare import Prepared, prepare
 from slidemitosis.reading.worker import read_patch
 from slidemitosis.slides.open import open_slide
 

@@ -19,8 +19,9 @@ import numpy as np
 from measured import megabytes, seconds
 
 from slidemitosis.models.card import PatchPart
+from slidemitosis.options import ReadOptions
 from slidemitosis.reading.pool import ReaderPool
-from slidemitosis.reading.prepare import ReadOptions, prepare
+from slidemitosis.reading.prepare import prepare
 from slidemitosis.slides.open import open_slide
 
 PATCH = PatchPart(mpp=0.25, side=128)

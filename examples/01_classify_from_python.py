@@ -12,9 +12,10 @@ def main() -> None:
     result = classify_slide(sys.argv[1], sys.argv[2])
     rate = result.rate
     print(f"{rate.atypical} of {rate.classified} atypical, 95 % interval {rate.fraction_interval}")
-    classified = [p for p in result.predictions if p.probability is not None]
-    for p in sorted(classified, key=lambda p: -(p.probability or 0))[:5]:
-        print(f"P(atypical) {p.probability:.3f} at x {p.x:.0f}, y {p.y:.0f}, {p.candidate.source}")
+    for r in sorted(result.candidates, key=lambda r: -(r.probability or 0))[:5]:
+        if r.probability is not None:
+            x, y, source = r.placed.x, r.placed.y, r.placed.candidate.source
+            print(f"P(atypical) {r.probability:.3f} at x {x:.0f}, y {y:.0f}, {source}")
 
 
 # Worker processes import this file anew, so that the call must not stand at its top level.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from slidemitosis.errors import InvalidOption, SlideMitosisError
 from slidemitosis.models.card import ModelCard, Score, read_card, write_card
-from slidemitosis.train.evaluate.report import REPORT_JSON, read_report
+from slidemitosis.train.evaluate.report_files import REPORT_JSON, read_report
 from slidemitosis.train.evaluate.run import score_of
 
 

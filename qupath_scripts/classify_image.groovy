@@ -15,6 +15,9 @@
  * sliced or put together: its coordinates are not the file's.
  */
 
+// Put together from slidemitosis/qupath/groovy: an action, and the parts between ">>>" and "<<<". Change
+// only settings here; change anything else there, and run: python -m slidemitosis.qupath.assemble
+
 import com.google.gson.Gson
 import com.google.gson.JsonParseException
 import com.google.gson.JsonSyntaxException
@@ -38,11 +41,11 @@ import static qupath.lib.gui.scripting.QPEx.*
 
 /** The Python that slidemitosis is installed in. "slidemitosis qupath install" fills it in. No default. */
 @Field String PYTHON = null
-/** The class of the objects to classify where none is selected. Default: Mitosis. Unclassified: those of none. */
+/** The class of the objects to classify where none is selected. Default: Mitosis. Unclassified: those without one. */
 @Field String CANDIDATE_CLASS = null
-/** Name of a model, or its folder. Default, also of '': that of "slidemitosis classify". */
+/** Name of a model, or its folder. Default, which '' takes again: that of "slidemitosis classify". */
 @Field String MODEL = null
-/** Whether a class that was set by hand, against what the last run said, stays. */
+/** Whether a class that was set by hand stays where it differs from what the last run said. */
 @Field boolean KEEP_CORRECTIONS = true
 
 // ---- What is done.
@@ -75,14 +78,10 @@ String classifyImage(Map place) {
     runCommand(classifyCommand(python, image, points, folder, model, objects.collect { className(it) }))
     def summary = readJson(new File(folder, 'summary.json'))
     refuseOtherImage(summary, image)
-    def result = readResult(new File(folder, 'objects.geojson'))
-    // The objects come last: "Run for project" saves them even if the script has failed.
-    keepSummary(place, summary, new File(folder, 'summary.json'), which)
-    def told = updateObjects(result, threshold, which != 'selected')
-    return "${outcomeText(summary)}; ${told}".toString()
+    return takeResults(place, folder, summary, threshold, which)
 }
 
-/** The command line, word by word: no shell reads it, so spaces and quotes need no care. */
+/** Return the command line, word by word: no shell reads it, so spaces and quotes need no care. */
 List<String> classifyCommand(
         String python, Map image, File points, File folder, String model, Collection<String> classes) {
     def words = [
@@ -99,15 +98,15 @@ List<String> classifyCommand(
     return words.collect { it.toString() }
 }
 
-/** The selected objects that can be candidates. */
+/** Return the selected objects that can be candidates. */
 List selectedObjects() {
     return new ArrayList(getCurrentHierarchy().getSelectionModel().getSelectedObjects()).findAll { canBeCandidate(it) }
 }
 
-/** What is wider is a region: the figures are in it. As the command has it. */
+/** Objects wider than this, in um, are regions that hold figures; "slidemitosis classify" has the same limit. */
 @Field double WIDEST_UM = 100
 
-/** QuPath leaves an annotation selected that was drawn: a tumour would be called atypical or normal itself. */
+/** Throw if a region is selected. QuPath selects what was drawn last: a tumour would be called atypical or normal. */
 void refuseRegions(List objects, Map image, String wanted) {
     def wide = objects.findAll { isRegion(it.getROI(), image) }
     if (!wide.isEmpty())
@@ -121,14 +120,14 @@ boolean isRegion(roi, Map image) {
 }
 
 // >>> process
-/** How long a cancelled command may tidy up after itself before it is killed. */
+/** Seconds that a cancelled command has to tidy up after itself before it is killed. */
 @Field long GRACE_SECONDS = 10
 
 /**
  * Run a command that reports on standard error as "slidemitosis --progress json" does.
  *
- * Throws with its own one-line message if it fails. An interrupt ("Kill running script") ends it and every
- * process that it has started.
+ * Throws with the command's own one-line message if it fails. An interrupt ("Kill running script") ends the command and
+ * every process that it has started.
  */
 void runCommand(List<String> command) {
     def process = startCommand(command)
@@ -145,7 +144,7 @@ void runCommand(List<String> command) {
     }
 }
 
-/** Why a command failed, by what it said last. */
+/** Return why a command failed, from what it said last (null: nothing) and its exit code. */
 String failureText(String said, int code, String program) {
     if (said == null)
         return "${program} ended with code ${code} and said nothing"
@@ -154,7 +153,7 @@ String failureText(String said, int code, String program) {
 
 Process startCommand(List<String> command) {
     def builder = new ProcessBuilder(command)
-    // QuPath, or what started it, may come with a Python of its own.
+    // QuPath, or the program that started it, may have set these for another Python.
     ['PYTHONHOME', 'PYTHONPATH'].each { builder.environment().remove(it) }
     builder.redirectOutput(ProcessBuilder.Redirect.DISCARD)
     try {
@@ -164,9 +163,10 @@ Process startCommand(List<String> command) {
     }
 }
 
-/** Lines of a stream into a queue, by a thread that never keeps QuPath from closing. The last one is END. */
+/** What `drain` puts into its queue after the last line. */
 @Field String END = '\u0000end'
 
+/** Put the lines of a stream into a queue, in a thread that does not keep QuPath from closing. */
 void drain(InputStream stream, LinkedBlockingQueue<String> lines) {
     def reader = new BufferedReader(new InputStreamReader(stream, 'UTF-8'))
     def thread = new Thread({
@@ -174,7 +174,7 @@ void drain(InputStream stream, LinkedBlockingQueue<String> lines) {
             for (String line = reader.readLine(); line != null; line = reader.readLine())
                 lines.put(line)
         } catch (IOException ignored) {
-            // The process was ended: there is no more to read.
+            // The process has been ended: there is no more to read.
         } finally {
             lines.put(END)
         }
@@ -183,14 +183,14 @@ void drain(InputStream stream, LinkedBlockingQueue<String> lines) {
     thread.start()
 }
 
-/** Tell of progress and messages until the output ends; what went wrong, or null. */
+/** Say progress and messages until the output ends. Returns the error, or else the last other text, or null. */
 String followLines(Process process, LinkedBlockingQueue<String> lines) {
     String error = null
     String last = null
     int tenths = -1
     while (true) {
         def line = lines.poll(500, TimeUnit.MILLISECONDS)
-        // A process that outlives the command may hold the stream open; it is ended afterwards.
+        // A process that outlives the command may hold the stream open; `endFamily` ends it.
         if (line == END || (line == null && !process.isAlive()))
             return error ?: last
         if (line == null)
@@ -202,7 +202,7 @@ String followLines(Process process, LinkedBlockingQueue<String> lines) {
                 say("${event.what ?: 'classifying'} ${(long) event.done} of ${(long) event.total}")
             tenths = now
         } else if (event.event == 'message') {
-            // The reason of a failure is said at its end.
+            // The reason of a failure is said once, at its end.
             if (event.level == 'error')
                 error = event.text
             else
@@ -214,7 +214,7 @@ String followLines(Process process, LinkedBlockingQueue<String> lines) {
     }
 }
 
-/** One line as a map with "event"; a line that is not one of ours, such as of a traceback, is a "text". */
+/** Return a line as a map with "event", which is "text" for a line that is not ours, such as one of a traceback. */
 Map parseEvent(String line) {
     if (line.startsWith('{')) {
         try {
@@ -222,13 +222,13 @@ Map parseEvent(String line) {
             if (event != null && event.event != null)
                 return event
         } catch (JsonSyntaxException ignored) {
-            // Not ours.
+            // Not one of our events.
         }
     }
     return [event: 'text', text: line]
 }
 
-/** End a process and all that it has started; at once where it is over already. */
+/** End a process and all processes that it has started, without waiting where it has ended already. */
 void endFamily(Process process) {
     def family = process.descendants().collect(Collectors.toList())
     // First politely, so that it ends its own processes and removes its temporary files.
@@ -243,7 +243,7 @@ void endFamily(Process process) {
     }
 }
 
-/** Wait; a second interrupt cuts the waiting short, never the killing that follows. */
+/** Wait for a process to end. A second interrupt cuts the waiting short, never the killing that follows. */
 void waitQuietly(Process process, long seconds) {
     try {
         process.waitFor(seconds, TimeUnit.SECONDS)
@@ -254,14 +254,14 @@ void waitQuietly(Process process, long seconds) {
 // <<< process
 
 // >>> objects
-/** Objects of a class and of those derived from it. */
+/** Return the objects of a class and of the classes derived from it. */
 List objectsOfClass(String wanted) {
     return allObjects().findAll {
         canBeCandidate(it) && isOfClass(className(it), wanted)
     }
 }
 
-/** "Mitosis (12), Unclassified (3)", or "none". */
+/** Return how many objects each class has: "Mitosis (12), Unclassified (3)", or "none". */
 String classCounts() {
     def counts = new TreeMap()
     allObjects().findAll { canBeCandidate(it) }.each {
@@ -272,7 +272,7 @@ String classCounts() {
 // <<< objects
 
 // >>> classes
-/** Every object of the image, as a list: QuPath gives a set. */
+/** Return every object of the image as a list; QuPath gives a set. */
 List allObjects() {
     return new ArrayList(getCurrentHierarchy().getAllObjects(false))
 }
@@ -281,22 +281,22 @@ boolean canBeCandidate(object) {
     return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
 }
 
-/** Whether an object is the hot spot that slidemitosis has drawn: where figures are counted, and none itself. */
+/** Return whether an object is the hot spot that slidemitosis has drawn: a region, no figure. */
 boolean isHotSpot(object) {
     return className(object) == 'Hot spot' && !Double.isNaN(object.getMeasurementList().get('Spot mm2'))
 }
 
-/** The class of an object as QuPath shows it, such as "Mitosis: Atypical". */
+/** Return the class of an object as QuPath shows it, such as "Mitosis: Atypical". */
 String className(object) {
     return object.getPathClass() == null ? 'Unclassified' : object.getPathClass().toString()
 }
 
-/** The parts of a class that is derived from another: "Mitosis: Atypical" has two. */
+/** Return the parts of a class that is derived from another: "Mitosis: Atypical" has two. */
 List<String> classParts(String name) {
     return name.split(':').collect { it.trim() }.findAll { !it.isEmpty() }
 }
 
-/** Whether a class is `wanted` or derived from it. */
+/** Return whether a class is `wanted` or derived from it. */
 boolean isOfClass(String name, String wanted) {
     def parts = classParts(name)
     def first = classParts(wanted)
@@ -305,16 +305,17 @@ boolean isOfClass(String name, String wanted) {
 // <<< classes
 
 // >>> calls
-/** "Atypical" or "Normal" where the last part of a derived class says so, else null. */
+/** Return "Atypical" or "Normal" where the last part of a derived class says so, else null. */
 String statedCall(String name) {
     def parts = classParts(name)
     return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
 }
 
 /**
- * What the last run called an object, "Atypical" or "Normal"; null where it was not classified or that cannot be told.
+ * Return what the last run called an object, "Atypical" or "Normal"; null where it was not classified, or where the
+ * call cannot be told.
  *
- * `subtype` is the metadata of our objects that QuPath keeps from 0.6 on: its first word is the call.
+ * `subtype` is the metadata "slidemitosis.subtype", which QuPath keeps from 0.6 on: its first word is the call.
  */
 String recordedCall(double p, String subtype, Double threshold) {
     if (Double.isNaN(p))
@@ -323,17 +324,17 @@ String recordedCall(double p, String subtype, Double threshold) {
         return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
     if (threshold == null)
         return null
-    // As floats, since QuPath keeps the measurements of detections as floats.
+    // Compared as floats, since QuPath keeps the measurements of detections as floats.
     return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
 }
 
-/** As `recordedCall`, of an object of the hierarchy. */
+/** Return what the last run called an object of the image, as `recordedCall`. */
 String lastCall(object, Double threshold) {
     def p = object.getMeasurementList().get('P(atypical)')
     return recordedCall(p, metadataOf(object)['slidemitosis.subtype'], threshold)
 }
 
-/** The metadata of an object, which QuPath before 0.5 does not have. */
+/** Return the metadata of an object; none in QuPath before 0.5, where objects have no metadata. */
 Map metadataOf(object) {
     return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
 }
@@ -355,13 +356,13 @@ void refuseOtherImage(Map summary, Map image) {
         refuse(reason)
 }
 
-/** What to add to the coordinates of objects.geojson to get those of the whole slide, level 0. */
+/** Return what to add to x and y of objects.geojson to get level-0 pixels of the whole slide. */
 List objectsOffset(Map summary) {
-    // Summaries of before there was a frame of their own for objects have that of the points alone.
+    // Older summaries state one offset, for points and objects.
     return summary.reading.objects_offset_px ?: summary.reading.offset_px
 }
 
-/** Why a summary is not of this image, or null. `width` and `height`: of QuPath's full-resolution image. */
+/** Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image. */
 String otherImage(Map summary, String name, long bytes, int width, int height) {
     def slide = summary.slide
     if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
@@ -387,31 +388,44 @@ String decimals(Number value, int places) {
 // <<< summary
 
 // >>> results
-/** Where the results of this image go: in the project's folder, or beside the slide where there is no project. */
+/** Return where this image's results go: in the project's folder, or beside the slide where there is no project. */
 File resultFolder(Map place, File slide) {
     if (place.folder != null)
         return new File(place.folder, 'results/' + fileName(place.id))
     return new File(slide.getParentFile(), slide.getName() + '.slidemitosis')
 }
 
-/** The summary of the run that the objects of this image are from, or null. `folder`: of results, outside a project. */
+/** Return the summary of the run that classified this image, or null. `folder` holds it where there is no project. */
 Map earlierSummary(Map place, File folder) {
     def file = place.folder == null ? new File(folder, 'summary.json') : summaryFile(place)
     return file.isFile() ? readJson(file) : null
 }
 
-/** Remember where the objects are from, and tell the project. */
+/**
+ * Bring a folder of results into the image and its project, and return what was done.
+ *
+ * `earlierThreshold`: of the run that the image's objects are from. `which`: which objects were classified.
+ */
+String takeResults(Map place, File folder, Map summary, Double earlierThreshold, String which) {
+    def result = readResult(new File(folder, 'objects.geojson'))
+    // The objects come last: "Run for project" saves them even if the script has failed.
+    keepSummary(place, summary, new File(folder, 'summary.json'), which)
+    def told = updateObjects(result, earlierThreshold, which != 'selected')
+    return "${outcomeText(summary)}; ${told}".toString()
+}
+
+/** Give the image its metadata in the project, and keep the summary of the run that its objects are from. */
 void keepSummary(Map place, Map summary, File file, String which) {
     if (place.folder == null)
         return
     def text = file.getText('UTF-8')
     imageMetadata(summary, which).each { key, value -> place.entry.putMetadataValue(key, value) }
     place.project.syncChanges()
-    // Last: by the threshold in it a later run tells what was set by hand from what the objects say now.
+    // Last, since its threshold must be that of the objects' calls: by it a later run tells what was set by hand.
     writeWhole(summaryFile(place), text)
 }
 
-/** Metadata of the image, by name; NA where there is no number. */
+/** Return the metadata of the image, by name; NA where there is no number. */
 Map<String, String> imageMetadata(Map summary, String which) {
     def interval = summary.fraction_amf_of_all_wilson_95
     def texts = [
@@ -427,7 +441,7 @@ Map<String, String> imageMetadata(Map summary, String which) {
     return texts.collectEntries { key, value -> [key, value.toString()] }
 }
 
-/** "16 of 40 atypical: 40.0 % (95 % interval 26.3 to 55.4 %)". */
+/** Return the outcome, such as "16 of 40 atypical: 40.0 % (95 % interval 26.3 to 55.4 %)". */
 String outcomeText(Map summary) {
     def counts = summary.counts
     def classified = (long) counts.classified
@@ -443,24 +457,24 @@ String whole(Number value) {
     return String.valueOf(value as long)
 }
 
-/** What an objects.geojson holds: objects, and which of them are points of a points object. Throws if it is broken. */
+/** Return an objects.geojson's objects, and which of them are points of a points object. Throws if it is broken. */
 Map readResult(File file) {
-    // First as JSON, which tells what is wrong with it.
+    // First as JSON, which says what is wrong with a broken file.
     def points = pointsByObject(readJson(file))
     def objects = new ArrayList(PathIO.readObjects(file))
-    // A cancel comes before anything is changed, or too late.
+    // The last moment to cancel: after it, objects are changed.
     if (Thread.interrupted())
         throw new InterruptedException()
     return [objects: objects, points: points]
 }
 
 /**
- * Bring what was read from an objects.geojson into the image, and say what was done. It reads and writes no file, so
+ * Bring what was read from an objects.geojson into the image, and return what was done. No file is read or written, so
  * that nothing is left half done.
  *
- * Objects that are there, by id, get class, measurements and metadata; new ones are added. A points object of which
- * every point has come back as an object of its own is replaced by these. The hot spot is left where it is without
- * `withHotSpot`, as after a selection, of which it would be the hot spot.
+ * Objects whose id is there get class, measurements and metadata; the others are added. A points object is replaced if
+ * each of its points has come back as an object of its own. Without `withHotSpot` the hot spot stays as it is: after a
+ * selection, the new one would be that of the selection alone.
  */
 String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
     def hierarchy = getCurrentHierarchy()
@@ -496,14 +510,14 @@ String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
     return updateText(changed.size(), added.size(), split.size(), pointsLeft(points - split, there, added), kept)
 }
 
-/** The objects of the image that have one of these ids: of the millions that it may have, no others are kept. */
+/** Return the image's objects that have one of these ids, by id. No others are kept: an image may have millions. */
 Map<String, List> objectsById(Collection<String> ids) {
     def wanted = new HashSet(ids)
     return allObjects().findAll { wanted.contains(it.getID().toString()) && canBeCandidate(it) }
         .groupBy { it.getID().toString() }
 }
 
-/** By the id of an object that is a point of a points object: what that lies in, such as a core of a microarray. */
+/** Return, by the id of each point's own object, what its points object lies in, such as a core of a microarray. */
 Map parentsOfPoints(Map points, Map there) {
     def parents = [:]
     points.each { id, ids ->
@@ -514,7 +528,7 @@ Map parentsOfPoints(Map points, Map there) {
     return parents
 }
 
-/** Add objects to the image: those of which the parent is given, by their id, below it. */
+/** Add objects to the image, each below its parent where `parents` names one by the object's id. */
 void addBelow(Map parents, List objects) {
     def hierarchy = getCurrentHierarchy()
     def parted = objects.split { parents.containsKey(it.getID().toString()) }
@@ -523,7 +537,7 @@ void addBelow(Map parents, List objects) {
         hierarchy.addObjects(parted[1])
 }
 
-/** The hot spot moves with the figures: that of this run takes the place of an earlier run's. */
+/** Put the hot spot of this run in the place of an earlier run's. */
 void replaceHotSpot(List spots) {
     def hierarchy = getCurrentHierarchy()
     def earlier = allObjects().findAll { isHotSpot(it) }
@@ -534,7 +548,7 @@ void replaceHotSpot(List spots) {
         hierarchy.addObjects(spots)
 }
 
-/** How many points objects may stand beside their points: those still there, or of which points have been added. */
+/** Count the points objects that may stand beside their points: still there, or some of their points were added. */
 int pointsLeft(Map points, Map there, List added) {
     def ids = added.collect { it.getID().toString() } as Set
     return points.count { id, ofPoints -> there.containsKey(id) || ofPoints.any { ids.contains(it) } }
@@ -553,7 +567,7 @@ String updateText(int updated, int added, int split, int left, int kept) {
     return told.join(', ')
 }
 
-/** For each points object with several points, its id and those of the objects that the result holds for them. */
+/** Return, by the id of each points object with several points, the ids of the objects that the result has for them. */
 Map<String, List> pointsByObject(Map collection) {
     def points = [:]
     collection.features.each { feature ->
@@ -568,7 +582,7 @@ Map<String, List> pointsByObject(Map collection) {
     return points
 }
 
-/** Whether a user has called this object Atypical or Normal, and the last run had not, or had otherwise. */
+/** Return whether a user has called this object Atypical or Normal, and the last run had not, or had otherwise. */
 boolean setByHand(object, Double threshold) {
     def stated = statedCall(className(object))
     if (stated == null)
@@ -619,7 +633,7 @@ boolean isOurMeasurement(String name) {
 // <<< results
 
 // >>> image
-/** Where a script runs: image, its entry and folder in the project, if it is in one, and whether it runs alone. */
+/** Return where a script runs: the image, its entry and folder in a project, if any, and whether it runs alone. */
 Map whereWeAre() {
     def project = getProject()
     def entry = getProjectEntry()
@@ -635,7 +649,7 @@ Map whereWeAre() {
     ]
 }
 
-/** Whether a person runs this script on the image that is open, rather than a program on many. */
+/** Return whether a person runs this script on the image that is open, rather than a program on many. */
 boolean runsAlone() {
     def gui = getQuPath()
     if (gui == null || !gui.getImageData().is(getCurrentImageData()))
@@ -644,7 +658,7 @@ boolean runsAlone() {
     return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
 }
 
-/** The image as "slidemitosis" has to know it. Throws with the reason where it cannot read what QuPath shows. */
+/** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
 Map checkedImage(Map place) {
     if (getCurrentImageData() == null)
         refuse('no image is open; open one, or use "Run for project"')
@@ -669,7 +683,7 @@ Map checkedImage(Map place) {
     ]
 }
 
-/** What an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+/** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
 List<String> builderTypes(builder) {
     if (builder == null)
         return []
@@ -681,7 +695,7 @@ List<String> builderTypes(builder) {
     try {
         json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
     } catch (IllegalArgumentException | JsonParseException ignored) {
-        // Not of QuPath's own kinds, or with numbers that JSON has not.
+        // Not one of QuPath's own kinds, or one with numbers that JSON cannot hold.
         return [kind]
     }
     while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
@@ -694,7 +708,7 @@ List<String> builderTypes(builder) {
     return types
 }
 
-/** "uri", but where Bio-Formats is told to show another image of the file than the first: which. */
+/** Return "uri", or which image of its file Bio-Formats is told to show, where that is not the first. */
 String fileType(List<String> args) {
     def words = args.collectMany { it.split('=', 2) as List }
     def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
@@ -702,7 +716,7 @@ String fileType(List<String> args) {
     return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
 }
 
-/** Why the coordinates of an image that is built so are not its file's, or null. */
+/** Return why the coordinates of an image that is built of these are not its file's, or null. */
 String movedReason(List<String> types) {
     if (types.isEmpty())
         return 'QuPath does not say which file this image is from; add the file itself to the project'
@@ -716,7 +730,7 @@ String movedReason(List<String> types) {
         'project'
 }
 
-/** A setting: what stands at the top of the script, which is remembered, or what was remembered, or `fallback`. */
+/** Return a setting: what the script states (`here`), which is remembered, or what was remembered, or `fallback`. */
 String setting(String name, String here, String fallback) {
     def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
     if (here != null)
@@ -726,7 +740,7 @@ String setting(String name, String here, String fallback) {
 // <<< image
 
 // >>> report
-/** Do the work, which returns what was done (null: nothing) or throws; say it, show it, and keep it in status.csv. */
+/** Do the work, which returns what was done (null: nothing) or throws; say that, show it and keep it in status.csv. */
 void reported(Closure<String> work) {
     def place = whereWeAre()
     try {
@@ -742,7 +756,7 @@ void reported(Closure<String> work) {
         say('cancelled; nothing was changed')
         throw e
     } catch (Exception e) {
-        // The one place that catches broadly: QuPath goes on to the next image, and forgets why this one failed.
+        // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
         def reason = known && e.getMessage() ? e.getMessage() : e.toString()
         writeStatus(place, 'failed', reason)
@@ -754,7 +768,7 @@ void reported(Closure<String> work) {
     }
 }
 
-/** What cannot be done, and why, in one line; never with a cause, of which QuPath would show the message instead. */
+/** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
 }
@@ -763,7 +777,10 @@ void say(CharSequence text) {
     println "slidemitosis: ${text}"
 }
 
-/** With QuPath's dialogs, whose package has moved: by default they are imported, else the log is enough. */
+/**
+ * Call `action` with QuPath's dialogs. Their package has moved, so QuPath's default imports must name it; without these
+ * the log is enough.
+ */
 void show(Closure action) {
     try {
         action.call(Dialogs)
@@ -802,7 +819,7 @@ Map readJson(File file) {
     }
 }
 
-/** Letters, digits, dashes and underscores of an id, as a file's name. */
+/** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */
 String fileName(String id) {
     return id.replaceAll(/[^A-Za-z0-9_-]/, '_')
 }
@@ -833,7 +850,7 @@ void moveWhole(File from, File to) {
 }
 
 /**
- * Replace the rows of a table in which the columns of `group` have its values by `rows`, and write it whole.
+ * Put `rows` in the place of those rows of a table that have the values of `group`, and write the table whole.
  *
  * Columns that a user has added, and cells that are null in a row, keep what they hold in the row with the same `id`.
  */
@@ -852,7 +869,7 @@ void replaceRows(File file, List<String> columns, Map group, String id, List<Map
     writeWhole(file, lines.collect { cells -> cells.collect { csvCell(it) }.join(',') + '\n' }.join(''))
 }
 
-/** Columns and rows of a CSV, each row a map; those columns, and no rows, where there is no file. */
+/** Return the columns and rows of a CSV, each row a map; `columns` and no rows where there is no file. */
 Map readTable(File file, List<String> columns) {
     if (!file.isFile())
         return [columns: columns, rows: []]
@@ -864,7 +881,7 @@ Map readTable(File file, List<String> columns) {
     return [columns: lines[0], rows: rows]
 }
 
-/** The cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
+/** Return the cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
 List<List<String>> parseCsv(String text) {
     def lines = []
     def cells = []

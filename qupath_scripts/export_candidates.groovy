@@ -5,16 +5,19 @@
  * Use "Run for project", or QuPath script -p project.qpproj export_candidates.groovy, for all images.
  *
  * Which objects: those of CANDIDATE_CLASS and its derived classes, such as "Mitosis: Atypical"; an image without any
- * gets an empty file, for a slide without mitoses is part of a cohort.
+ * gets an empty file, since a slide without mitoses is part of a cohort.
  *
  * What it writes, in the folder "slidemitosis" of the project: candidates/<id of the image>.geojson, and a row in
  * cohort.csv with the columns
  *     slide,points,image,entry_id,viewer_size,viewer_server,mpp_x,mpp_y
  * "points" is relative to cohort.csv; "viewer_size" (46000x32914) and "viewer_server" are what QuPath states of its
- * image, by which slidemitosis tells where its coordinates count from; um/px are empty where QuPath knows none. Again
- * for the same image, the row is replaced; other columns and rows are left alone. status.csv has a row for each image:
- * done, or failed and why.
+ * image: by them slidemitosis tells where its coordinates count from. um/px are empty where QuPath knows none. When an
+ * image is exported again, its row is replaced; other columns and rows are left alone. status.csv has a row for each
+ * image: done, or failed and why.
  */
+
+// Put together from slidemitosis/qupath/groovy: an action, and the parts between ">>>" and "<<<". Change
+// only settings here; change anything else there, and run: python -m slidemitosis.qupath.assemble
 
 import com.google.gson.Gson
 import com.google.gson.JsonParseException
@@ -33,7 +36,7 @@ import static qupath.lib.gui.scripting.QPEx.*
 
 // ---- Settings. QuPath remembers what stands here; null takes what it remembers, or else the default.
 
-/** The class of the objects to export. Default: Mitosis. Unclassified: those of none. */
+/** The class of the objects to export. Default: Mitosis. Unclassified: those without one. */
 @Field String CANDIDATE_CLASS = null
 
 // ---- What is done.
@@ -66,10 +69,10 @@ Map manifestRow(String id, String name, Map image, String points) {
     ]
 }
 
-/** Whole or not at all, too: QuPath writes bit by bit. */
+/** Write objects whole or not at all; QuPath alone would leave half a file where it fails. */
 void writeObjects(Collection objects, File file) {
     makeFolder(file.getParentFile())
-    // The ending stays: QuPath packs by it.
+    // The ending stays, since QuPath compresses by it.
     def partial = new File(file.getParentFile(), ".partial-${file.getName()}")
     try {
         exportObjectsToGeoJson(objects, partial.getAbsolutePath(), 'FEATURE_COLLECTION')
@@ -80,14 +83,14 @@ void writeObjects(Collection objects, File file) {
 }
 
 // >>> objects
-/** Objects of a class and of those derived from it. */
+/** Return the objects of a class and of the classes derived from it. */
 List objectsOfClass(String wanted) {
     return allObjects().findAll {
         canBeCandidate(it) && isOfClass(className(it), wanted)
     }
 }
 
-/** "Mitosis (12), Unclassified (3)", or "none". */
+/** Return how many objects each class has: "Mitosis (12), Unclassified (3)", or "none". */
 String classCounts() {
     def counts = new TreeMap()
     allObjects().findAll { canBeCandidate(it) }.each {
@@ -98,7 +101,7 @@ String classCounts() {
 // <<< objects
 
 // >>> classes
-/** Every object of the image, as a list: QuPath gives a set. */
+/** Return every object of the image as a list; QuPath gives a set. */
 List allObjects() {
     return new ArrayList(getCurrentHierarchy().getAllObjects(false))
 }
@@ -107,22 +110,22 @@ boolean canBeCandidate(object) {
     return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
 }
 
-/** Whether an object is the hot spot that slidemitosis has drawn: where figures are counted, and none itself. */
+/** Return whether an object is the hot spot that slidemitosis has drawn: a region, no figure. */
 boolean isHotSpot(object) {
     return className(object) == 'Hot spot' && !Double.isNaN(object.getMeasurementList().get('Spot mm2'))
 }
 
-/** The class of an object as QuPath shows it, such as "Mitosis: Atypical". */
+/** Return the class of an object as QuPath shows it, such as "Mitosis: Atypical". */
 String className(object) {
     return object.getPathClass() == null ? 'Unclassified' : object.getPathClass().toString()
 }
 
-/** The parts of a class that is derived from another: "Mitosis: Atypical" has two. */
+/** Return the parts of a class that is derived from another: "Mitosis: Atypical" has two. */
 List<String> classParts(String name) {
     return name.split(':').collect { it.trim() }.findAll { !it.isEmpty() }
 }
 
-/** Whether a class is `wanted` or derived from it. */
+/** Return whether a class is `wanted` or derived from it. */
 boolean isOfClass(String name, String wanted) {
     def parts = classParts(name)
     def first = classParts(wanted)
@@ -138,7 +141,7 @@ void refuseOutsideProject(Map place) {
 // <<< project
 
 // >>> image
-/** Where a script runs: image, its entry and folder in the project, if it is in one, and whether it runs alone. */
+/** Return where a script runs: the image, its entry and folder in a project, if any, and whether it runs alone. */
 Map whereWeAre() {
     def project = getProject()
     def entry = getProjectEntry()
@@ -154,7 +157,7 @@ Map whereWeAre() {
     ]
 }
 
-/** Whether a person runs this script on the image that is open, rather than a program on many. */
+/** Return whether a person runs this script on the image that is open, rather than a program on many. */
 boolean runsAlone() {
     def gui = getQuPath()
     if (gui == null || !gui.getImageData().is(getCurrentImageData()))
@@ -163,7 +166,7 @@ boolean runsAlone() {
     return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
 }
 
-/** The image as "slidemitosis" has to know it. Throws with the reason where it cannot read what QuPath shows. */
+/** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
 Map checkedImage(Map place) {
     if (getCurrentImageData() == null)
         refuse('no image is open; open one, or use "Run for project"')
@@ -188,7 +191,7 @@ Map checkedImage(Map place) {
     ]
 }
 
-/** What an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+/** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
 List<String> builderTypes(builder) {
     if (builder == null)
         return []
@@ -200,7 +203,7 @@ List<String> builderTypes(builder) {
     try {
         json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
     } catch (IllegalArgumentException | JsonParseException ignored) {
-        // Not of QuPath's own kinds, or with numbers that JSON has not.
+        // Not one of QuPath's own kinds, or one with numbers that JSON cannot hold.
         return [kind]
     }
     while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
@@ -213,7 +216,7 @@ List<String> builderTypes(builder) {
     return types
 }
 
-/** "uri", but where Bio-Formats is told to show another image of the file than the first: which. */
+/** Return "uri", or which image of its file Bio-Formats is told to show, where that is not the first. */
 String fileType(List<String> args) {
     def words = args.collectMany { it.split('=', 2) as List }
     def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
@@ -221,7 +224,7 @@ String fileType(List<String> args) {
     return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
 }
 
-/** Why the coordinates of an image that is built so are not its file's, or null. */
+/** Return why the coordinates of an image that is built of these are not its file's, or null. */
 String movedReason(List<String> types) {
     if (types.isEmpty())
         return 'QuPath does not say which file this image is from; add the file itself to the project'
@@ -235,7 +238,7 @@ String movedReason(List<String> types) {
         'project'
 }
 
-/** A setting: what stands at the top of the script, which is remembered, or what was remembered, or `fallback`. */
+/** Return a setting: what the script states (`here`), which is remembered, or what was remembered, or `fallback`. */
 String setting(String name, String here, String fallback) {
     def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
     if (here != null)
@@ -245,7 +248,7 @@ String setting(String name, String here, String fallback) {
 // <<< image
 
 // >>> report
-/** Do the work, which returns what was done (null: nothing) or throws; say it, show it, and keep it in status.csv. */
+/** Do the work, which returns what was done (null: nothing) or throws; say that, show it and keep it in status.csv. */
 void reported(Closure<String> work) {
     def place = whereWeAre()
     try {
@@ -261,7 +264,7 @@ void reported(Closure<String> work) {
         say('cancelled; nothing was changed')
         throw e
     } catch (Exception e) {
-        // The one place that catches broadly: QuPath goes on to the next image, and forgets why this one failed.
+        // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
         def reason = known && e.getMessage() ? e.getMessage() : e.toString()
         writeStatus(place, 'failed', reason)
@@ -273,7 +276,7 @@ void reported(Closure<String> work) {
     }
 }
 
-/** What cannot be done, and why, in one line; never with a cause, of which QuPath would show the message instead. */
+/** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
 }
@@ -282,7 +285,10 @@ void say(CharSequence text) {
     println "slidemitosis: ${text}"
 }
 
-/** With QuPath's dialogs, whose package has moved: by default they are imported, else the log is enough. */
+/**
+ * Call `action` with QuPath's dialogs. Their package has moved, so QuPath's default imports must name it; without these
+ * the log is enough.
+ */
 void show(Closure action) {
     try {
         action.call(Dialogs)
@@ -321,7 +327,7 @@ Map readJson(File file) {
     }
 }
 
-/** Letters, digits, dashes and underscores of an id, as a file's name. */
+/** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */
 String fileName(String id) {
     return id.replaceAll(/[^A-Za-z0-9_-]/, '_')
 }
@@ -352,7 +358,7 @@ void moveWhole(File from, File to) {
 }
 
 /**
- * Replace the rows of a table in which the columns of `group` have its values by `rows`, and write it whole.
+ * Put `rows` in the place of those rows of a table that have the values of `group`, and write the table whole.
  *
  * Columns that a user has added, and cells that are null in a row, keep what they hold in the row with the same `id`.
  */
@@ -371,7 +377,7 @@ void replaceRows(File file, List<String> columns, Map group, String id, List<Map
     writeWhole(file, lines.collect { cells -> cells.collect { csvCell(it) }.join(',') + '\n' }.join(''))
 }
 
-/** Columns and rows of a CSV, each row a map; those columns, and no rows, where there is no file. */
+/** Return the columns and rows of a CSV, each row a map; `columns` and no rows where there is no file. */
 Map readTable(File file, List<String> columns) {
     if (!file.isFile())
         return [columns: columns, rows: []]
@@ -383,7 +389,7 @@ Map readTable(File file, List<String> columns) {
     return [columns: lines[0], rows: rows]
 }
 
-/** The cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
+/** Return the cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
 List<List<String>> parseCsv(String text) {
     def lines = []
     def cells = []

@@ -8,9 +8,12 @@
  *
  * What it writes: the file corrections.csv in the folder "slidemitosis" of the project, with the centre of each such
  * figure in level-0 pixels of the slide (QuPath's count from the corner of the bounds, where a slide has these; the
- * summary says so), the label AMF or NMF, and empty columns for patient and domain. Again for the same image, its rows
- * are replaced, but for what was filled in there; an image without corrections has no rows.
+ * summary says so), the label AMF or NMF, and empty columns for patient and domain. Exported again, an image's
+ * rows are replaced, but what was filled in there stays; an image without corrections has no rows.
  */
+
+// Put together from slidemitosis/qupath/groovy: an action, and the parts between ">>>" and "<<<". Change
+// only settings here; change anything else there, and run: python -m slidemitosis.qupath.assemble
 
 import com.google.gson.Gson
 import com.google.gson.JsonParseException
@@ -29,9 +32,9 @@ import static qupath.lib.gui.scripting.QPEx.*
 
 // ---- Settings. QuPath remembers the text that stands here; null takes what it remembers, or else the default.
 
-/** Class of the figures, for those that a user has added after the run. Default: Mitosis. */
+/** The class of figures: of those that a user has added after the run. Default: Mitosis. */
 @Field String CANDIDATE_CLASS = null
-/** Whether only those that were changed are exported, or all: that is right only if every one was looked at. */
+/** Whether only figures that were changed are exported. false, all, is right only if every one was looked at. */
 @Field boolean CHANGED_ONLY = true
 
 // ---- What is done.
@@ -59,7 +62,7 @@ String exportCorrections(Map place) {
         "${rows.size()} are labels in corrections.csv").toString()
 }
 
-/** Objects that are called atypical or normal, and that are figures: of the class, or of a run. */
+/** Return the objects that are called atypical or normal and are figures: of the class, or classified by a run. */
 List labelledObjects() {
     def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
     return allObjects().findAll {
@@ -89,7 +92,7 @@ String labelOf(String call) {
     return call == 'Atypical' ? 'AMF' : 'NMF'
 }
 
-/** The slide's um/px as one number, as the layout has it. Throws for pixels that are not square. */
+/** Return the slide's um/px as one number, as a table of labels has it. Throws for pixels that are not square. */
 String givenMpp(Map slide) {
     double x = slide.mpp_x as double
     double y = slide.mpp_y as double
@@ -98,7 +101,7 @@ String givenMpp(Map slide) {
     return decimals((x + y) / 2, 6)
 }
 
-/** One row for each place. Throws if one figure has both labels. */
+/** Return one row for each place. Throws if one figure has both labels. */
 List<Map> distinctRows(List<Map> rows) {
     return rows.groupBy { [it.x, it.y] }.collect { at, same ->
         if (same*.label.toSet().size() > 1)
@@ -123,7 +126,7 @@ void writeRows(Map place, List<Map> rows) {
 }
 
 // >>> classes
-/** Every object of the image, as a list: QuPath gives a set. */
+/** Return every object of the image as a list; QuPath gives a set. */
 List allObjects() {
     return new ArrayList(getCurrentHierarchy().getAllObjects(false))
 }
@@ -132,22 +135,22 @@ boolean canBeCandidate(object) {
     return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
 }
 
-/** Whether an object is the hot spot that slidemitosis has drawn: where figures are counted, and none itself. */
+/** Return whether an object is the hot spot that slidemitosis has drawn: a region, no figure. */
 boolean isHotSpot(object) {
     return className(object) == 'Hot spot' && !Double.isNaN(object.getMeasurementList().get('Spot mm2'))
 }
 
-/** The class of an object as QuPath shows it, such as "Mitosis: Atypical". */
+/** Return the class of an object as QuPath shows it, such as "Mitosis: Atypical". */
 String className(object) {
     return object.getPathClass() == null ? 'Unclassified' : object.getPathClass().toString()
 }
 
-/** The parts of a class that is derived from another: "Mitosis: Atypical" has two. */
+/** Return the parts of a class that is derived from another: "Mitosis: Atypical" has two. */
 List<String> classParts(String name) {
     return name.split(':').collect { it.trim() }.findAll { !it.isEmpty() }
 }
 
-/** Whether a class is `wanted` or derived from it. */
+/** Return whether a class is `wanted` or derived from it. */
 boolean isOfClass(String name, String wanted) {
     def parts = classParts(name)
     def first = classParts(wanted)
@@ -156,16 +159,17 @@ boolean isOfClass(String name, String wanted) {
 // <<< classes
 
 // >>> calls
-/** "Atypical" or "Normal" where the last part of a derived class says so, else null. */
+/** Return "Atypical" or "Normal" where the last part of a derived class says so, else null. */
 String statedCall(String name) {
     def parts = classParts(name)
     return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
 }
 
 /**
- * What the last run called an object, "Atypical" or "Normal"; null where it was not classified or that cannot be told.
+ * Return what the last run called an object, "Atypical" or "Normal"; null where it was not classified, or where the
+ * call cannot be told.
  *
- * `subtype` is the metadata of our objects that QuPath keeps from 0.6 on: its first word is the call.
+ * `subtype` is the metadata "slidemitosis.subtype", which QuPath keeps from 0.6 on: its first word is the call.
  */
 String recordedCall(double p, String subtype, Double threshold) {
     if (Double.isNaN(p))
@@ -174,17 +178,17 @@ String recordedCall(double p, String subtype, Double threshold) {
         return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
     if (threshold == null)
         return null
-    // As floats, since QuPath keeps the measurements of detections as floats.
+    // Compared as floats, since QuPath keeps the measurements of detections as floats.
     return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
 }
 
-/** As `recordedCall`, of an object of the hierarchy. */
+/** Return what the last run called an object of the image, as `recordedCall`. */
 String lastCall(object, Double threshold) {
     def p = object.getMeasurementList().get('P(atypical)')
     return recordedCall(p, metadataOf(object)['slidemitosis.subtype'], threshold)
 }
 
-/** The metadata of an object, which QuPath before 0.5 does not have. */
+/** Return the metadata of an object; none in QuPath before 0.5, where objects have no metadata. */
 Map metadataOf(object) {
     return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
 }
@@ -206,13 +210,13 @@ void refuseOtherImage(Map summary, Map image) {
         refuse(reason)
 }
 
-/** What to add to the coordinates of objects.geojson to get those of the whole slide, level 0. */
+/** Return what to add to x and y of objects.geojson to get level-0 pixels of the whole slide. */
 List objectsOffset(Map summary) {
-    // Summaries of before there was a frame of their own for objects have that of the points alone.
+    // Older summaries state one offset, for points and objects.
     return summary.reading.objects_offset_px ?: summary.reading.offset_px
 }
 
-/** Why a summary is not of this image, or null. `width` and `height`: of QuPath's full-resolution image. */
+/** Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image. */
 String otherImage(Map summary, String name, long bytes, int width, int height) {
     def slide = summary.slide
     if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
@@ -245,7 +249,7 @@ void refuseOutsideProject(Map place) {
 // <<< project
 
 // >>> image
-/** Where a script runs: image, its entry and folder in the project, if it is in one, and whether it runs alone. */
+/** Return where a script runs: the image, its entry and folder in a project, if any, and whether it runs alone. */
 Map whereWeAre() {
     def project = getProject()
     def entry = getProjectEntry()
@@ -261,7 +265,7 @@ Map whereWeAre() {
     ]
 }
 
-/** Whether a person runs this script on the image that is open, rather than a program on many. */
+/** Return whether a person runs this script on the image that is open, rather than a program on many. */
 boolean runsAlone() {
     def gui = getQuPath()
     if (gui == null || !gui.getImageData().is(getCurrentImageData()))
@@ -270,7 +274,7 @@ boolean runsAlone() {
     return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
 }
 
-/** The image as "slidemitosis" has to know it. Throws with the reason where it cannot read what QuPath shows. */
+/** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
 Map checkedImage(Map place) {
     if (getCurrentImageData() == null)
         refuse('no image is open; open one, or use "Run for project"')
@@ -295,7 +299,7 @@ Map checkedImage(Map place) {
     ]
 }
 
-/** What an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+/** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
 List<String> builderTypes(builder) {
     if (builder == null)
         return []
@@ -307,7 +311,7 @@ List<String> builderTypes(builder) {
     try {
         json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
     } catch (IllegalArgumentException | JsonParseException ignored) {
-        // Not of QuPath's own kinds, or with numbers that JSON has not.
+        // Not one of QuPath's own kinds, or one with numbers that JSON cannot hold.
         return [kind]
     }
     while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
@@ -320,7 +324,7 @@ List<String> builderTypes(builder) {
     return types
 }
 
-/** "uri", but where Bio-Formats is told to show another image of the file than the first: which. */
+/** Return "uri", or which image of its file Bio-Formats is told to show, where that is not the first. */
 String fileType(List<String> args) {
     def words = args.collectMany { it.split('=', 2) as List }
     def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
@@ -328,7 +332,7 @@ String fileType(List<String> args) {
     return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
 }
 
-/** Why the coordinates of an image that is built so are not its file's, or null. */
+/** Return why the coordinates of an image that is built of these are not its file's, or null. */
 String movedReason(List<String> types) {
     if (types.isEmpty())
         return 'QuPath does not say which file this image is from; add the file itself to the project'
@@ -342,7 +346,7 @@ String movedReason(List<String> types) {
         'project'
 }
 
-/** A setting: what stands at the top of the script, which is remembered, or what was remembered, or `fallback`. */
+/** Return a setting: what the script states (`here`), which is remembered, or what was remembered, or `fallback`. */
 String setting(String name, String here, String fallback) {
     def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
     if (here != null)
@@ -352,7 +356,7 @@ String setting(String name, String here, String fallback) {
 // <<< image
 
 // >>> report
-/** Do the work, which returns what was done (null: nothing) or throws; say it, show it, and keep it in status.csv. */
+/** Do the work, which returns what was done (null: nothing) or throws; say that, show it and keep it in status.csv. */
 void reported(Closure<String> work) {
     def place = whereWeAre()
     try {
@@ -368,7 +372,7 @@ void reported(Closure<String> work) {
         say('cancelled; nothing was changed')
         throw e
     } catch (Exception e) {
-        // The one place that catches broadly: QuPath goes on to the next image, and forgets why this one failed.
+        // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
         def reason = known && e.getMessage() ? e.getMessage() : e.toString()
         writeStatus(place, 'failed', reason)
@@ -380,7 +384,7 @@ void reported(Closure<String> work) {
     }
 }
 
-/** What cannot be done, and why, in one line; never with a cause, of which QuPath would show the message instead. */
+/** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
 }
@@ -389,7 +393,10 @@ void say(CharSequence text) {
     println "slidemitosis: ${text}"
 }
 
-/** With QuPath's dialogs, whose package has moved: by default they are imported, else the log is enough. */
+/**
+ * Call `action` with QuPath's dialogs. Their package has moved, so QuPath's default imports must name it; without these
+ * the log is enough.
+ */
 void show(Closure action) {
     try {
         action.call(Dialogs)
@@ -428,7 +435,7 @@ Map readJson(File file) {
     }
 }
 
-/** Letters, digits, dashes and underscores of an id, as a file's name. */
+/** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */
 String fileName(String id) {
     return id.replaceAll(/[^A-Za-z0-9_-]/, '_')
 }
@@ -459,7 +466,7 @@ void moveWhole(File from, File to) {
 }
 
 /**
- * Replace the rows of a table in which the columns of `group` have its values by `rows`, and write it whole.
+ * Put `rows` in the place of those rows of a table that have the values of `group`, and write the table whole.
  *
  * Columns that a user has added, and cells that are null in a row, keep what they hold in the row with the same `id`.
  */
@@ -478,7 +485,7 @@ void replaceRows(File file, List<String> columns, Map group, String id, List<Map
     writeWhole(file, lines.collect { cells -> cells.collect { csvCell(it) }.join(',') + '\n' }.join(''))
 }
 
-/** Columns and rows of a CSV, each row a map; those columns, and no rows, where there is no file. */
+/** Return the columns and rows of a CSV, each row a map; `columns` and no rows where there is no file. */
 Map readTable(File file, List<String> columns) {
     if (!file.isFile())
         return [columns: columns, rows: []]
@@ -490,7 +497,7 @@ Map readTable(File file, List<String> columns) {
     return [columns: lines[0], rows: rows]
 }
 
-/** The cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
+/** Return the cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
 List<List<String>> parseCsv(String text) {
     def lines = []
     def cells = []

@@ -7,11 +7,14 @@
  * for project" and on the command line, those of the last run on this image.
  *
  * What it does: the same objects, found by their ids, get class, measurements and, from QuPath 0.6, metadata; objects
- * that are not there are added; none is ever doubled. A points object of which every point has come back as an object
- * of its own is replaced by these. In a project the image gets metadata, as by classify_image.groovy.
+ * that are not there are added; none is ever doubled. A points object is replaced if each of its points has come back
+ * as an object of its own. In a project the image gets metadata, as by classify_image.groovy.
  *
- * What it refuses: results of another image, or with another origin, or without the summary.json that says of which.
+ * What it refuses: results of another image, with another origin, or without the summary.json that says these.
  */
+
+// Put together from slidemitosis/qupath/groovy: an action, and the parts between ">>>" and "<<<". Change
+// only settings here; change anything else there, and run: python -m slidemitosis.qupath.assemble
 
 import com.google.gson.Gson
 import com.google.gson.JsonParseException
@@ -34,7 +37,7 @@ import static qupath.lib.gui.scripting.QPEx.*
 
 // ---- Settings.
 
-/** Whether a class that was set by hand, against what the last run said, stays. */
+/** Whether a class that was set by hand stays where it differs from what the last run said. */
 @Field boolean KEEP_CORRECTIONS = true
 
 // ---- What is done.
@@ -55,14 +58,10 @@ String importResults(Map place) {
     def summary = readJson(file)
     refuseOtherImage(summary, image)
     def threshold = thresholdOf(earlierSummary(place, resultFolder(place, image.slide)))
-    def result = readResult(new File(folder, 'objects.geojson'))
-    // The objects come last: "Run for project" saves them even if the script has failed.
-    keepSummary(place, summary, file, 'imported')
-    def told = updateObjects(result, threshold, true)
-    return "${outcomeText(summary)}; ${told}".toString()
+    return takeResults(place, folder, summary, threshold, 'imported')
 }
 
-/** The folder of the results to take; null where a person has chosen none. */
+/** Return the folder of the results to take; null where a person has chosen none. */
 File chosenFolder(Map place, Map image) {
     def words = binding.hasVariable('args') ? binding.getVariable('args') : null
     def usual = resultFolder(place, image.slide)
@@ -74,7 +73,7 @@ File chosenFolder(Map place, Map image) {
     return chosen == null ? null : folderOf(chosen, image)
 }
 
-/** The folder that is meant: that of a file, a folder of results, or the one of this image among folders of results. */
+/** Return the folder that is meant: of a file, of results, or the one of this image among folders of results. */
 File folderOf(File chosen, Map image) {
     if (chosen.isFile() && chosen.getName() != 'objects.geojson')
         refuse("${chosen}: is not an objects.geojson of slidemitosis; choose that, or its folder")
@@ -98,7 +97,7 @@ boolean isOfSlide(File summary, File slide) {
     return stated instanceof Map && stated.name == slide.getName() && (long) stated.bytes == slide.length()
 }
 
-/** What a person chooses, or null. The chooser belongs to the thread of the windows. */
+/** Return the file that a person chooses, or null. The chooser belongs to the thread of the windows. */
 File askForFile(File start) {
     def asking = new FutureTask<File>({
         def chooser = new FileChooser()
@@ -112,7 +111,7 @@ File askForFile(File start) {
 }
 
 // >>> classes
-/** Every object of the image, as a list: QuPath gives a set. */
+/** Return every object of the image as a list; QuPath gives a set. */
 List allObjects() {
     return new ArrayList(getCurrentHierarchy().getAllObjects(false))
 }
@@ -121,22 +120,22 @@ boolean canBeCandidate(object) {
     return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
 }
 
-/** Whether an object is the hot spot that slidemitosis has drawn: where figures are counted, and none itself. */
+/** Return whether an object is the hot spot that slidemitosis has drawn: a region, no figure. */
 boolean isHotSpot(object) {
     return className(object) == 'Hot spot' && !Double.isNaN(object.getMeasurementList().get('Spot mm2'))
 }
 
-/** The class of an object as QuPath shows it, such as "Mitosis: Atypical". */
+/** Return the class of an object as QuPath shows it, such as "Mitosis: Atypical". */
 String className(object) {
     return object.getPathClass() == null ? 'Unclassified' : object.getPathClass().toString()
 }
 
-/** The parts of a class that is derived from another: "Mitosis: Atypical" has two. */
+/** Return the parts of a class that is derived from another: "Mitosis: Atypical" has two. */
 List<String> classParts(String name) {
     return name.split(':').collect { it.trim() }.findAll { !it.isEmpty() }
 }
 
-/** Whether a class is `wanted` or derived from it. */
+/** Return whether a class is `wanted` or derived from it. */
 boolean isOfClass(String name, String wanted) {
     def parts = classParts(name)
     def first = classParts(wanted)
@@ -145,16 +144,17 @@ boolean isOfClass(String name, String wanted) {
 // <<< classes
 
 // >>> calls
-/** "Atypical" or "Normal" where the last part of a derived class says so, else null. */
+/** Return "Atypical" or "Normal" where the last part of a derived class says so, else null. */
 String statedCall(String name) {
     def parts = classParts(name)
     return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
 }
 
 /**
- * What the last run called an object, "Atypical" or "Normal"; null where it was not classified or that cannot be told.
+ * Return what the last run called an object, "Atypical" or "Normal"; null where it was not classified, or where the
+ * call cannot be told.
  *
- * `subtype` is the metadata of our objects that QuPath keeps from 0.6 on: its first word is the call.
+ * `subtype` is the metadata "slidemitosis.subtype", which QuPath keeps from 0.6 on: its first word is the call.
  */
 String recordedCall(double p, String subtype, Double threshold) {
     if (Double.isNaN(p))
@@ -163,17 +163,17 @@ String recordedCall(double p, String subtype, Double threshold) {
         return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
     if (threshold == null)
         return null
-    // As floats, since QuPath keeps the measurements of detections as floats.
+    // Compared as floats, since QuPath keeps the measurements of detections as floats.
     return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
 }
 
-/** As `recordedCall`, of an object of the hierarchy. */
+/** Return what the last run called an object of the image, as `recordedCall`. */
 String lastCall(object, Double threshold) {
     def p = object.getMeasurementList().get('P(atypical)')
     return recordedCall(p, metadataOf(object)['slidemitosis.subtype'], threshold)
 }
 
-/** The metadata of an object, which QuPath before 0.5 does not have. */
+/** Return the metadata of an object; none in QuPath before 0.5, where objects have no metadata. */
 Map metadataOf(object) {
     return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
 }
@@ -195,13 +195,13 @@ void refuseOtherImage(Map summary, Map image) {
         refuse(reason)
 }
 
-/** What to add to the coordinates of objects.geojson to get those of the whole slide, level 0. */
+/** Return what to add to x and y of objects.geojson to get level-0 pixels of the whole slide. */
 List objectsOffset(Map summary) {
-    // Summaries of before there was a frame of their own for objects have that of the points alone.
+    // Older summaries state one offset, for points and objects.
     return summary.reading.objects_offset_px ?: summary.reading.offset_px
 }
 
-/** Why a summary is not of this image, or null. `width` and `height`: of QuPath's full-resolution image. */
+/** Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image. */
 String otherImage(Map summary, String name, long bytes, int width, int height) {
     def slide = summary.slide
     if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
@@ -227,31 +227,44 @@ String decimals(Number value, int places) {
 // <<< summary
 
 // >>> results
-/** Where the results of this image go: in the project's folder, or beside the slide where there is no project. */
+/** Return where this image's results go: in the project's folder, or beside the slide where there is no project. */
 File resultFolder(Map place, File slide) {
     if (place.folder != null)
         return new File(place.folder, 'results/' + fileName(place.id))
     return new File(slide.getParentFile(), slide.getName() + '.slidemitosis')
 }
 
-/** The summary of the run that the objects of this image are from, or null. `folder`: of results, outside a project. */
+/** Return the summary of the run that classified this image, or null. `folder` holds it where there is no project. */
 Map earlierSummary(Map place, File folder) {
     def file = place.folder == null ? new File(folder, 'summary.json') : summaryFile(place)
     return file.isFile() ? readJson(file) : null
 }
 
-/** Remember where the objects are from, and tell the project. */
+/**
+ * Bring a folder of results into the image and its project, and return what was done.
+ *
+ * `earlierThreshold`: of the run that the image's objects are from. `which`: which objects were classified.
+ */
+String takeResults(Map place, File folder, Map summary, Double earlierThreshold, String which) {
+    def result = readResult(new File(folder, 'objects.geojson'))
+    // The objects come last: "Run for project" saves them even if the script has failed.
+    keepSummary(place, summary, new File(folder, 'summary.json'), which)
+    def told = updateObjects(result, earlierThreshold, which != 'selected')
+    return "${outcomeText(summary)}; ${told}".toString()
+}
+
+/** Give the image its metadata in the project, and keep the summary of the run that its objects are from. */
 void keepSummary(Map place, Map summary, File file, String which) {
     if (place.folder == null)
         return
     def text = file.getText('UTF-8')
     imageMetadata(summary, which).each { key, value -> place.entry.putMetadataValue(key, value) }
     place.project.syncChanges()
-    // Last: by the threshold in it a later run tells what was set by hand from what the objects say now.
+    // Last, since its threshold must be that of the objects' calls: by it a later run tells what was set by hand.
     writeWhole(summaryFile(place), text)
 }
 
-/** Metadata of the image, by name; NA where there is no number. */
+/** Return the metadata of the image, by name; NA where there is no number. */
 Map<String, String> imageMetadata(Map summary, String which) {
     def interval = summary.fraction_amf_of_all_wilson_95
     def texts = [
@@ -267,7 +280,7 @@ Map<String, String> imageMetadata(Map summary, String which) {
     return texts.collectEntries { key, value -> [key, value.toString()] }
 }
 
-/** "16 of 40 atypical: 40.0 % (95 % interval 26.3 to 55.4 %)". */
+/** Return the outcome, such as "16 of 40 atypical: 40.0 % (95 % interval 26.3 to 55.4 %)". */
 String outcomeText(Map summary) {
     def counts = summary.counts
     def classified = (long) counts.classified
@@ -283,24 +296,24 @@ String whole(Number value) {
     return String.valueOf(value as long)
 }
 
-/** What an objects.geojson holds: objects, and which of them are points of a points object. Throws if it is broken. */
+/** Return an objects.geojson's objects, and which of them are points of a points object. Throws if it is broken. */
 Map readResult(File file) {
-    // First as JSON, which tells what is wrong with it.
+    // First as JSON, which says what is wrong with a broken file.
     def points = pointsByObject(readJson(file))
     def objects = new ArrayList(PathIO.readObjects(file))
-    // A cancel comes before anything is changed, or too late.
+    // The last moment to cancel: after it, objects are changed.
     if (Thread.interrupted())
         throw new InterruptedException()
     return [objects: objects, points: points]
 }
 
 /**
- * Bring what was read from an objects.geojson into the image, and say what was done. It reads and writes no file, so
+ * Bring what was read from an objects.geojson into the image, and return what was done. No file is read or written, so
  * that nothing is left half done.
  *
- * Objects that are there, by id, get class, measurements and metadata; new ones are added. A points object of which
- * every point has come back as an object of its own is replaced by these. The hot spot is left where it is without
- * `withHotSpot`, as after a selection, of which it would be the hot spot.
+ * Objects whose id is there get class, measurements and metadata; the others are added. A points object is replaced if
+ * each of its points has come back as an object of its own. Without `withHotSpot` the hot spot stays as it is: after a
+ * selection, the new one would be that of the selection alone.
  */
 String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
     def hierarchy = getCurrentHierarchy()
@@ -336,14 +349,14 @@ String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
     return updateText(changed.size(), added.size(), split.size(), pointsLeft(points - split, there, added), kept)
 }
 
-/** The objects of the image that have one of these ids: of the millions that it may have, no others are kept. */
+/** Return the image's objects that have one of these ids, by id. No others are kept: an image may have millions. */
 Map<String, List> objectsById(Collection<String> ids) {
     def wanted = new HashSet(ids)
     return allObjects().findAll { wanted.contains(it.getID().toString()) && canBeCandidate(it) }
         .groupBy { it.getID().toString() }
 }
 
-/** By the id of an object that is a point of a points object: what that lies in, such as a core of a microarray. */
+/** Return, by the id of each point's own object, what its points object lies in, such as a core of a microarray. */
 Map parentsOfPoints(Map points, Map there) {
     def parents = [:]
     points.each { id, ids ->
@@ -354,7 +367,7 @@ Map parentsOfPoints(Map points, Map there) {
     return parents
 }
 
-/** Add objects to the image: those of which the parent is given, by their id, below it. */
+/** Add objects to the image, each below its parent where `parents` names one by the object's id. */
 void addBelow(Map parents, List objects) {
     def hierarchy = getCurrentHierarchy()
     def parted = objects.split { parents.containsKey(it.getID().toString()) }
@@ -363,7 +376,7 @@ void addBelow(Map parents, List objects) {
         hierarchy.addObjects(parted[1])
 }
 
-/** The hot spot moves with the figures: that of this run takes the place of an earlier run's. */
+/** Put the hot spot of this run in the place of an earlier run's. */
 void replaceHotSpot(List spots) {
     def hierarchy = getCurrentHierarchy()
     def earlier = allObjects().findAll { isHotSpot(it) }
@@ -374,7 +387,7 @@ void replaceHotSpot(List spots) {
         hierarchy.addObjects(spots)
 }
 
-/** How many points objects may stand beside their points: those still there, or of which points have been added. */
+/** Count the points objects that may stand beside their points: still there, or some of their points were added. */
 int pointsLeft(Map points, Map there, List added) {
     def ids = added.collect { it.getID().toString() } as Set
     return points.count { id, ofPoints -> there.containsKey(id) || ofPoints.any { ids.contains(it) } }
@@ -393,7 +406,7 @@ String updateText(int updated, int added, int split, int left, int kept) {
     return told.join(', ')
 }
 
-/** For each points object with several points, its id and those of the objects that the result holds for them. */
+/** Return, by the id of each points object with several points, the ids of the objects that the result has for them. */
 Map<String, List> pointsByObject(Map collection) {
     def points = [:]
     collection.features.each { feature ->
@@ -408,7 +421,7 @@ Map<String, List> pointsByObject(Map collection) {
     return points
 }
 
-/** Whether a user has called this object Atypical or Normal, and the last run had not, or had otherwise. */
+/** Return whether a user has called this object Atypical or Normal, and the last run had not, or had otherwise. */
 boolean setByHand(object, Double threshold) {
     def stated = statedCall(className(object))
     if (stated == null)
@@ -459,7 +472,7 @@ boolean isOurMeasurement(String name) {
 // <<< results
 
 // >>> image
-/** Where a script runs: image, its entry and folder in the project, if it is in one, and whether it runs alone. */
+/** Return where a script runs: the image, its entry and folder in a project, if any, and whether it runs alone. */
 Map whereWeAre() {
     def project = getProject()
     def entry = getProjectEntry()
@@ -475,7 +488,7 @@ Map whereWeAre() {
     ]
 }
 
-/** Whether a person runs this script on the image that is open, rather than a program on many. */
+/** Return whether a person runs this script on the image that is open, rather than a program on many. */
 boolean runsAlone() {
     def gui = getQuPath()
     if (gui == null || !gui.getImageData().is(getCurrentImageData()))
@@ -484,7 +497,7 @@ boolean runsAlone() {
     return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
 }
 
-/** The image as "slidemitosis" has to know it. Throws with the reason where it cannot read what QuPath shows. */
+/** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
 Map checkedImage(Map place) {
     if (getCurrentImageData() == null)
         refuse('no image is open; open one, or use "Run for project"')
@@ -509,7 +522,7 @@ Map checkedImage(Map place) {
     ]
 }
 
-/** What an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+/** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
 List<String> builderTypes(builder) {
     if (builder == null)
         return []
@@ -521,7 +534,7 @@ List<String> builderTypes(builder) {
     try {
         json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
     } catch (IllegalArgumentException | JsonParseException ignored) {
-        // Not of QuPath's own kinds, or with numbers that JSON has not.
+        // Not one of QuPath's own kinds, or one with numbers that JSON cannot hold.
         return [kind]
     }
     while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
@@ -534,7 +547,7 @@ List<String> builderTypes(builder) {
     return types
 }
 
-/** "uri", but where Bio-Formats is told to show another image of the file than the first: which. */
+/** Return "uri", or which image of its file Bio-Formats is told to show, where that is not the first. */
 String fileType(List<String> args) {
     def words = args.collectMany { it.split('=', 2) as List }
     def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
@@ -542,7 +555,7 @@ String fileType(List<String> args) {
     return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
 }
 
-/** Why the coordinates of an image that is built so are not its file's, or null. */
+/** Return why the coordinates of an image that is built of these are not its file's, or null. */
 String movedReason(List<String> types) {
     if (types.isEmpty())
         return 'QuPath does not say which file this image is from; add the file itself to the project'
@@ -556,7 +569,7 @@ String movedReason(List<String> types) {
         'project'
 }
 
-/** A setting: what stands at the top of the script, which is remembered, or what was remembered, or `fallback`. */
+/** Return a setting: what the script states (`here`), which is remembered, or what was remembered, or `fallback`. */
 String setting(String name, String here, String fallback) {
     def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
     if (here != null)
@@ -566,7 +579,7 @@ String setting(String name, String here, String fallback) {
 // <<< image
 
 // >>> report
-/** Do the work, which returns what was done (null: nothing) or throws; say it, show it, and keep it in status.csv. */
+/** Do the work, which returns what was done (null: nothing) or throws; say that, show it and keep it in status.csv. */
 void reported(Closure<String> work) {
     def place = whereWeAre()
     try {
@@ -582,7 +595,7 @@ void reported(Closure<String> work) {
         say('cancelled; nothing was changed')
         throw e
     } catch (Exception e) {
-        // The one place that catches broadly: QuPath goes on to the next image, and forgets why this one failed.
+        // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
         def reason = known && e.getMessage() ? e.getMessage() : e.toString()
         writeStatus(place, 'failed', reason)
@@ -594,7 +607,7 @@ void reported(Closure<String> work) {
     }
 }
 
-/** What cannot be done, and why, in one line; never with a cause, of which QuPath would show the message instead. */
+/** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
 }
@@ -603,7 +616,10 @@ void say(CharSequence text) {
     println "slidemitosis: ${text}"
 }
 
-/** With QuPath's dialogs, whose package has moved: by default they are imported, else the log is enough. */
+/**
+ * Call `action` with QuPath's dialogs. Their package has moved, so QuPath's default imports must name it; without these
+ * the log is enough.
+ */
 void show(Closure action) {
     try {
         action.call(Dialogs)
@@ -642,7 +658,7 @@ Map readJson(File file) {
     }
 }
 
-/** Letters, digits, dashes and underscores of an id, as a file's name. */
+/** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */
 String fileName(String id) {
     return id.replaceAll(/[^A-Za-z0-9_-]/, '_')
 }
@@ -673,7 +689,7 @@ void moveWhole(File from, File to) {
 }
 
 /**
- * Replace the rows of a table in which the columns of `group` have its values by `rows`, and write it whole.
+ * Put `rows` in the place of those rows of a table that have the values of `group`, and write the table whole.
  *
  * Columns that a user has added, and cells that are null in a row, keep what they hold in the row with the same `id`.
  */
@@ -692,7 +708,7 @@ void replaceRows(File file, List<String> columns, Map group, String id, List<Map
     writeWhole(file, lines.collect { cells -> cells.collect { csvCell(it) }.join(',') + '\n' }.join(''))
 }
 
-/** Columns and rows of a CSV, each row a map; those columns, and no rows, where there is no file. */
+/** Return the columns and rows of a CSV, each row a map; `columns` and no rows where there is no file. */
 Map readTable(File file, List<String> columns) {
     if (!file.isFile())
         return [columns: columns, rows: []]
@@ -704,7 +720,7 @@ Map readTable(File file, List<String> columns) {
     return [columns: lines[0], rows: rows]
 }
 
-/** The cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
+/** Return the cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
 List<List<String>> parseCsv(String text) {
     def lines = []
     def cells = []

@@ -9,50 +9,50 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from slidemitosis.candidates import read_candidates as read_candidates
-    from slidemitosis.classify.classifier import SlideClassifier as SlideClassifier
-    from slidemitosis.classify.classifier import classify_slide as classify_slide
-    from slidemitosis.errors import SlideMitosisError as SlideMitosisError
-    from slidemitosis.geometry import Viewer as Viewer
-    from slidemitosis.models.classifier import load_model as load_model
-    from slidemitosis.rates.correction import ErrorCounts as ErrorCounts
-    from slidemitosis.rates.hotspot import Spot as Spot
-    from slidemitosis.rates.slide import RateOptions as RateOptions
-    from slidemitosis.slides.open import open_slide as open_slide
-
 from slidemitosis._version import __version__
 
+if TYPE_CHECKING:
+    from slidemitosis.candidates import Candidates as Candidates
+    from slidemitosis.candidates import read_candidates as read_candidates
+    from slidemitosis.classify.classifier import SlideClassifier as SlideClassifier
+    from slidemitosis.classify.classifier import classify_candidates as classify_candidates
+    from slidemitosis.classify.classifier import classify_slide as classify_slide
+    from slidemitosis.errors import SlideMitosisError as SlideMitosisError
+    from slidemitosis.geometry import PixelSize as PixelSize
+    from slidemitosis.geometry import Viewer as Viewer
+    from slidemitosis.models.classifier import load_model as load_model
+    from slidemitosis.options import ComputeOptions as ComputeOptions
+    from slidemitosis.options import ErrorCounts as ErrorCounts
+    from slidemitosis.options import RateOptions as RateOptions
+    from slidemitosis.options import ReadOptions as ReadOptions
+    from slidemitosis.options import Spot as Spot
+    from slidemitosis.outputs.result import SlideResult as SlideResult
+    from slidemitosis.slides.open import open_slide as open_slide
+
 _HOMES = {
-    "ErrorCounts": "slidemitosis.rates.correction",
-    "RateOptions": "slidemitosis.rates.slide",
-    "SlideClassifier": "slidemitosis.classify.classifier",
-    "SlideMitosisError": "slidemitosis.errors",
-    "Viewer": "slidemitosis.geometry",
-    "Spot": "slidemitosis.rates.hotspot",
-    "classify_slide": "slidemitosis.classify.classifier",
-    "load_model": "slidemitosis.models.classifier",
-    "open_slide": "slidemitosis.slides.open",
-    "read_candidates": "slidemitosis.candidates",
+    "Candidates": "candidates",
+    "ComputeOptions": "options",
+    "ErrorCounts": "options",
+    "PixelSize": "geometry",
+    "RateOptions": "options",
+    "ReadOptions": "options",
+    "SlideClassifier": "classify.classifier",
+    "SlideMitosisError": "errors",
+    "SlideResult": "outputs.result",
+    "Spot": "options",
+    "Viewer": "geometry",
+    "classify_candidates": "classify.classifier",
+    "classify_slide": "classify.classifier",
+    "load_model": "models.classifier",
+    "open_slide": "slides.open",
+    "read_candidates": "candidates",
 }
-__all__ = [
-    "ErrorCounts",
-    "RateOptions",
-    "SlideClassifier",
-    "SlideMitosisError",
-    "Spot",
-    "Viewer",
-    "__version__",
-    "classify_slide",
-    "load_model",
-    "open_slide",
-    "read_candidates",
-]
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - names alone
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

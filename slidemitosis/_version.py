@@ -1,3 +1,3 @@
-"""The version of this package, from which it is built and which it states."""
+"""The version of this package; the build reads it here."""
 
 __version__ = "0.1.0"

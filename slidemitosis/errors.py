@@ -1,38 +1,38 @@
-"""Every error that slidemitosis raises on purpose.
+"""All errors that slidemitosis raises on purpose.
 
-Each one is a `SlideMitosisError` and also the built-in it is closest to, so that callers may
-catch either. A message says what, where, and the remedy, in one line.
+Each is a `SlideMitosisError` and also the nearest built-in error, so that callers may catch either. A
+message says in one line what is wrong, where, and what to do.
 
     SlideMitosisError
     ├── SlideError
     │   ├── UnreadableSlide (OSError)          not a slide, cut off, or a read that failed
     │   ├── MissingResolution (ValueError)     no pixel size in the metadata, none given
     │   ├── UnsuitableResolution (ValueError)  too coarse or implausible
-    │   └── UnsettledOrigin (ValueError)       bounds exist and nothing says which origin was meant
+    │   └── UnsettledOrigin (ValueError)       the slide has bounds, and the origin is not known
     ├── CandidateError
     │   ├── UnreadableCandidates (ValueError)  not JSON, not GeoJSON, bad coordinates, missing columns
-    │   ├── UnsettledClasses (ValueError)      which objects are candidates cannot be told
+    │   ├── UnsettledClasses (ValueError)      the classes do not tell which objects are candidates
     │   └── CandidatesOffSlide (ValueError)    every candidate lies off the slide
     ├── UnreadableProject (ValueError)         not a QuPath project, or its table of candidates is damaged
     ├── ModelError
     │   ├── UnknownModel (LookupError)         no such model name or folder
     │   ├── InvalidCard (ValueError)           model.toml is incomplete or contradicts itself
     │   └── WeightsMismatch (ValueError)       weights differ from the hash or shape in the card
-    ├── InvalidCohort (ValueError)             a list of slides is not what it must be
+    ├── InvalidCohort (ValueError)             a list of slides cannot be understood
     ├── UnreadableStack (ValueError)           not a TIFF of patches, or a page of it is damaged
-    ├── ReadingFailed (RuntimeError)           workers cannot start, or not one candidate was readable
-    ├── ClusterFailed (RuntimeError)           no scheduler answers, or its workers cannot do anything
+    ├── ReadingFailed (RuntimeError)           workers cannot start, or no candidate was readable
+    ├── ClusterFailed (RuntimeError)           no scheduler answers, or its workers cannot be used
     ├── InvalidOption (ValueError)             an option's value cannot be used
     └── OutputError (OSError)                  results cannot be written
 """
 
 
 class SlideMitosisError(Exception):
-    """Root of every error that slidemitosis raises on purpose."""
+    """Root of all errors that slidemitosis raises on purpose."""
 
 
 class SlideError(SlideMitosisError):
-    """Something about the slide itself."""
+    """The slide cannot be used."""
 
 
 class UnreadableSlide(SlideError, OSError):
@@ -40,7 +40,7 @@ class UnreadableSlide(SlideError, OSError):
 
 
 class MissingResolution(SlideError, ValueError):
-    """No pixel size in the slide's metadata, and none was given."""
+    """The slide's metadata have no pixel size, and none was given."""
 
 
 class UnsuitableResolution(SlideError, ValueError):
@@ -52,11 +52,11 @@ class UnsettledOrigin(SlideError, ValueError):
 
 
 class CandidateError(SlideMitosisError):
-    """Something about the file of candidates."""
+    """The file of candidates cannot be used."""
 
 
 class UnreadableCandidates(CandidateError, ValueError):
-    """The file is not what its reader expects, or a coordinate is not a finite number."""
+    """The file is not in the expected format, or a coordinate is not a finite number."""
 
 
 class UnsettledClasses(CandidateError, ValueError):
@@ -64,19 +64,19 @@ class UnsettledClasses(CandidateError, ValueError):
 
 
 class CandidatesOffSlide(CandidateError, ValueError):
-    """Every candidate lies off the slide: most often a wrong origin or a wrong slide."""
+    """Every candidate lies off the slide, most often because origin or slide are wrong."""
 
 
 class UnreadableProject(SlideMitosisError, ValueError):
-    """The file is no QuPath project, or the table of what was exported of it cannot be understood."""
+    """The file is no QuPath project, or the project's table of exported candidates cannot be understood."""
 
 
 class ModelError(SlideMitosisError):
-    """Something about a model folder."""
+    """The folder of a model cannot be used."""
 
 
 class UnknownModel(ModelError, LookupError):
-    """No model of this name, and no folder of it."""
+    """There is no model of this name, and no such folder."""
 
 
 class InvalidCard(ModelError, ValueError):
@@ -84,7 +84,7 @@ class InvalidCard(ModelError, ValueError):
 
 
 class WeightsMismatch(ModelError, ValueError):
-    """The weights differ from the hash, or do not fit the architecture, in the card."""
+    """The weights differ from the card's hash, or do not fit its architecture."""
 
 
 class InvalidCohort(SlideMitosisError, ValueError):
@@ -96,11 +96,11 @@ class UnreadableStack(SlideMitosisError, ValueError):
 
 
 class ReadingFailed(SlideMitosisError, RuntimeError):
-    """Worker processes cannot start or keep dying, or not one candidate could be read."""
+    """Worker processes cannot start or keep dying, or no candidate could be read."""
 
 
 class ClusterFailed(SlideMitosisError, RuntimeError):
-    """A cluster cannot be reached or started, is lost, or its workers are not what they must be."""
+    """A cluster cannot be reached or started, is lost, or its workers cannot be used."""
 
 
 class InvalidOption(SlideMitosisError, ValueError):

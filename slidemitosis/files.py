@@ -1,13 +1,14 @@
-"""Write files whole or not at all, and text tables line by line."""
+"""Write files and folders whole or not at all, and the lines of CSV tables."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from slidemitosis.errors import OutputError
 from slidemitosis.interrupts import interrupts_wait
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def staged_folder(out: Path, *, last: str) -> Iterator[Path]:
-    """A temporary folder whose files become `out`'s when the block ends without an error.
+    """Give a temporary folder whose files become `out`'s when the block ends without an error.
 
-    An interrupted or failed run leaves `out` as it was. The file called `last` is the first that is taken away
-    and the last that is put there: a folder that holds it holds a whole result, even after a kill. Raises
-    OutputError, before the block if possible.
+    An interrupted or failed run leaves `out` as it was. The file called `last` is the first that is taken
+    away and the last that is put there: a folder that holds it holds a whole result, even after a kill.
+    Raises OutputError, before the block if possible.
     """
     base = out
     try:
@@ -75,13 +76,36 @@ def _move(source: Path, target: Path, moves: list[tuple[Path, Path]]) -> None:
     moves.append((source, target))
 
 
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what is written there becomes `path` when the block ends well.
+
+    Nothing is left after an error. Raises the system's OSError as it is.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write one file whole or not at all. Raises OutputError."""
+    try:
+        with whole_file(path) as partial:
+            partial.write_bytes(data)
+    except OSError as e:
+        raise OutputError(f"{path}: cannot be written: {e.strerror or e}") from e
+
+
 def write_text(path: Path, text: str) -> None:
-    """UTF-8 with newlines as they are, the same bytes on every system. Raises OutputError."""
+    """Write UTF-8 with newlines as they are, the same bytes on every system. Raises OutputError."""
     write_parts(path, (text,))
 
 
 def write_parts(path: Path, parts: Iterable[str | bytes]) -> None:
-    """`write_text` of a text that is never in memory as a whole; bytes are UTF-8 already."""
+    """Write a text that is never in memory as a whole, as `write_text` does; bytes are UTF-8 already."""
     try:
         with path.open("wb") as file:
             for part in parts:
@@ -90,14 +114,17 @@ def write_parts(path: Path, parts: Iterable[str | bytes]) -> None:
         raise OutputError(f"{path}: cannot be written: {e.strerror}; choose another --out") from e
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write one file whole or not at all. Raises OutputError."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written: {e.strerror or e}") from e
+class _Line:
+    """A file for a csv writer, which hands back what is written."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def csv_lines(rows: Iterable[Iterable[object]], *, newline: Literal["\n", "\r\n"] = "\n") -> Iterator[str]:
+    """Make the lines of a CSV: commas between cells, `newline` at the end, quotes where a cell needs them."""
+    # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
+    writer = csv.writer(_Line(), lineterminator="\r\n")
+    for row in rows:
+        line: str = writer.writerow(row)
+        yield line.replace("\r\n", newline)

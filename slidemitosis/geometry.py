@@ -1,8 +1,8 @@
-"""Pure geometry: pixel sizes, levels, windows, frames.
+"""Levels, bounds, pixel sizes and viewers; pure.
 
-Frames. Level-0 pixels are the slide's full extent as OpenSlide states it: x to the right, y down,
-pixel i covers i to i + 1, so that the centre of the first pixel is 0.5. Level pixels are the same of
-a smaller level: level-0 coordinates divided by the level's downsample.
+Frames. Level-0 px count from the corner of the slide's full extent as OpenSlide states it: x to the right,
+y down; pixel i covers i to i + 1, so that the centre of the first pixel is 0.5. Level px are those of a
+smaller level: level-0 coordinates divided by the level's downsample.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """What a viewer (QuPath) states of the image that it shows, at full resolution."""
+    """The image that a viewer (QuPath) shows, at full resolution."""
 
     width: int  # px
     height: int  # px
     server: str | None = None
-    """What reads the image there, in the viewer's words ("OpenSlide"); None where it is not told."""
+    """Name of the viewer's library that reads the image, such as "OpenSlide"; None if not known."""
 
     @classmethod
     def of(cls, size: str, server: str | None = None) -> Viewer:
-        """From a size as "46000x32914". Raises ValueError."""
+        """Read a size such as "46000x32914". Raises ValueError."""
         found = re.fullmatch(r"\s*([0-9]{1,9})\s*[xX]\s*([0-9]{1,9})\s*", size)
         if found is None or not (int(found[1]) and int(found[2])):
             raise ValueError(f"{size!r} is not a size in px such as 46000x32914")
@@ -57,6 +57,15 @@ class PixelSize:
 
     x: float
     y: float
+
+    @classmethod
+    def of(cls, text: str) -> PixelSize:
+        """Read a size such as "0.25", or "0.25,0.26" if x and y differ. Raises ValueError."""
+        try:
+            x, _, y = text.partition(",")
+            return cls(float(x), float(y or x))
+        except ValueError:
+            raise ValueError(f"{text!r} is not a number of um/px") from None
 
     def __str__(self) -> str:
         return f"{self.x:g}" if self.x == self.y else f"{self.x:g} x {self.y:g}"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held back where half of a thing would be worse than all or nothing of it."""
+"""Hold back Ctrl-C and SIGTERM where half of a thing would be worse than all or nothing of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def processes_start() -> Iterator[None]:
-    """`interrupts_wait` for a block that starts processes: none of them can take their parent's Ctrl-C."""
+    """Do as `interrupts_wait` in a block that starts processes: none of them takes its parent's Ctrl-C."""
     if hasattr(signal, "pthread_sigmask"):
-        # Python would start this one with the first of them, and let interrupts through from then on.
+        # Python would start this process with the first of them, and let interrupts through from then on.
         resource_tracker.ensure_running()
     with interrupts_wait():
         yield
@@ -26,9 +26,9 @@ def processes_start() -> Iterator[None]:
 def interrupts_wait() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM take effect after the block.
 
-    Processes that are started in the block cannot take a Ctrl-C that is meant for their parent, where
-    the system can block signals; but see `processes_start`. In other threads than the main one, which get
-    no signals, the block runs as it is.
+    Where the system can block signals, processes that are started in the block cannot take a Ctrl-C that is
+    meant for their parent; but see `processes_start`. Threads other than the main one get no signals: there
+    the block runs as it is.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,8 +1,7 @@
-"""Prediction: what became of one candidate."""
+"""What a model says of one patch, and what became of one candidate."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,7 @@ from slidemitosis.labels import HARD, NEGATIVE, POSITIVE
 from slidemitosis.models.subtypes import stated_extras
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -20,12 +19,42 @@ if TYPE_CHECKING:
     from slidemitosis.engines.engine import Outputs
     from slidemitosis.models.card import ModelCard
 
-Status = Literal["pending", "classified", "uncertain", "unreadable", "outside", "blank", "duplicate"]
+Status = Literal["classified", "uncertain", "unreadable", "outside", "blank", "duplicate"]
+BLANK = "nothing to be seen: bare glass, or no pixels here; is the place right?"
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One candidate of the points file, classified or not, and why not."""
+    """What a model says of one patch; every number has six decimals."""
+
+    probability: float
+    """P(atypical), calibrated."""
+    atypical: bool
+    """Whether P(atypical) reaches the model's threshold."""
+    p_hard: float | None = None
+    """Probability that experts disagree; None where the model tells none, or it is not calibrated."""
+    subtypes: Mapping[str, float] = field(default_factory=dict)
+    """Probability of each subtype; empty where the model tells none."""
+    blank: bool = False
+    """There is nothing to be seen in the patch, and the rest means nothing."""
+
+    @property
+    def subtype(self) -> str | None:
+        """The likeliest subtype of the type that was called; None where the model knows none of that type."""
+        return likeliest_subtype(self.subtypes, atypical=self.atypical)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why no model says anything of a candidate."""
+
+    status: Literal["unreadable", "outside", "duplicate"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCandidate:
+    """One selected candidate of the points file, and its place on the slide."""
 
     candidate: Candidate
     object_id: str
@@ -34,100 +63,86 @@ class Prediction:
     frame_y: float  # px from the origin of the points file
     x: float  # level-0 px
     y: float  # level-0 px
-    status: Status
-    reason: str | None
-    """Why it was not classified; None where it was."""
     padding: float | None = None
-    """Share of the patch, 0..1, beyond the slide's edge; None where no patch was read."""
-    probability: float | None = None
-    """P(atypical), calibrated, six decimals; None where no model looked at it."""
-    atypical: bool | None = None
-    """Whether P(atypical) reaches the model's threshold; None where it was not classified."""
-    p_hard: float | None = None
-    """Probability that experts disagree, six decimals; None where the model tells none, or it is not
-    calibrated."""
-    subtypes: dict[str, float] = field(default_factory=dict)
-    """Probability of each subtype, six decimals; empty where the model tells none."""
-
-    @property
-    def subtype(self) -> str | None:
-        """The likeliest subtype of the type that was called; None where there is none."""
-        return None if self.atypical is None else likeliest_subtype(self.subtypes, atypical=self.atypical)
-
-
-def likeliest_subtype(subtypes: Mapping[str, float], *, atypical: bool) -> str | None:
-    """The likeliest subtype of the type that was called, None where the model knows none of that type.
-
-    Of `subtypes`, probabilities by name. An AMF is never called by the name of an NMF subtype, even if
-    that alone is likelier than each subtype of AMF.
-    """
-    kind = POSITIVE if atypical else NEGATIVE
-    of_kind = {name: p for name, p in subtypes.items() if name.startswith(kind)}
-    return max(of_kind, key=lambda name: of_kind[name]) if of_kind else None
-
-
-BLANK = "nothing to be seen: bare glass, or no pixels here; is the place right?"
+    """Share of the patch, 0..1, beyond the slide's edge; None where no patch is read."""
+    left_out: LeftOut | None = None
+    """Why no patch of it is read; None where one is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
-    """What is said of one patch; every number has six decimals."""
+class CandidateResult:
+    """What became of one candidate; `candidate_result` makes it."""
 
-    blank: bool
-    """There is nothing to be seen in it, and the rest means nothing."""
-    probability: float
-    """P(atypical), calibrated."""
-    atypical: bool
-    """Whether P(atypical) reaches the model's threshold."""
-    p_hard: float | None
-    """Probability that experts disagree; None where the model tells none, or it is not calibrated."""
-    subtypes: dict[str, float]
-    """Probability of each subtype; empty where the model tells none."""
+    placed: PlacedCandidate
+    status: Status
+    reason: str | None
+    """Why it was not classified; None where it was."""
+    prediction: Prediction | None
+    """What the model says of a candidate that is classified or uncertain; None for all others."""
+
+    def __post_init__(self) -> None:
+        if (self.prediction is None) == (self.status in ("classified", "uncertain")):
+            raise ValueError(
+                f"{self.placed.candidate.source} is {self.status}, and its prediction is {self.prediction}"
+            )
+
+    @property
+    def probability(self) -> float | None:
+        """P(atypical); None where the model says nothing of the candidate."""
+        return self.prediction.probability if self.prediction else None
+
+    @property
+    def call(self) -> Prediction | None:
+        """The prediction of a candidate that was classified; None for others, uncertain ones too."""
+        return self.prediction if self.status == "classified" else None
 
 
-def stated(pixels: NDArray[np.uint8], outputs: Outputs, card: ModelCard) -> list[Stated]:
-    """What the model says of patches, uint8 (B, S, S, 3), by its outputs of them."""
+def likeliest_subtype(subtypes: Mapping[str, float], *, atypical: bool) -> str | None:
+    """Choose the likeliest subtype of the type that was called; None where there is none of that type.
+
+    subtypes: probabilities by name. An AMF is never called by the name of an NMF subtype, even if that alone
+    is likelier than each subtype of AMF.
+    """
+    kind = POSITIVE if atypical else NEGATIVE
+    of_kind = [name for name in subtypes if name.startswith(kind)]
+    return max(of_kind, key=lambda name: subtypes[name], default=None)
+
+
+def candidate_result(
+    placed: PlacedCandidate, said: Prediction | LeftOut, *, band: tuple[float, float] | None = None
+) -> CandidateResult:
+    """Settle the status of a candidate by what the model says of its patch, or by why it says nothing.
+
+    band: P(atypical) from low up to high, high not included, is too uncertain for a call.
+    """
+    if isinstance(said, LeftOut):
+        return CandidateResult(placed, said.status, said.reason, None)
+    if said.blank:
+        return CandidateResult(placed, "blank", BLANK, None)
+    if band is not None and band[0] <= said.probability < band[1]:
+        low, high = band
+        reason = f"P(atypical) {said.probability:.3f} lies in the band from {low:g} to {high:g}"
+        return CandidateResult(placed, "uncertain", reason, said)
+    return CandidateResult(placed, "classified", None, said)
+
+
+def predict(pixels: NDArray[np.uint8], outputs: Outputs, card: ModelCard) -> list[Prediction]:
+    """Make the predictions of patches, uint8 (B, S, S, 3), of what the networks give for them."""
     probabilities = card.decision.probability(outputs.logit)
     extras = stated_extras(card, outputs.extra, probabilities)
     blank = blank_patches(pixels, crop=min(c for n in card.networks for c in n.crops))
     found = []
     for k, nothing in enumerate(blank):
         p = round(float(probabilities[k]), 6)
-        told = {name: round(float(column[k]), 6) for name, column in extras.items()}
-        doubt = told.pop(HARD, None)
-        found.append(
-            Stated(
-                blank=bool(nothing),
-                probability=p,
-                atypical=p >= card.decision.threshold,
-                p_hard=doubt if card.hardness else None,
-                subtypes=told,
-            )
-        )
+        subtypes = {name: round(float(column[k]), 6) for name, column in extras.items()}
+        doubt = subtypes.pop(HARD, None)
+        atypical = p >= card.decision.threshold
+        found.append(Prediction(p, atypical, doubt if card.hardness else None, subtypes, bool(nothing)))
     return found
 
 
-def classified(
-    predictions: Sequence[Prediction], pixels: NDArray[np.uint8], outputs: Outputs, card: ModelCard
-) -> list[Prediction]:
-    """The predictions of patches, (B,) of all, filled in with what the model says of them, or as blank."""
-    return [
-        dataclasses.replace(prediction, status="blank", reason=BLANK)
-        if said.blank
-        else dataclasses.replace(
-            prediction,
-            status="classified",
-            probability=said.probability,
-            atypical=said.atypical,
-            p_hard=said.p_hard,
-            subtypes=said.subtypes,
-        )
-        for prediction, said in zip(predictions, stated(pixels, outputs, card), strict=True)
-    ]
-
-
 def blank_patches(pixels: NDArray[np.uint8], *, crop: int) -> NDArray[np.bool_]:
-    """Which patches, uint8 (B, S, S, 3), show nothing in their central `crop` px: bool (B,).
+    """Tell which patches, uint8 (B, S, S, 3), show nothing in their central `crop` px: bool (B,).
 
     Nothing is: 98 % of the pixels within 16 grey levels, as on bare glass or where a slide has no
     pixels. The palest of 4,773 real figures (AMi-Br, AtNorM-MD) spans 78.

@@ -1,6 +1,13 @@
-"""Candidates for mitotic figures: reading their files, choosing among classes, finding duplicates."""
+"""Candidates for mitotic figures, read from files of any format, and which of their objects are meant.
 
-from slidemitosis.candidates.candidate import FORMATS, Candidate, Candidates, Format, Unit
+- `candidate`: one candidate, and those of one file; `read`: opens a file of them; `formats`: its readers
+- `select`: which classes are candidates; `ids`: UUIDs of objects; `duplicates`: figures that are listed twice
+- `marks`, `images`, `refusal`: what the readers of the formats share
+
+Uses the ground floor alone.
+"""
+
+from slidemitosis.candidates.candidate import Candidate, Candidates
 from slidemitosis.candidates.duplicates import Duplicate, find_duplicates
 from slidemitosis.candidates.formats.geojson import parse_geojson
 from slidemitosis.candidates.formats.qupath_keys import SOURCE_ID
@@ -15,6 +22,7 @@ from slidemitosis.candidates.select import (
     reads_as_mitosis,
     select_candidates,
 )
+from slidemitosis.options.read import FORMATS, Format, Unit
 
 __all__ = [
     "FORMATS",

@@ -1,36 +1,21 @@
-"""Candidate and Candidates: what every reader of a candidate file returns."""
+"""Candidate and Candidates, which every reader of a file of candidates returns."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
+
+from slidemitosis.errors import UnreadableCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from slidemitosis.candidates.formats.json_text import JsonText
-
-Unit = Literal["px", "um"]
-Format = Literal[
-    "geojson",
-    "csv",
-    "qupath-table",
-    "midog",
-    "coco",
-    "sliderunner",
-    "ami-br",
-    "midog25",
-    "grand-challenge",
-    "hover-next",
-    "tiatoolbox",
-    "asap",
-    "imagescope",
-]
-FORMATS: tuple[Format, ...] = get_args(Format)
-"""What `--format` takes; docs/candidates.md explains each."""
+    from slidemitosis.options.read import Format, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +31,19 @@ class Candidate:
     class_name: str | None
     """The full class name, derived classes joined as QuPath does ("Tumor: Mitosis"); None if unclassified."""
     source: str
-    """Where in the file it stands, for messages: "feature 12", "feature 3, point 2", "feature 4, child 1" or
-    "line 7"."""
+    """Its place in the file, for messages: "feature 3, point 2", "feature 4, child 1", "line 7"."""
     extent: float = 0.0
     """Larger side of its outline's bounding box, in `Candidates.unit`; 0 for a point."""
     text: JsonText | None = field(default=None, repr=False)
-    """The GeoJSON Feature as it is written, but for bare NaN, which is left out (of a MultiPoint: one of this
-    point alone). From another format one of what it states besides, without a geometry where it states no
+    """Its GeoJSON Feature as it is written, without bare NaN; of a MultiPoint, a Feature of this point alone.
+    From another format a Feature of all else that the file states, with a geometry only if that is an
     outline; None where it states nothing else."""
     sound: bool = False
-    """Whether its outlines were found closed and valid, so that they can be written as they are."""
+    """Whether its outlines are closed and valid, so that they can be written as they are."""
 
     @property
     def feature(self) -> Mapping[str, Any] | None:
-        """The GeoJSON Feature, read anew from `text` each time; None where there is no text."""
+        """The GeoJSON Feature, parsed anew from `text` each time; None where there is no text."""
         if self.text is None:
             return None
         found: Mapping[str, Any] = json.loads(bytes(self.text))
@@ -68,16 +52,41 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The candidates of one file, in the file's order."""
+    """Candidates of one file, in its order, or those that a program has in memory."""
 
-    path: Path
-    format: Format
+    path: Path | None
+    """None where they come from no file."""
+    format: Format | None
     unit: Unit
     """Pixels of the frame's own level 0 ("px"), or micrometres ("um"), both from the frame's origin."""
     items: tuple[Candidate, ...]
     frame: Literal["level0"] | None = None
     """"level0" where the format counts from the corner of the slide's full level 0; None where it may count
     from that of a viewer's image, as QuPath does on a slide with bounds."""
+
+    @classmethod
+    def from_xy(cls, xy: Iterable[Sequence[float]], *, unit: Unit = "px") -> Candidates:
+        """Make candidates of centres, (N, 2), in `unit` from the frame's origin.
+
+        Raises UnreadableCandidates for what is not two finite numbers.
+        """
+        items = []
+        for i, place in enumerate(xy, start=1):
+            try:
+                x, y = map(float, place)
+            except (TypeError, ValueError):
+                x = y = math.nan
+            if not (math.isfinite(x) and math.isfinite(y)):
+                raise UnreadableCandidates(
+                    f"candidates in memory: position {i} is not two numbers: {place!r}"
+                )
+            items.append(Candidate(None, x, y, None, f"position {i}"))
+        return cls(None, None, unit, tuple(items))
+
+    @property
+    def where(self) -> str:
+        """The file, for messages."""
+        return str(self.path) if self.path else "candidates in memory"
 
     def __len__(self) -> int:
         return len(self.items)
@@ -86,5 +95,5 @@ class Candidates:
         return iter(self.items)
 
     def class_counts(self) -> dict[str | None, int]:
-        """Number of candidates by full class name, most frequent first; None counts the unclassified."""
+        """Count candidates by full class name, most frequent first; None counts the unclassified."""
         return dict(Counter(c.class_name for c in self.items).most_common())

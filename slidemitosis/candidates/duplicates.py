@@ -1,4 +1,4 @@
-"""Pure: candidates that stand for a figure already listed."""
+"""Pure: candidates that repeat a figure which is listed before."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ class Duplicate:
     of: int
     """Index of the kept candidate."""
     same_id: bool
-    """Whether it has the kept one's id; if not, it is within the distance."""
+    """Whether it has the id of the kept candidate; if not, it lies within the distance of it."""
     distance_um: float
-    """From the kept one's centre; where the id is the same it may be any."""
+    """From the centre of the kept candidate, um; any distance where the ids are the same."""
 
 
 def find_duplicates(
     xy_um: NDArray[np.float64], ids: Sequence[str | None], *, distance_um: float = 2.0
 ) -> dict[int, Duplicate]:
-    """Index of each duplicate -> the kept candidate that it repeats.
+    """Return, by the index of each duplicate, which kept candidate it repeats.
 
-    xy_um: float64 (N, 2), x and y in um, finite. ids: N, None where there is none. In order, a
-    candidate is a duplicate if an earlier kept one has its id or lies within `distance_um`, that
-    distance included; of several within the distance the nearest is named, of equals the first.
+    xy_um: float64 (N, 2), x and y in um, finite. ids: N, None where there is none. A candidate is a duplicate
+    if one that stands before it and is kept has its id or lies within `distance_um`, inclusive; of several
+    within that distance the nearest is named, of equally near ones the first. Raises InvalidOption for a
+    distance below 0, and ValueError for arrays that do not fit.
     """
     _check(xy_um, ids, distance_um)
     width = max(distance_um * _WIDER, _LEAST_WIDTH)
@@ -76,11 +77,8 @@ def _around(cells: _Cells, column: float, row: float) -> Iterator[int]:
 
 def _check(xy_um: NDArray[np.float64], ids: Sequence[str | None], distance_um: float) -> None:
     if not (math.isfinite(distance_um) and distance_um >= 0):
-        message = f"the distance of duplicates is {distance_um} um; it must be 0 or more"
-        raise InvalidOption(message)
+        raise InvalidOption(f"the distance of duplicates is {distance_um} um; it must be 0 or more")
     if xy_um.shape != (len(ids), 2):
-        message = f"{len(ids)} ids need coordinates of shape ({len(ids)}, 2), not {xy_um.shape}"
-        raise ValueError(message)
+        raise ValueError(f"{len(ids)} ids need coordinates of shape ({len(ids)}, 2), not {xy_um.shape}")
     if not np.isfinite(xy_um).all():
-        message = "every coordinate must be a finite number"
-        raise ValueError(message)
+        raise ValueError("every coordinate must be a finite number")

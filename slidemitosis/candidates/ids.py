@@ -1,4 +1,4 @@
-"""Give each candidate, and the hot spot, the UUID of its object; the same at every run."""
+"""UUIDs of the objects that a run writes, for candidates and for the hot spot; the same at every run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 
 
 def object_ids(candidates: Sequence[Candidate], slide_name: str) -> list[str]:
-    """A UUID for each candidate, no two alike: its own where it has one, else a UUIDv5.
+    """Return a UUID for each candidate, no two alike: its own id where that is a UUID, else a UUIDv5.
 
-    The UUIDv5 is of the slide's name and the candidate's id, or its centre where it has no id, so
-    that a rerun gives the same one. Where an id stands twice, in whatever case, the later ones get a
-    UUIDv5 as well.
+    The UUIDv5 is made of the slide's name and of the candidate's id, or of its centre where it has no id, so
+    that every run makes the same one. Of candidates with the same id, upper and lower case alike, the first
+    keeps it, and the others get a UUIDv5.
     """
     again: Counter[str] = Counter()
     used: set[str] = set()
@@ -47,7 +47,7 @@ def _uuid(name: str) -> str:
 
 
 def hot_spot_id(slide_name: str, taken: Collection[str] = ()) -> str:
-    """A UUIDv5 of the slide's name, the same at every run, and none of `taken`."""
+    """Return a UUIDv5 made of the slide's name, the same at every run, that is not among `taken`."""
     text = str(uuid5(_OF_HOT_SPOTS, slide_name))
     while text in taken:  # an earlier hot spot that was asked for as a candidate
         text = str(uuid5(_OF_HOT_SPOTS, text))

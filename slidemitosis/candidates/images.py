@@ -1,4 +1,4 @@
-"""Which image is meant, of a file that holds the objects of several."""
+"""Which image of a file is the slide, where the file holds the objects of several images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LISTED = 10
 
 
 def choose_image(counts: Mapping[str, int], *, path: Path, slide_name: str | None) -> str | None:
-    """The one image, as the file names it, that is the slide's; None if the file names none.
+    """Return the one image that is the slide, as the file names it; None if the file names no image.
 
-    counts: number of objects by image. An image is the slide's if it has its file name, in whatever folder
-    and case, or else if it alone has it but for the suffix. A file of one image under another name is taken,
-    with a warning. Raises `UnreadableCandidates` if none of several is the slide's, or more than one.
+    counts: number of objects by image. An image is the slide if their file names are the same, in whatever
+    folder and case, or the same but for the suffix. The only image of a file is taken under any name, with a
+    warning. Raises `UnreadableCandidates` if none of several images is the slide, or more than one.
     """
     if not counts:
         return None
@@ -47,7 +47,7 @@ def choose_image(counts: Mapping[str, int], *, path: Path, slide_name: str | Non
 
 
 def _folded(name: str) -> str:
-    """A file name without its folder, of whatever system, so that upper and lower case are one."""
+    """Return a file name in lower case, without its folder, which may be of another system."""
     return unicodedata.normalize("NFC", re.split(r"[/\\]", name.strip())[-1]).casefold()
 
 

@@ -1,4 +1,4 @@
-"""From the objects of a file that is no GeoJSON to candidates, with all that it says of them."""
+"""Objects of files that are no GeoJSON, made into candidates with all that the files say of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import shapely
 
-    from slidemitosis.candidates.candidate import Format, Unit
+    from slidemitosis.options.read import Format, Unit
 
 # Longer texts are lists of vertices and the like, and not for people who click on an object.
 _LONGEST_TEXT = 500
@@ -31,9 +31,9 @@ class Mark:
     """One object as a file describes it: by its centre, or by its outline."""
 
     source: str
-    """Where in the file it stands, for messages: "annotation 12"."""
+    """Its place in the file, for messages: "annotation 12"."""
     centre: tuple[float, float] | None = None
-    """In the file's own frame and unit; None where it is that of the outline."""
+    """x and y in the file's own frame and unit; None where the centre of the outline counts."""
     outline: Mapping[str, Any] | None = None
     """A line or polygon as a GeoJSON geometry, px of the file's own frame."""
     id: str | None = None
@@ -41,7 +41,7 @@ class Mark:
     """As the file states it."""
     name: str | None = None
     stated: Mapping[str, object] = field(default_factory=dict)
-    """Whatever else the file says of it, by the file's own names."""
+    """All else that the file says of it, by the file's own names."""
 
 
 def candidates_of(
@@ -52,7 +52,7 @@ def candidates_of(
     unit: Unit = "px",
     frame: Literal["level0"] | None = None,
 ) -> Candidates:
-    """One candidate for each mark, in their order. Raises UnreadableCandidates."""
+    """Make a candidate of each mark, in their order. Raises UnreadableCandidates."""
     items: list[Candidate] = []
     shapes: dict[int, shapely.Geometry] = {}
     for index, mark in enumerate(marks):
@@ -75,7 +75,7 @@ def candidates_of(
 
 
 def _feature_text(mark: Mark) -> bytes | None:
-    """What QuPath is to show of a mark besides its place and class; None if there is nothing."""
+    """Return the Feature of what QuPath is to show besides place and class; None if there is nothing."""
     measurements, metadata = _told_apart(mark.stated)
     if not (mark.outline or mark.name or measurements or metadata):
         return None
@@ -92,7 +92,7 @@ def _feature_text(mark: Mark) -> bytes | None:
 
 
 def _told_apart(stated: Mapping[str, object]) -> tuple[dict[str, float], dict[str, str]]:
-    """Numbers, which QuPath shows as measurements, and texts, which it shows as metadata."""
+    """Return the numbers, which QuPath shows as measurements, and the texts, which it shows as metadata."""
     measurements: dict[str, float] = {}
     metadata: dict[str, str] = {}
     for name, value in stated.items():
@@ -109,5 +109,5 @@ def _told_apart(stated: Mapping[str, object]) -> tuple[dict[str, float], dict[st
 
 
 def is_finite(value: object) -> bool:
-    """Whether a value of JSON is a number that can be computed with."""
+    """Tell whether a value of JSON is a number, and finite as a float64."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -1,4 +1,4 @@
-"""From a path to candidates: opening, unpacking, decoding, and telling text, XML and databases apart."""
+"""Files of candidates opened, unpacked, decoded, and given to the reader of JSON, tables, XML or SQLite."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, get_args
 
-from slidemitosis.candidates.candidate import FORMATS, Unit
 from slidemitosis.candidates.formats.databases import MAGIC
-from slidemitosis.candidates.formats.detect import (
+from slidemitosis.candidates.formats.recognise import (
     Request,
     read_database,
     read_json,
@@ -25,9 +24,11 @@ from slidemitosis.candidates.formats.detect import (
 )
 from slidemitosis.candidates.refusal import refusal
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
+from slidemitosis.options.read import FORMATS, Unit
 
 if TYPE_CHECKING:
-    from slidemitosis.candidates.candidate import Candidates, Format
+    from slidemitosis.candidates.candidate import Candidates
+    from slidemitosis.options.read import Format
 
 _GZIP, _ZIP, _EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
 _SUFFIXES = {".json", ".geojson", ".csv", ".tsv", ".xml"}
@@ -51,21 +52,19 @@ def read_candidates(
     format: Format | None = None,
     slide_name: str | None = None,
 ) -> Candidates:
-    """The candidates in a file of any format of docs/candidates.md; text may be packed as gzip or zip.
+    """Read the candidates in a file of any format of docs/candidates.md; text may be packed as gzip or zip.
 
-    What the file is, is told by its content, never by its name, unless `format` says it. `unit` says what the
-    columns x and y of a table are in if their names do not, or that points of Grand Challenge are in px; all
-    other formats have a unit of their own.
-    `slide_name` is the slide's file name, which says whose objects are meant in a file of several images.
-    Raises `UnreadableCandidates`, or `InvalidOption` for a unit or a format that cannot be.
+    The format is told by the content of the file, never by its name, unless `format` states it. `unit` is
+    that of columns x and y of a table whose names state none, or "px" for points of Grand Challenge that are
+    not in mm; every other format has a unit of its own. `slide_name` is the slide's file name, which tells
+    whose objects are meant in a file of several images. Raises `UnreadableCandidates`, or `InvalidOption` for
+    a unit or a format that there is not, or that contradicts the file.
     """
     path = Path(path)
     if unit is not None and unit not in get_args(Unit):
-        message = f"the unit of candidates is px or um, not {unit!r}"
-        raise InvalidOption(message)
+        raise InvalidOption(f"the unit of candidates is px or um, not {unit!r}")
     if format is not None and format not in FORMATS:
-        message = f"the format of candidates is one of {', '.join(FORMATS)}, not {format!r}"
-        raise InvalidOption(message)
+        raise InvalidOption(f"the format of candidates is one of {', '.join(FORMATS)}, not {format!r}")
     request = Request(path=path, unit=unit, format=format, slide_name=slide_name)
     if _is_database(path):
         return read_database(request)
@@ -84,7 +83,7 @@ def read_candidates(
 
 
 def _is_database(path: Path) -> bool:
-    """Whether it begins as SQLite files do: these may be large, and are not read whole."""
+    """Tell whether a file begins as SQLite files do, which may be large and are not read whole."""
     try:
         if not path.is_file():  # a pipe can be read once only
             return False
@@ -95,7 +94,7 @@ def _is_database(path: Path) -> bool:
 
 
 def _is_xml(data: bytes) -> bool:
-    """Whether it begins with a tag, in UTF-8 or in UTF-16 with its mark, which XML says for itself."""
+    """Tell whether data begin with a tag, in UTF-8, or in UTF-16 with a byte-order mark."""
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     return start.startswith((b"<", b"\xff\xfe<\0", b"\xfe\xff\0<"))
 
@@ -118,7 +117,7 @@ def _why_unread(error: OSError | ValueError) -> str:
 
 
 def _unpack(data: bytes, path: Path) -> bytes:
-    """The bytes themselves, or what a gzip or zip holds; nothing is written to disk."""
+    """Return the data, or what a gzip or zip of them holds; nothing is written to disk."""
     try:
         if data.startswith(_GZIP):
             return _gunzip(data, path)
@@ -173,7 +172,7 @@ def _may_hold_candidates(name: PurePosixPath) -> bool:
 
 
 def _utf8(data: bytes, path: Path) -> bytes:
-    """The bytes without a mark of their order, known to be UTF-8.
+    """Return the data as UTF-8 without a byte-order mark; anything that cannot be decoded is refused.
 
     They stay bytes: text of more than Latin letters takes two or four times the memory.
     """

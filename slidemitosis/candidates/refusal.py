@@ -1,4 +1,4 @@
-"""The one line that a file of candidates is refused with."""
+"""The error that a file of candidates is refused with."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def refusal(where: Path | str, what: str) -> UnreadableCandidates:
-    """The error to raise: `where` is the file, and what in it: "a.csv: line 7"."""
+    """Return the error to raise; `where` is the file and the place in it, such as "a.csv: line 7"."""
     return UnreadableCandidates(f"{where}: {what}")

@@ -1,4 +1,4 @@
-"""Pure: what a class name says, and which of a file's objects are the candidates."""
+"""Pure: what the name of a class says, and which objects of a file are candidates by their classes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ UNCLASSIFIED = "Unclassified"
 """How QuPath shows an object without a class, and how a user asks for these."""
 
 HOT_SPOT = "Hot spot"
-"""Class of the annotation that a run of ours adds: never a candidate, unless it is asked for."""
+"""Class of the annotation that a run adds: never a candidate, unless this class is asked for."""
 
-_LISTED = 30  # names in a message: a tool may have called each object otherwise
+_LISTED = 30  # names in a message: a tool may have given every object a class of its own
 _OURS = {"atypical", "normal"}
 
 _MITOSIS = {
@@ -44,10 +44,10 @@ _REGION = re.compile(r"hot ?spots?|regions?|roi|rois|areas?")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which objects of a file are candidates, and by which rule they were told apart."""
+    """Objects of a file that are candidates, and the rule by which they were chosen."""
 
     candidates: Candidates
-    """The chosen ones, in the file's order."""
+    """Those that are chosen, in the file's order."""
     taken: dict[str | None, int]
     """Number chosen by full class name, most frequent first; None counts the unclassified."""
     left: dict[str | None, int]
@@ -56,7 +56,7 @@ class Selection:
 
 
 def normal_name(text: str | None) -> str | None:
-    """A class name as QuPath spells it, "Tumor: Mitosis"; None where QuPath has no class.
+    """Return a class name as QuPath spells it, "Tumor: Mitosis"; None where QuPath sees no class.
 
     QuPath splits at ":" and strips each part, and takes "Unclassified" for no class.
     """
@@ -67,10 +67,10 @@ def normal_name(text: str | None) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def base_class(name: str | None) -> str | None:
-    """The class without the ": Atypical" or ": Normal" that a run of ours has added.
+    """Return the class without the ": Atypical" or ": Normal" that an earlier run has added.
 
-    So a second run on our own output gives "Mitosis: Normal" and never "Mitosis: Atypical: Normal".
-    A class that is nothing but "Atypical" or "Normal" comes back unchanged.
+    So a second run on the output of the first gives "Mitosis: Normal", not "Mitosis: Atypical: Normal".
+    A class that is nothing but "Atypical" or "Normal" stays as it is.
     """
     parts = (normal_name(name) or "").split(": ")
     kept = len(parts)
@@ -80,9 +80,9 @@ def base_class(name: str | None) -> str | None:
 
 
 def reads_as_mitosis(name: str | None) -> bool:
-    """Whether the name of a class says that its objects are mitotic figures.
+    """Tell whether the name of a class says that its objects are mitotic figures.
 
-    All parts of a derived class are looked at; one that denies it ("Tumor: Non-mitotic") decides.
+    One part of a derived class has to say so, and none may deny it ("Tumor: Non-mitotic").
     """
     parts = _words(name)
     return any(_names_mitosis(part) for part in parts) and not _denies(parts)
@@ -91,10 +91,10 @@ def reads_as_mitosis(name: str | None) -> bool:
 def select_candidates(
     candidates: Candidates, classes: Sequence[str] = (), *, regions: Sequence[str] = ()
 ) -> Selection:
-    """Choose the objects that are candidates, by the classes asked for or else by what theirs say.
+    """Choose the objects that are candidates: those of `classes`, or else those whose class says so.
 
-    Those of the classes `regions` are areas and no candidates. Raises `UnsettledClasses` if a class that is
-    named is not in the file or named as both, or if none is asked for and the file's classes do not tell.
+    Objects of the classes `regions` are areas and no candidates. Raises `UnsettledClasses` if a class is not
+    in the file or is named as both, or if none is asked for and the names of the file's classes do not tell.
     """
     if not len(candidates):
         return _selection(candidates, set(), "all")
@@ -106,39 +106,40 @@ def select_candidates(
             both = counts_text(
                 {name: n for name, n in candidates.class_counts().items() if name in asked & areas}
             )
-            message = f"{candidates.path}: {both} cannot be candidates and an area; name another --area-class"
-            raise UnsettledClasses(message)
+            raise UnsettledClasses(
+                f"{candidates.where}: {both} cannot be candidates and an area; name another --area-class"
+            )
         return _selection(candidates, asked, "asked")
     counts.pop(HOT_SPOT, None)
     if areas and not counts:
-        message = f"{candidates.path}: all objects are of the area's class; candidates need one of their own"
-        raise UnsettledClasses(message)
+        raise UnsettledClasses(
+            f"{candidates.where}: all objects are of the area's class; candidates need one of their own"
+        )
     if set(counts) <= {None}:
         return _selection(candidates, set(counts), "all")
     mitoses = {name for name in counts if reads_as_mitosis(name)}
     if mitoses:
         return _selection(candidates, mitoses, "reads as mitosis")
-    # Of a file that we wrote, "Cell: Atypical" and "Cell: Normal" are still the one class "Cell".
+    # In a file that an earlier run wrote, "Cell: Atypical" and "Cell: Normal" are the one class "Cell".
     one = {base_class(name) for name in counts}
     if len(one) == 1 and not any(_denies(_words(name)) for name in counts):
         return _selection(candidates, set(counts), "one class")
-    message = (
-        f"{candidates.path}: cannot tell which objects are candidates; the classes are "
+    raise UnsettledClasses(
+        f"{candidates.where}: cannot tell which objects are candidates; the classes are "
         f"{counts_text(counts)}; pass --candidate-class NAME"
     )
-    raise UnsettledClasses(message)
 
 
 def area_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
-    """The file's full class names that these names of areas mean, in whatever case; none derived from them.
+    """Return the full names of the file's classes that these names of areas mean, upper and lower case alike.
 
-    Raises `UnsettledClasses` if one of them is not there.
+    Classes derived from them are not meant. Raises `UnsettledClasses` if one of the names is not in the file.
     """
     return _named(candidates, classes, "--area-class", lambda name: {_key(name)})
 
 
 def _candidate_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
-    """The same of candidates; "Mitosis" also means what an earlier run of ours has made of it."""
+    """Do the same for candidates, where "Mitosis" also means what an earlier run has made of it."""
     return _named(candidates, classes, "--candidate-class", lambda name: {_key(name), _key(base_class(name))})
 
 
@@ -151,11 +152,10 @@ def _named(
         key = _key(asked)
         found = {name for name in counts if key in keys(name)}
         if not found:
-            message = (
-                f"{candidates.path}: no object has the class {asked!r}; the classes are "
+            raise UnsettledClasses(
+                f"{candidates.where}: no object has the class {asked!r}; the classes are "
                 f"{counts_text(counts)}; pass one of these to {option}"
             )
-            raise UnsettledClasses(message)
         chosen |= found
     return chosen
 
@@ -173,19 +173,19 @@ def _selection(candidates: Candidates, names: set[str | None], rule: Rule) -> Se
 
 
 def _key(name: str | None) -> str:
-    """What two names of the same class have in common."""
+    """Return what all names of the same class have in common."""
     return (normal_name(name) or UNCLASSIFIED).casefold()
 
 
 def counts_text(counts: Mapping[str | None, int]) -> str:
-    """Class counts for people: "Mitosis (12), Unclassified (3)"; "none" of none; of many the first."""
+    """Write class counts for people: "Mitosis (12), Unclassified (3)"; of many the first, of none "none"."""
     shown = [f"{normal_name(name) or UNCLASSIFIED} ({n})" for name, n in islice(counts.items(), _LISTED)]
     more = f" and {len(counts) - _LISTED} more" if len(counts) > _LISTED else ""
     return (", ".join(shown) or "none") + more
 
 
 def _words(name: str | None) -> list[list[str]]:
-    """The words of each part, lower case: "Tumor: NonMitotic" -> [[tumor], [non, mitotic]]."""
+    """Split each part of a class into words: "Tumor: NonMitotic" gives [[tumor], [non, mitotic]]."""
     parts = (normal_name(name) or "").split(":")
     spaced = (re.sub(r"(?<=[a-z])(?=[A-Z])", " ", part) for part in parts)
     return [re.findall(r"[^\W\d_]+", part.casefold()) for part in spaced]
@@ -197,7 +197,7 @@ def _names_mitosis(words: list[str]) -> bool:
 
 
 def _denies(parts: list[list[str]]) -> bool:
-    """Whether any part says that the object is no mitosis."""
+    """Tell whether any part says that the object is no mitosis."""
     return any(
         any(_DENIED.fullmatch(phrase) for phrase in _phrases(words))
         or any(word in _MITOSIS and _denied_at(words, at) for at, word in enumerate(words))
@@ -206,10 +206,10 @@ def _denies(parts: list[list[str]]) -> bool:
 
 
 def _denied_at(words: list[str], at: int) -> bool:
-    # "no" counts only in front: in "Mitosis no. 3" it is a number's.
+    # "no" counts only before the word: in "Mitosis no. 3" it stands for a number.
     return not _DENYING.isdisjoint(words) or "no" in words[:at]
 
 
 def _phrases(words: list[str]) -> list[str]:
-    """Single words and pairs of neighbours."""
+    """Return single words and pairs of neighbours."""
     return words + [f"{first} {second}" for first, second in pairwise(words)]

@@ -15,7 +15,6 @@ from slidemitosis.engines.choose import available_processors
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.shipped import DEFAULT_MODEL
 from slidemitosis.reading.batches import READ_SIZE, one_ahead
-from slidemitosis.reading.prepare import prepare
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slidemitosis.classify.classifier import SlideClassifier
-    from slidemitosis.engines.engine import Forward
-    from slidemitosis.reading.prepare import Prepared, ReadOptions
-    from slidemitosis.slides.open import Reader
+    from slidemitosis.engines.engine import Engine
+    from slidemitosis.options import ReadOptions
+    from slidemitosis.options.read import Reader
+    from slidemitosis.reading.prepare import Prepared
 
 _PEAK_PATCHES = 256
 _PEAK_SECONDS = 2.0
@@ -103,26 +103,29 @@ def bench_slide(
         places = points or _draw_points(slide, Path(folder) / "drawn.csv", figures, read.reader)
         if points is None:
             read = dataclasses.replace(read, origin="level0", keep_duplicates=True)
-        prepared = prepare(slide, places, read, classifier.card.patch)
+        begun = classifier.begin(slide, places, read=read)
+        prepared = begun.prepared
         if not prepared.windows:
             raise InvalidOption(f"{places}: no candidate to classify, and so nothing to measure")
-        out = Path(folder) / "out"
-        result = classifier.classify_into(out, slide, places, read=read, progress=progress)
+        result = classifier.finish(begun, progress=progress)
+        seconds = result.write_into(Path(folder))
         reading, patches = _read_alone(classifier, prepared)
-        computing = _compute_alone(classifier.forward, patches)
-    how = result.summary["options"]
+        computing = _compute_alone(classifier.engine, patches)
+    computed = result.computed
+    assert computed.device is not None
+    assert computed.workers is not None
     return SlideBench(
         figures=len(prepared.windows),
         drawn=points is None,
         not_direct=prepared.slide.not_direct[prepared.plan.level],
-        engine=how["engine"],
-        device=how["device"],
-        workers=how["workers"],
+        engine=computed.engine,
+        device=computed.device,
+        workers=computed.workers,
         processors=available_processors(),
         model=classifier.card.name,
         reading_alone=reading,
         computing_alone=computing,
-        seconds=result.summary["seconds"],
+        seconds=seconds,
     )
 
 
@@ -147,7 +150,7 @@ def _read_alone(classifier: SlideClassifier, prepared: Prepared) -> tuple[float,
     return len(prepared.windows) / (time.perf_counter() - started), np.concatenate(kept)
 
 
-def _compute_alone(forward: Forward, patches: NDArray[np.uint8]) -> float:
+def _compute_alone(engine: Engine, patches: NDArray[np.uint8]) -> float:
     """Patches a second, begun one batch ahead as in classifying."""
     pieces = [patches[i : i + READ_SIZE] for i in range(0, len(patches), READ_SIZE)]
     started = time.perf_counter()
@@ -156,5 +159,5 @@ def _compute_alone(forward: Forward, patches: NDArray[np.uint8]) -> float:
         while time.perf_counter() - started < _PEAK_SECONDS:
             yield from pieces
 
-    done = sum(len(piece) for piece, _ in one_ahead(rounds(), forward.submit))
+    done = sum(len(piece) for piece, _ in one_ahead(rounds(), engine.submit))
     return done / (time.perf_counter() - started)

@@ -1,62 +1,50 @@
-"""One slide, from files to files."""
+"""Classify the candidate mitoses of slides; nothing is written."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from slidemitosis.candidates import counts_text
 from slidemitosis.classify.stream import predict_batches
 from slidemitosis.classify.timing import Stopwatch
-from slidemitosis.engines.choose import ComputeOptions, default_workers, load_forward
-from slidemitosis.errors import InvalidOption
-from slidemitosis.files import staged_folder, write_text
+from slidemitosis.engines.choose import default_workers, load_engine
 from slidemitosis.models.files import check_graph
 from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
-from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, SUMMARY, result_folder, summary_text
-from slidemitosis.outputs.slide_results_TMP import write_objects_and_table
-from slidemitosis.outputs.summary import slide_summary
-from slidemitosis.rates.slide import Rated, RateOptions, analysed_area, check_band, rate_slide, set_apart
+from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
+from slidemitosis.outputs.result import SlideResult
+from slidemitosis.outputs.summary import Computed
+from slidemitosis.prediction import candidate_result
+from slidemitosis.rates.slide import analysed_area, check_band, rate_slide
 from slidemitosis.reading.batches import READ_SIZE
 from slidemitosis.reading.pool import ReaderPool
-from slidemitosis.reading.prepare import Prepared, ReadOptions, given_pixel_size, prepare
+from slidemitosis.reading.prepare import Prepared, prepare, prepare_candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
-    from slidemitosis.candidates import Format, Unit
-    from slidemitosis.engines.choose import EngineName
-    from slidemitosis.engines.engine import Forward
-    from slidemitosis.geometry import Origin, Viewer
-    from slidemitosis.prediction import Prediction
-    from slidemitosis.rates.counts import SlideRate
+    from slidemitosis.candidates import Candidates
+    from slidemitosis.engines.engine import Engine
+    from slidemitosis.prediction import LeftOut, Prediction
+    from slidemitosis.rates.area import AnalysedArea
     from slidemitosis.reading.batches import Batch
-    from slidemitosis.slides.open import Reader
+
+    Progress = Callable[[int, int], None]
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class SlideResult:
-    """What `classify_slide` found, and where it wrote it."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A slide of which all is settled, and nothing read or classified yet."""
 
-    rated: Rated
-    """Counts, fractions, area and hot spot."""
-    predictions: tuple[Prediction, ...]
-    """One for each selected candidate, in the order of the points file."""
-    summary: dict[str, Any]
-    """What `summary.json` holds."""
-    objects_path: Path
-    candidates_path: Path
-    summary_path: Path
-
-    @property
-    def rate(self) -> SlideRate:
-        """Counts and the fraction of all figures."""
-        return self.rated.rate
+    prepared: Prepared
+    read: ReadOptions
+    rates: RateOptions
+    area: AnalysedArea | None
+    clock: Stopwatch
 
 
 class SlideClassifier:
@@ -65,43 +53,18 @@ class SlideClassifier:
     Use it as a context manager; in a script, under `if __name__ == "__main__":` or with workers=0, since
     worker processes import the script anew. Processes start, and the model is loaded, with the first slide.
 
-    model: name of a shipped model, or a model folder.
-    engine: "onnx" (CPU, without torch), "torch", or "auto": onnx where the model has a graph and there is no
-    GPU. device: "auto", "cpu", "cuda", "cuda:N" or "mps". precision: "auto", "fp32", "fp16" or "bf16".
-    batch_size: patches that are computed at once; halved where the device runs out of memory. views: 1, or 8
-    for the mean over rotations and reflections. compiled: let torch.compile the network, which takes minutes
-    and pays for many thousand figures, if at all. workers: reader processes; 0 reads in this process.
-    Raises UnknownModel, InvalidCard, InvalidOption.
+    model: name of a shipped model, or a model folder. Raises UnknownModel, InvalidCard, InvalidOption.
     """
 
-    def __init__(
-        self,
-        model: str | Path = DEFAULT_MODEL,
-        *,
-        engine: EngineName = "auto",
-        device: str = "auto",
-        precision: str = "auto",
-        batch_size: int | None = None,
-        views: int = 1,
-        compiled: bool = False,
-        workers: int | None = None,
-    ) -> None:
-        self.compute = ComputeOptions(
-            engine=engine,
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            views=views,
-            compiled=compiled,
-            workers=default_workers() if workers is None else workers,
-        )
+    def __init__(self, model: str | Path = DEFAULT_MODEL, *, compute: ComputeOptions | None = None) -> None:
+        compute = compute or ComputeOptions()
+        workers = default_workers() if compute.workers is None else compute.workers
+        self.compute = dataclasses.replace(compute, workers=workers)
         self.card = find_model(model)
-        if engine == "onnx":
+        if compute.engine == "onnx":
             check_graph(self.card)
-        self._pool = ReaderPool(
-            patch=self.card.patch.side, batch_size=READ_SIZE, workers=self.compute.workers or 0
-        )
-        self._forward: Forward | None = None
+        self._pool = ReaderPool(patch=self.card.patch.side, batch_size=READ_SIZE, workers=workers)
+        self._engine: Engine | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -112,8 +75,8 @@ class SlideClassifier:
     def close(self) -> None:
         """End the reader processes and drop the model. No slide can be classified after it."""
         try:
-            if self._forward is not None:
-                self._forward.close()
+            if self._engine is not None:
+                self._engine.close()
         finally:
             self._pool.close()
 
@@ -122,197 +85,159 @@ class SlideClassifier:
         slide: str | Path,
         points: str | Path,
         *,
-        out: str | Path | None = None,
-        reader: Reader = "auto",
-        mpp: float | tuple[float, float] | None = None,
-        origin: Origin = "auto",
-        viewer: Viewer | None = None,
-        candidate_classes: Sequence[str] = (),
-        area_classes: Sequence[str] = (),
-        unit: Unit | None = None,
-        format: Format | None = None,
-        keep_duplicates: bool = False,
-        allow_upsampling: bool = False,
+        read: ReadOptions | None = None,
         rates: RateOptions | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> SlideResult:
-        """Classify the candidate mitoses of one slide; options as those of `classify_slide`.
+        """Classify the candidate mitoses of one slide; see `classify_slide`.
 
         After an error the next slide can be classified all the same.
         """
-        for names in (candidate_classes, area_classes):
-            if isinstance(names, str):
-                raise InvalidOption(f"classes must be a list of names, such as [{names!r}]")
-        read = ReadOptions(
-            reader=reader,
-            mpp=given_pixel_size(mpp),
-            origin=origin,
-            viewer=viewer,
-            candidate_classes=tuple(candidate_classes),
-            area_classes=tuple(area_classes),
-            unit=unit,
-            format=format,
-            keep_duplicates=keep_duplicates,
-            allow_upsampling=allow_upsampling,
-        )
-        slide, points = Path(slide), Path(points)
-        folder = result_folder(Path(out) if out is not None else None, slide, points)
-        return self.classify_into(folder, slide, points, read=read, rates=rates, progress=progress)
+        return self.finish(self.begin(slide, points, read=read, rates=rates), progress=progress)
 
-    def classify_into(
+    def classify_candidates(
         self,
-        folder: Path,
-        slide: Path,
-        points: Path,
+        slide: str | Path,
+        candidates: Candidates,
         *,
-        read: ReadOptions,
+        read: ReadOptions | None = None,
         rates: RateOptions | None = None,
-        progress: Callable[[int, int], None] | None = None,
-        beside: Callable[[dict[str, Any], Rated], Mapping[str, str]] | None = None,
+        progress: Progress | None = None,
     ) -> SlideResult:
-        """`classify` with its options as one value, into a folder that is ours: what is in it is replaced.
+        """Classify candidates that are in memory; see `classify_slide`."""
 
-        beside: makes further files of summary and rate, text by name, that appear together with the others.
+        def prepared(options: ReadOptions) -> Prepared:
+            return prepare_candidates(Path(slide), candidates, options, self.card.patch)
+
+        return self.finish(self._begun(prepared, read, rates), progress=progress)
+
+    def begin(
+        self,
+        slide: str | Path,
+        points: str | Path,
+        *,
+        read: ReadOptions | None = None,
+        rates: RateOptions | None = None,
+    ) -> Begun:
+        """Settle everything about a slide and its candidates that can be wrong; read no patch.
+
+        Whoever writes results makes sure of their folder between this and `finish`, which may take long.
+        Raises what `classify_slide` raises.
         """
-        clock = Stopwatch()
-        rates = rates or RateOptions()
+
+        def prepared(options: ReadOptions) -> Prepared:
+            return prepare(Path(slide), Path(points), options, self.card.patch)
+
+        return self._begun(prepared, read, rates)
+
+    def _begun(
+        self, make: Callable[[ReadOptions], Prepared], read: ReadOptions | None, rates: RateOptions | None
+    ) -> Begun:
+        clock, read, rates = Stopwatch(), read or ReadOptions(), rates or RateOptions()
         with clock.during("preparing"):
             check_band(rates, self.card)
-            prepared = prepare(slide, points, read, self.card.patch)
+            prepared = make(read)
             _say_what_was_selected(prepared)
             area = analysed_area(prepared, rates, read.area_classes)
-        with staged_folder(folder, last=SUMMARY) as stage:
-            predictions, how = self._predict(prepared, clock, progress)
-            with clock.during("rating"):
-                predictions = set_apart(predictions, rates.abstain)
-                rated = rate_slide(predictions, prepared=prepared, card=self.card, options=rates, area=area)
-            with clock.during("writing"):
-                write_objects_and_table(stage, prepared, predictions, rated=rated, card=self.card)
-            summary = slide_summary(
-                prepared, read=read, card=self.card, how=how, rated=rated, predictions=predictions
+        return Begun(prepared=prepared, read=read, rates=rates, area=area, clock=clock)
+
+    def finish(self, begun: Begun, *, progress: Progress | None = None) -> SlideResult:
+        """Read and classify the patches of a slide, and rate it."""
+        prepared, clock = begun.prepared, begun.clock
+        said, computed = self._predict(prepared, clock, progress)
+        with clock.during("rating"):
+            candidates = tuple(
+                candidate_result(placed, of_it, band=begun.rates.abstain)
+                for placed, of_it in zip(prepared.placed, said, strict=True)
             )
-            summary["seconds"] = clock.told()
-            for name, text in (beside(summary, rated) if beside else {}).items():
-                write_text(stage / name, text)
-            write_text(stage / SUMMARY, summary_text(summary))
+            rated = rate_slide(
+                candidates, prepared=prepared, card=self.card, options=begun.rates, area=begun.area
+            )
         return SlideResult(
+            prepared=prepared,
+            candidates=candidates,
             rated=rated,
-            predictions=tuple(predictions),
-            summary=summary,
-            objects_path=folder / OBJECTS,
-            candidates_path=folder / CANDIDATES,
-            summary_path=folder / SUMMARY,
+            card=self.card,
+            read=begun.read,
+            computed=computed,
+            seconds=clock.told(),
         )
 
     @property
-    def forward(self) -> Forward:
-        """The model, loaded when it is first asked for."""
-        if self._forward is None:
-            self._forward = load_forward(self.card, self.compute)
-            if self._forward.device == "cpu" and self.card.graph is None:
+    def engine(self) -> Engine:
+        """The engine, made and the model loaded when it is first asked for."""
+        if self._engine is None:
+            self._engine = load_engine(self.card, self.compute)
+            if self._engine.device == "cpu" and self.card.graph is None:
                 export = f"slidemitosis models export {self.card.folder}"
                 log.info("%s has no ONNX graph, which is several times as fast: %s", self.card.name, export)
-        return self._forward
+        return self._engine
 
     def read(self, prepared: Prepared) -> Iterator[Batch]:
         """Begin to read the patches of a slide, by the reader processes of this classifier."""
         return self._pool.read(prepared.open_slide, prepared.windows)
 
     def _predict(
-        self, prepared: Prepared, clock: Stopwatch, progress: Callable[[int, int], None] | None
-    ) -> tuple[list[Prediction], dict[str, Any]]:
-        """The predictions, and how they were computed, for the summary."""
-        how: dict[str, Any] = dataclasses.asdict(self.compute) | {"device": None, "precision": None}
+        self, prepared: Prepared, clock: Stopwatch, progress: Progress | None
+    ) -> tuple[list[Prediction | LeftOut], Computed]:
+        """What is said of each candidate, and how it was computed."""
+        computed = Computed(**dataclasses.asdict(self.compute) | {"device": None, "precision": None})
         if not prepared.windows:
-            return list(prepared.predictions), how
+            return [placed.left_out for placed in prepared.placed if placed.left_out], computed
         # Reading starts before the model is loaded, which takes longer than reading a slide's figures.
         batches = self.read(prepared)
         with clock.during("loading"):
-            forward = self.forward
-        predictions = predict_batches(prepared, batches, forward, clock=clock, progress=progress)
-        how |= {k: getattr(forward, k) for k in ("engine", "device", "precision")}
-        return predictions, how | {"batch_size": forward.piece}
+            engine = self.engine
+        said = predict_batches(prepared, batches, engine, clock=clock, progress=progress)
+        return said, dataclasses.replace(
+            computed,
+            engine=engine.name,
+            device=engine.device,
+            precision=engine.precision,
+            batch_size=engine.piece,
+        )
 
 
 def classify_slide(
     slide: str | Path,
     points: str | Path,
     *,
-    out: str | Path | None = None,
     model: str | Path = DEFAULT_MODEL,
-    reader: Reader = "auto",
-    mpp: float | tuple[float, float] | None = None,
-    origin: Origin = "auto",
-    viewer: Viewer | None = None,
-    candidate_classes: Sequence[str] = (),
-    area_classes: Sequence[str] = (),
-    unit: Unit | None = None,
-    format: Format | None = None,
-    keep_duplicates: bool = False,
-    allow_upsampling: bool = False,
+    read: ReadOptions | None = None,
+    compute: ComputeOptions | None = None,
     rates: RateOptions | None = None,
-    engine: EngineName = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    batch_size: int | None = None,
-    views: int = 1,
-    compiled: bool = False,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SlideResult:
-    """Classify the candidate mitoses of one slide and write objects, table and summary.
+    """Classify the candidate mitoses of one slide; `SlideResult.write` writes what was found.
 
     slide: a whole-slide image. points: candidates as GeoJSON of QuPath, a CSV with x and y, or a file of
-    another format of docs/candidates.md.
-    out: folder for the results; by default `<slide name>.slidemitosis` beside `points`.
-    reader: "auto", "openslide" or "tiffslide". mpp: um/px of level 0, one number or (x, y), where the
-    metadata lack it or are wrong. origin: what the candidates count from on a slide with bounds:
-    "level0" or "bounds"; "auto" goes by the viewer or the candidates' format, and refuses where neither
-    tells. viewer: the size of the image as QuPath states it, and how it reads it; this settles on a slide
-    with bounds what the objects, and with "auto" the candidates, count from. candidate_classes: the
-    classes that are candidates; by default those that read as mitosis. area_classes: the classes of the
-    annotations that bound the area in which figures were looked for. unit: "px" or "um", for a CSV whose
-    header does not say. format: that of `points`, one of `slidemitosis.candidates.FORMATS`; by default its
-    content tells. keep_duplicates: classify candidates with one id, or within 2 um, as often as they
-    stand. allow_upsampling: accept slides coarser than 0.6 um/px. rates: see `RateOptions`.
-    model, engine, device, precision, batch_size, views, compiled, workers: see `SlideClassifier`, which suits
-    many slides. progress: called with (candidates done, candidates in all).
+    another format of docs/candidates.md. model: name of a shipped model, or a model folder;
+    `SlideClassifier` keeps one for many slides. progress: called with (candidates done, candidates in all).
 
-    In a script, call it under `if __name__ == "__main__":` or with workers=0. Raises a SlideMitosisError, and
-    then writes nothing.
+    In a script, call it under `if __name__ == "__main__":` or with ComputeOptions(workers=0). Raises a
+    SlideMitosisError.
     """
-    classifier = SlideClassifier(
-        model,
-        engine=engine,
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        views=views,
-        compiled=compiled,
-        workers=workers,
-    )
-    with classifier:
-        return classifier.classify(
-            slide,
-            points,
-            out=out,
-            reader=reader,
-            mpp=mpp,
-            origin=origin,
-            viewer=viewer,
-            candidate_classes=candidate_classes,
-            area_classes=area_classes,
-            unit=unit,
-            format=format,
-            keep_duplicates=keep_duplicates,
-            allow_upsampling=allow_upsampling,
-            rates=rates,
-            progress=progress,
-        )
+    with SlideClassifier(model, compute=compute) as classifier:
+        return classifier.classify(slide, points, read=read, rates=rates, progress=progress)
+
+
+def classify_candidates(
+    slide: str | Path,
+    candidates: Candidates,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    read: ReadOptions | None = None,
+    compute: ComputeOptions | None = None,
+    rates: RateOptions | None = None,
+    progress: Progress | None = None,
+) -> SlideResult:
+    """Classify candidates that are in memory, such as `Candidates.from_xy(xy)`; else as `classify_slide`."""
+    with SlideClassifier(model, compute=compute) as classifier:
+        return classifier.classify_candidates(slide, candidates, read=read, rates=rates, progress=progress)
 
 
 def _say_what_was_selected(prepared: Prepared) -> None:
-    """Which classes are candidates and which are not, where there was something to select."""
+    """Log which classes are candidates and which are not, where there was something to select."""
     selection = prepared.selection
     if selection.rule == "one class":
         log.warning(

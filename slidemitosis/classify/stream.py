@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import ReadingFailed
-from slidemitosis.prediction import classified
+from slidemitosis.prediction import LeftOut, predict
 from slidemitosis.reading.batches import READ_SIZE, gathered, one_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from slidemitosis.classify.timing import Stopwatch
-    from slidemitosis.engines.engine import Forward
+    from slidemitosis.engines.engine import Engine
     from slidemitosis.prediction import Prediction
     from slidemitosis.reading.batches import Batch
     from slidemitosis.reading.prepare import Prepared
@@ -23,36 +22,34 @@ if TYPE_CHECKING:
 def predict_batches(
     prepared: Prepared,
     batches: Iterable[Batch],
-    forward: Forward,
+    engine: Engine,
     *,
     clock: Stopwatch,
     progress: Callable[[int, int], None] | None,
-) -> list[Prediction]:
-    """The predictions of a slide, filled in with what the model says of the batches of its windows.
+) -> list[Prediction | LeftOut]:
+    """Predict the patches of a slide; return what is said of each candidate, in the points file's order.
 
     batches: of READ_SIZE windows each, in whatever order. clock: "reading", "waiting" and "computing" are
     counted. progress: called with (candidates done, candidates in all). Raises ReadingFailed if not one
     candidate could be read.
     """
-    predictions = list(prepared.predictions)
+    said: dict[int, Prediction | LeftOut] = {
+        i: placed.left_out for i, placed in enumerate(prepared.placed) if placed.left_out
+    }
     done, total = 0, len(prepared.windows)
     if progress:
         progress(done, total)
-    joined = gathered(batches, max(1, forward.piece // READ_SIZE), count=-(-total // READ_SIZE))
+    joined = gathered(batches, max(1, engine.piece // READ_SIZE), count=-(-total // READ_SIZE))
     with clock.during("computing"):
-        for batch, outputs in one_ahead(_awaited(joined, clock), lambda b: forward.submit(b.pixels)):
-            for row, reason in batch.unreadable:
-                i = prepared.to_read[row]
-                predictions[i] = dataclasses.replace(predictions[i], status="unreadable", reason=reason)
-            rows = [prepared.to_read[row] for row in batch.indices]
-            found = classified([predictions[i] for i in rows], batch.pixels, outputs, forward.card)
-            for i, prediction in zip(rows, found, strict=True):
-                predictions[i] = prediction
+        for batch, outputs in one_ahead(_awaited(joined, clock), lambda b: engine.submit(b.pixels)):
+            said |= {prepared.to_read[row]: LeftOut("unreadable", why) for row, why in batch.unreadable}
+            found = predict(batch.pixels, outputs, engine.card)
+            said |= zip((prepared.to_read[row] for row in batch.indices), found, strict=True)
             done += len(batch.indices) + len(batch.unreadable)
             if progress:
                 progress(done, total)
-    _refuse_all_unreadable([predictions[i] for i in prepared.to_read], prepared)
-    return predictions
+    _refuse_all_unreadable([said[i] for i in prepared.to_read], prepared)
+    return [said[i] for i in range(len(prepared.placed))]
 
 
 def _awaited(batches: Iterable[Batch], clock: Stopwatch) -> Iterator[Batch]:
@@ -67,9 +64,9 @@ def _awaited(batches: Iterable[Batch], clock: Stopwatch) -> Iterator[Batch]:
         started = time.perf_counter()
 
 
-def _refuse_all_unreadable(tried: Sequence[Prediction], prepared: Prepared) -> None:
-    if all(p.status == "unreadable" for p in tried):
+def _refuse_all_unreadable(tried: Sequence[Prediction | LeftOut], prepared: Prepared) -> None:
+    if isinstance(first := tried[0], LeftOut) and all(isinstance(said, LeftOut) for said in tried):
         raise ReadingFailed(
             f"{prepared.slide.path}: not one of {len(tried)} candidates could be read, "
-            f"the slide is damaged or cut off: {tried[0].reason}"
+            f"the slide is damaged or cut off: {first.reason}"
         )

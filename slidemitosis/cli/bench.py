@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slidemitosis.cli.options import add_computing, add_reading, add_workers, computing, read_options
+from slidemitosis.cli.options import add_model, add_options, add_slide_and_points, options_given
 from slidemitosis.cli.report import print_table
 from slidemitosis.errors import InvalidOption
+from slidemitosis.options import ComputeOptions, ReadOptions
 
 if TYPE_CHECKING:
     import argparse
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis bench`."""
-    add_reading(parser, points_required=False)
-    add_computing(parser)
-    add_workers(parser)
+    add_slide_and_points(parser, points_required=False)
+    add_model(parser)
+    add_options(parser, ReadOptions)
+    add_options(parser, ComputeOptions)
     parser.add_argument(
         "--figures", type=int, default=1000, metavar="N", help="places to draw where there are no --points"
     )
@@ -32,12 +34,12 @@ def _bench(args: argparse.Namespace, report: Report) -> None:
 
     if not 1 <= args.figures <= 1_000_000:
         raise InvalidOption(f"--figures must be 1 to 1,000,000, not {args.figures}")
-    with SlideClassifier(workers=args.workers, **computing(args)) as classifier:
+    with SlideClassifier(args.model, compute=options_given(args, ComputeOptions)) as classifier:
         found = bench_slide(
             classifier,
             args.slide,
             args.points,
-            read_options(args),
+            options_given(args, ReadOptions),
             figures=args.figures,
             progress=report.progress,
         )

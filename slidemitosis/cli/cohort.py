@@ -8,17 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slidemitosis.cli.cohort_executors import add_executor, chosen_executor
-from slidemitosis.cli.options import (
-    add_computing,
-    add_rating,
-    add_settling,
-    add_workers,
-    compute_options,
-    rate_options,
-    read_options,
-)
+from slidemitosis.cli.options import add_model, add_options, add_progress, options_given
 from slidemitosis.cli.report import print_table
 from slidemitosis.errors import InvalidOption
+from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
+from slidemitosis.options.option import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,18 +59,13 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="look at every slide; classify none")
     parser.add_argument("--force", action="store_true", help="do slides again that are done")
-    add_settling(parser)
-    add_rating(parser)
-    add_computing(parser)
-    add_workers(parser)
-    parser.add_argument(
-        "--progress",
-        choices=("bar", "json", "none"),
-        default="bar",
-        help="on standard error; json: one object a line, for programs",
-    )
-    # What a viewer says of one image is in the list, a slide's row each.
-    parser.set_defaults(run=_cohort, viewer_size=None, viewer_server=None)
+    add_model(parser)
+    # What a viewer says of one image is in the list, in the slide's row.
+    add_options(parser, ReadOptions, but=[name for name, o in options_of(ReadOptions) if o.per_slide])
+    add_options(parser, RateOptions)
+    add_options(parser, ComputeOptions)
+    add_progress(parser)
+    parser.set_defaults(run=_cohort)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -89,7 +78,7 @@ def _shard(text: str) -> tuple[int, int]:
 def _cohort(args: argparse.Namespace, report: Report) -> int:
     from slidemitosis.cohort.lists.read import read_cohort  # noqa: PLC0415
 
-    cohort = read_cohort(args.slides, read=read_options(args), search=args.search)
+    cohort = read_cohort(args.slides, read=options_given(args, ReadOptions), search=args.search)
     if args.join:
         from slidemitosis.cohort.lists.join import join_columns  # noqa: PLC0415
 
@@ -130,8 +119,8 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
     plan = CohortPlan(
         out=args.out,
         model=args.model,
-        compute=compute_options(args),
-        rates=rate_options(args),
+        compute=options_given(args, ComputeOptions),
+        rates=options_given(args, RateOptions),
         force=args.force,
         dry=args.dry_run,
     )

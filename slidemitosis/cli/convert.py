@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidemitosis.cli.options import add_format, mpp_pair
+from slidemitosis.cli.options import add_options, told_by_argparse
 from slidemitosis.cli.report import print_table
 from slidemitosis.geometry import PixelSize
+from slidemitosis.options import ReadOptions
 
 if TYPE_CHECKING:
     import argparse
@@ -20,13 +21,13 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis convert`."""
     parser.add_argument("source", type=Path, metavar="IN", help="candidates, of any format")
     parser.add_argument("target", type=Path, metavar="OUT", help="what to write: .geojson, .json or .csv")
-    add_format(parser)
+    add_options(parser, ReadOptions, only=("unit", "format"))
     parser.add_argument(
         "--slide", type=Path, help="whose candidates: for its name, its pixel size, and its bounds"
     )
     parser.add_argument(
         "--mpp",
-        type=mpp_pair,
+        type=told_by_argparse(PixelSize.of),
         metavar="UM",
         help="um/px of level 0, for candidates in um or mm; X,Y if they differ",
     )
@@ -47,7 +48,7 @@ def _convert(args: argparse.Namespace, report: Report) -> None:
         format=args.format,
         unit=args.unit,
         slide=args.slide,
-        mpp=PixelSize(*args.mpp) if args.mpp else None,
+        mpp=args.mpp,
         to_origin=args.to_origin,
     )
     report.done()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slidemitosis.cli.options import add_computing, computing
+from slidemitosis.cli.options import add_model, add_options, options_given
 from slidemitosis.cli.report import print_table
 from slidemitosis.errors import OutputError
-from slidemitosis.models.shipped import DEFAULT_MODEL
+from slidemitosis.options import ComputeOptions
 
 if TYPE_CHECKING:
     import argparse
@@ -28,23 +28,18 @@ def add_patches(parser: argparse.ArgumentParser) -> None:
         default="csv",
         help="csv: one row a page (default); midog25: the JSON of the MIDOG 2025 challenge, track 2",
     )
-    parser.add_argument(
-        "--model", default=DEFAULT_MODEL, help="name of a model or a model folder (default: %(default)s)"
-    )
-    add_computing(parser)
+    add_model(parser)
+    add_options(parser, ComputeOptions, but=("workers",))
     parser.set_defaults(run=_patches, progress="bar")
 
 
 def _patches(args: argparse.Namespace, report: Report) -> None:
     from slidemitosis.classify.patches import classify_patches, csv_text, midog25_text  # noqa: PLC0415
-    from slidemitosis.engines.choose import ComputeOptions  # noqa: PLC0415
     from slidemitosis.files import write_whole  # noqa: PLC0415
 
     _check_out(args.out, args.stack)
-    options = computing(args)
-    model = options.pop("model")
-    compute = ComputeOptions(**options)
-    found = classify_patches(args.stack, model=model, compute=compute, progress=report.progress)
+    compute = options_given(args, ComputeOptions)
+    found = classify_patches(args.stack, model=args.model, compute=compute, progress=report.progress)
     text = csv_text(found) if args.format == "csv" else midog25_text(found)
     write_whole(args.out, text.encode())
     report.done(out=str(args.out))

@@ -76,9 +76,7 @@ def _hot_spot(hot: HotSpotRate) -> str:
         text += f"; there may be a spot with up to {hot.found.at_most}"
     if hot.slide_smaller:
         return f"{text}; the slide is smaller than the spot, which is not drawn"
-    used = hot.mm2_on_slide if hot.mm2_analysed is None else hot.mm2_analysed
-    if used < 0.995 * spot.mm2:
-        text += (
-            f"; {used:.2f} mm2 of it lie {'on the slide' if hot.mm2_analysed is None else 'within the area'}"
-        )
+    if hot.mm2_used < 0.995 * spot.mm2:
+        where = "on the slide" if hot.mm2_analysed is None else "within the area"
+        text += f"; {hot.mm2_used:.2f} mm2 of it lie {where}"
     return text

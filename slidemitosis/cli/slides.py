@@ -2,54 +2,53 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slidemitosis.cli.options import (
-    add_computing,
-    add_rating,
-    add_reading,
-    add_workers,
-    computing,
-    rate_options,
-    read_options,
+    add_model,
+    add_options,
+    add_progress,
+    add_slide_and_points,
+    options_given,
 )
 from slidemitosis.cli.rates import not_classified, rate_rows
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
-from slidemitosis.geometry import PixelSize
 from slidemitosis.labels import NEGATIVE, POSITIVE
+from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
-    from slidemitosis.classify.classifier import SlideResult
+    from slidemitosis.classify.classifier import Begun, SlideClassifier
+    from slidemitosis.models.card import ModelCard
+    from slidemitosis.outputs.result import ResultFiles, SlideResult
+    from slidemitosis.rates.counts import SlideRate
     from slidemitosis.reading.frames import Frames
     from slidemitosis.slides.slide import SlideInfo
 
 
 def add_classify(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis classify`."""
-    add_reading(parser, points_required=True)
+    add_slide_and_points(parser, points_required=True)
+    add_model(parser)
+    add_options(parser, ReadOptions)
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
     )
-    add_rating(parser)
-    add_computing(parser)
-    add_workers(parser)
-    parser.add_argument(
-        "--progress",
-        choices=("bar", "json", "none"),
-        default="bar",
-        help="on standard error; json: one object a line, for programs",
-    )
+    add_options(parser, RateOptions)
+    add_options(parser, ComputeOptions)
+    add_progress(parser)
     parser.set_defaults(run=_classify)
 
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis inspect`."""
-    add_reading(parser, points_required=False)
+    add_slide_and_points(parser, points_required=False)
+    add_model(parser)
+    add_options(parser, ReadOptions)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of some patches")
     parser.set_defaults(run=_inspect)
 
@@ -58,58 +57,56 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
     from slidemitosis.classify.classifier import SlideClassifier  # noqa: PLC0415
     from slidemitosis.outputs.folder import result_folder  # noqa: PLC0415
 
-    read, rates = read_options(args), rate_options(args)
-    with SlideClassifier(workers=args.workers, **computing(args)) as classifier:
-        result = classifier.classify_into(
-            result_folder(args.out, args.slide, args.points),
-            args.slide,
-            args.points,
-            read=read,
-            rates=rates,
-            progress=report.progress,
-        )
-    report.done(objects=str(result.objects_path), summary=str(result.summary_path))
-    _print_result(result)
+    read, rates = options_given(args, ReadOptions), options_given(args, RateOptions)
+    with SlideClassifier(args.model, compute=options_given(args, ComputeOptions)) as classifier:
+        folder = result_folder(args.out, args.slide, args.points)
+        begun = classifier.begin(args.slide, args.points, read=read, rates=rates)
+        _finish(classifier, begun, folder, report)
 
 
-def _print_result(result: SlideResult) -> None:
-    s = result.summary
-    slide = s["slide"]
-    mpp = PixelSize(slide["mpp_x"], slide["mpp_y"])
+def _finish(classifier: SlideClassifier, begun: Begun, folder: Path, report: Report) -> ResultFiles:
+    """Classify, write, and print what was found. That the folder can be written is known before."""
+    from slidemitosis.files import staged_folder  # noqa: PLC0415
+    from slidemitosis.outputs.folder import SUMMARY  # noqa: PLC0415
+    from slidemitosis.outputs.result import ResultFiles  # noqa: PLC0415
+
+    with staged_folder(folder, last=SUMMARY) as stage:
+        result = classifier.finish(begun, progress=report.progress)
+        result.write_into(stage)
+    files = ResultFiles.of(folder)
+    report.done(objects=str(files.objects), summary=str(files.summary))
+    print_table([*_result_rows(result), *(("written", str(path)) for path in files.all)])
+    return files
+
+
+def _result_rows(result: SlideResult) -> list[tuple[str, str]]:
+    slide, mpp, card, rate = result.prepared.slide, result.prepared.mpp, result.card, result.rate
+    told = f"{rate.candidates}, of which {rate.classified} classified{not_classified(rate)}"
     rows = [
-        (
-            "slide",
-            f"{slide['name']}: {_size(slide['width_px'], slide['height_px'])}, {mpp} um/px",
-        ),
-        (
-            "model",
-            f"{s['model']['name']} {s['model']['version']}, atypical from P {s['model']['threshold']:g}",
-        ),
-        (
-            "candidates",
-            f"{s['counts']['candidates']}, of which {s['counts']['classified']} classified"
-            + not_classified(result.rate),
-        ),
+        ("slide", f"{slide.path.name}: {_size(*slide.size)}, {mpp} um/px"),
+        ("model", f"{card.name} {card.version}, atypical from P {card.decision.threshold:g}"),
+        ("candidates", told),
     ]
-    if s["reading"]["upsampled"]:
+    if result.prepared.upsampled:
         rows.append(("warning", f"patches were upsampled from {mpp} um/px"))
-    rows += rate_rows(result.rated)
-    rows += _extra_rows(s)
-    rows += [("written", str(p)) for p in (result.objects_path, result.candidates_path, result.summary_path)]
-    print_table(rows)
+    return [*rows, *rate_rows(result.rated), *_extra_rows(rate, card)]
 
 
-def _extra_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _extra_rows(rate: SlideRate, card: ModelCard) -> list[tuple[str, str]]:
     """What the model says besides the type, where it does: expected numbers of figures."""
-    rows = []
-    n = summary["counts"]["classified"] + summary["counts"]["uncertain"]
+    from slidemitosis.outputs.summary import expected_hard, expected_subtypes  # noqa: PLC0415
+
+    rows: list[tuple[str, str]] = []
+    if not rate.mitoses:
+        return rows
+    subtypes, hard = expected_subtypes(rate, card) or {}, expected_hard(rate, card)
     for kind in (POSITIVE, NEGATIVE):
-        of_kind = {k: v for k, v in (summary["expected_subtypes"] or {}).items() if k.startswith(kind)}
-        if of_kind and n:
+        of_kind = {k: v for k, v in subtypes.items() if k.startswith(kind)}
+        if of_kind:
             told = ", ".join(f"{k.removeprefix(kind).strip()} {v:.0f}" for k, v in of_kind.items())
             rows.append((f"{kind}, about", told))
-    if summary["expected_hard"] is not None and n:
-        rows.append(("doubtful", f"experts would disagree on about {summary['expected_hard']:.0f} of {n}"))
+    if hard is not None:
+        rows.append(("doubtful", f"experts would disagree on about {hard:.0f} of {rate.mitoses}"))
     return rows
 
 
@@ -126,14 +123,14 @@ def _inspect(args: argparse.Namespace, _report: Report) -> None:
 
     if args.sheet and not args.points:
         raise InvalidOption("--sheet shows patches of candidates: give --points too")
-    options = read_options(args)
+    options = options_given(args, ReadOptions)
     card = find_model(args.model)
     with open_slide(args.slide, reader=args.reader) as slide:
         print_table(_slide_rows(slide.info))
     if not args.points:
         return
     prepared = prepare(args.slide, args.points, options, card.patch)
-    n = {s: sum(p.status == s for p in prepared.predictions) for s in ("pending", "outside", "duplicate")}
+    n = Counter(p.left_out.status if p.left_out else "to read" for p in prepared.placed)
     plan = prepared.plan
     resampled = "as they are" if plan.exact else plan.resampling
     print_table(
@@ -143,7 +140,7 @@ def _inspect(args: argparse.Namespace, _report: Report) -> None:
                 f"{counts_text(prepared.candidates.class_counts())}, read as {prepared.candidates.format}",
             ),
             ("candidates", f"{counts_text(prepared.selection.taken)}, in {prepared.candidates.unit}"),
-            ("to classify", f"{n['pending']}; outside {n['outside']}, duplicate {n['duplicate']}"),
+            ("to classify", f"{n['to read']}; outside {n['outside']}, duplicate {n['duplicate']}"),
             *_frame_rows(prepared.frames),
             ("um/px used", str(prepared.mpp)),
             (
@@ -199,13 +196,14 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
 
 def demo(args: argparse.Namespace, report: Report) -> None:
     """`slidemitosis demo`."""
-    from slidemitosis.classify.classifier import classify_slide  # noqa: PLC0415
+    from slidemitosis.classify.classifier import SlideClassifier  # noqa: PLC0415
     from slidemitosis.demo.files import write_demo  # noqa: PLC0415
+    from slidemitosis.outputs.folder import result_folder  # noqa: PLC0415
 
     print("The tissue of this demo is drawn by a program: its rate says nothing about any patient.")
     slide, points = write_demo(args.out)
-    result = classify_slide(slide, points, progress=report.progress)
-    report.done(objects=str(result.objects_path), summary=str(result.summary_path))
-    _print_result(result)
-    print(f"\nOpen {slide} in QuPath and drop {result.objects_path} onto it, or run")
+    folder = result_folder(None, slide, points)
+    with SlideClassifier() as classifier:
+        files = _finish(classifier, classifier.begin(slide, points), folder, report)
+    print(f"\nOpen {slide} in QuPath and drop {files.objects} onto it, or run")
     print(f"  slidemitosis classify {slide} --points {points}")

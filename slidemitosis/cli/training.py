@@ -175,6 +175,7 @@ def _read(named: Sequence[tuple[str, Path]]) -> list[LabelledData]:
 def _train(args: argparse.Namespace, report: Report) -> None:
     _require_train()
     from slidemitosis.train.command import prepare_run  # noqa: PLC0415
+    from slidemitosis.train.evaluate.report_text import report_markdown  # noqa: PLC0415
     from slidemitosis.train.evaluate.run import evaluate_run  # noqa: PLC0415
     from slidemitosis.train.run import train_folds  # noqa: PLC0415
 
@@ -198,7 +199,7 @@ def _train(args: argparse.Namespace, report: Report) -> None:
     )
     result = evaluate_run(run.out, run.recipe, run.tests, device=run.device)
     report.done(models=", ".join(str(c.folder) for c in cards))
-    print(result.to_markdown() if result else "No test figures: nothing was scored.")
+    print(report_markdown(result) if result else "No test figures: nothing was scored.")
     for card in cards:
         print(f"{'model':<11} {card.folder}")
 
@@ -206,6 +207,7 @@ def _train(args: argparse.Namespace, report: Report) -> None:
 def _evaluate(args: argparse.Namespace, report: Report) -> None:
     _require_train()
     from slidemitosis.engines.torch_engine import choose_device  # noqa: PLC0415
+    from slidemitosis.train.evaluate.report_text import report_markdown  # noqa: PLC0415
     from slidemitosis.train.evaluate.run import evaluate_models, find_models  # noqa: PLC0415
 
     sets = {}
@@ -220,12 +222,13 @@ def _evaluate(args: argparse.Namespace, report: Report) -> None:
         members, sets, out=args.out, views=args.views, device=device, allow_leaks=args.allow_leaks
     )
     report.done(report=str(args.out))
-    print(result.to_markdown())
+    print(report_markdown(result))
 
 
 def _compare(args: argparse.Namespace, _report: Report) -> None:
     _require_train()
-    from slidemitosis.train.evaluate.compare import compare_runs, write_comparison  # noqa: PLC0415
+    from slidemitosis.train.evaluate.compare import compare_runs  # noqa: PLC0415
+    from slidemitosis.train.evaluate.comparison_text import comparison_markdown, write_comparison  # noqa: PLC0415
 
     groups = {}
     for text in args.group:
@@ -236,7 +239,7 @@ def _compare(args: argparse.Namespace, _report: Report) -> None:
     result = compare_runs(args.runs, groups=groups or None)
     if args.out:
         write_comparison(result, args.out)
-    print(result.to_markdown())
+    print(comparison_markdown(result))
 
 
 def _tune(args: argparse.Namespace, report: Report) -> None:

@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from slidemitosis.engines.choose import ComputeOptions
     from slidemitosis.models.card import ModelCard
-    from slidemitosis.rates.slide import RateOptions
-    from slidemitosis.reading.prepare import ReadOptions
+    from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
 
 
 def slide_identity(path: Path, quickhash: str | None) -> dict[str, Any]:

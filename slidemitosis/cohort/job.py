@@ -7,7 +7,7 @@ import functools
 import logging
 import traceback
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from slidemitosis.classify.classifier import SlideClassifier
 from slidemitosis.cohort.identity import same_slide, slide_identity, work_identity
@@ -26,9 +26,11 @@ from slidemitosis.errors import (
     UnreadableCandidates,
     UnreadableSlide,
 )
+from slidemitosis.files import staged_folder, write_text
 from slidemitosis.models.shipped import find_model
-from slidemitosis.outputs.folder import summary_text
-from slidemitosis.rates.slide import RateOptions, analysed_area, check_band
+from slidemitosis.options import RateOptions
+from slidemitosis.outputs.folder import SUMMARY, summary_text
+from slidemitosis.rates.slide import analysed_area, check_band
 from slidemitosis.reading.prepare import prepare
 from slidemitosis.slides.open import open_slide
 
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidemitosis.cohort.slides import CohortSlide, Step
-    from slidemitosis.engines.choose import ComputeOptions
-    from slidemitosis.rates.slide import Rated
+    from slidemitosis.options import ComputeOptions
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class SlideJobs:
     def __init__(self, plan: CohortPlan) -> None:
         self.plan = plan
         self.store = CohortStore(plan.out)
-        self.classifier = SlideClassifier(plan.model, **dataclasses.asdict(plan.compute))
+        self.classifier = SlideClassifier(plan.model, compute=plan.compute)
 
     def close(self) -> None:
         """End the reader processes."""
@@ -114,7 +115,7 @@ class SlideJobs:
         Raises ModelError, whatever it is.
         """
         try:
-            _ = self.classifier.forward
+            _ = self.classifier.engine
         except ModelError:
             raise
         except SlideMitosisError as e:
@@ -175,30 +176,23 @@ class SlideJobs:
     ) -> Outcome:
         assert slide.points is not None
         rates = self._rates(slide)
-        # Of figures that are not in doubt the card's counts say nothing; see `rating.rate_slide`.
+        # Of figures that are not in doubt the card's counts say nothing; see `rates.slide.rate_slide`.
         corrects = rates.abstain is None or rates.errors is not None
         identity = slide_identity(slide.slide, None)
         self.store.tidy(slide.name)
 
-        def beside(summary: dict[str, Any], rated: Rated) -> dict[str, str]:
+        begun = self.classifier.begin(slide.slide, slide.points, read=slide.read, rates=rates)
+        with staged_folder(self.store.folder(slide.name), last=SUMMARY) as stage:
+            result = self.classifier.finish(begun, progress=progress)
+            result.write_into(stage)
             record = {
-                "slide": {**identity, "quickhash": summary["slide"]["quickhash"]},
+                "slide": {**identity, "quickhash": result.prepared.slide.quickhash},
                 "work": work,
-                "values": row_values(summary),
-                "rate": dataclasses.asdict(rated.rate),
-                "errors": dataclasses.asdict(rated.errors) if corrects else None,
+                "values": row_values(result),
+                "rate": dataclasses.asdict(result.rate),
+                "errors": dataclasses.asdict(result.rated.errors) if corrects else None,
             }
-            return {ROW: summary_text(record)}
-
-        self.classifier.classify_into(
-            self.store.folder(slide.name),
-            slide.slide,
-            slide.points,
-            read=slide.read,
-            rates=rates,
-            progress=progress,
-            beside=beside,
-        )
+            write_text(stage / ROW, summary_text(record))
         return Outcome("done")
 
     def _rates(self, slide: CohortSlide) -> RateOptions:

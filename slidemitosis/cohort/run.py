@@ -1,4 +1,4 @@
-"""A cohort from its list to its tables."""
+"""Run a cohort from its list to its tables."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CohortResult:
-    """How the slides of a run ended."""
+    """How the slides of a run ended, and what was written."""
 
     outcomes: Mapping[str, Outcome]
     """By the slide's name."""
     written: Sequence[Path]
-    """Tables and figure of the cohort; none of a part of it."""
+    """Tables and plot of the cohort; nothing where only a part of it was run."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -50,9 +50,9 @@ def run_cohort(
 ) -> CohortResult:
     """Do the slides of a cohort that are not done yet, and write its tables as they finish.
 
-    Those that another run on the same folder is at work on are left to it, and waited for at the end. slides:
-    the part of the cohort that is to be done here; the tables are then left to `collect_cohort`. tell: is
-    called with whatever happens. An interrupted run leaves tables that say what was done. Raises OutputError,
+    Slides that another run on the same folder is at work on are left to it, and waited for at the end.
+    slides: the part of the cohort to be done here; the tables are then left to `collect_cohort`. tell: called
+    with every event. An interrupted run leaves tables that say what was done. Raises OutputError,
     ModelError, and what the executor raises if it cannot run anything; a slide's own errors are outcomes.
     """
     store = CohortStore(out)
@@ -82,7 +82,7 @@ def run_cohort(
 
 
 def _record_death(store: CohortStore, event: Ended) -> None:
-    """Of a process that died with its slide nobody else can say so."""
+    """Record the failure of a slide whose process died, since that process cannot."""
     outcome = event.outcome
     if outcome.step == "process":
         with store.lock(event.slide.name, wait=True):
@@ -90,11 +90,10 @@ def _record_death(store: CohortStore, event: Ended) -> None:
 
 
 def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Path]]:
-    """Write the tables of what is recorded in a folder; the slides by status, and the files.
+    """Write the tables of what is recorded in a folder; return the number of slides by status, and the files.
 
-    No slide is opened.
-
-    For cohorts whose parts were run apart, as by a cluster's jobs. Raises OutputError.
+    Use it for cohorts whose parts were run apart, as by a cluster's jobs. No slide is opened. Raises
+    OutputError.
     """
     store = CohortStore(out)
     if not store.begun:

@@ -1,4 +1,4 @@
-"""Pure: a cohort is a list of slides with columns."""
+"""A cohort: a list of slides with columns, and how each slide ended."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from slidemitosis.reading.prepare import ReadOptions
+    from slidemitosis.options import ReadOptions
 
 Ending = Literal["done", "failed", "skipped"]
 Status = Literal["done", "failed", "skipped", "pending"]
 Step = Literal["cohort", "slide", "candidates", "options", "reading", "classifying", "writing", "process"]
-"""Where a slide failed; "cohort" is the list itself, "process" a process that died."""
+"""Where a slide failed: "cohort" is the list itself, "process" a process that died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class Outcome:
 
     status: Ending
     step: Step | None = None
-    """Of what is not done: where it failed, or why it was skipped."""
+    """Where a slide that is not done failed, or why it was skipped."""
     cause: str | None = None
-    """One line."""
+    """One line that says why."""
     fresh: bool = True
-    """False if it was done by an earlier run, and recognised."""
+    """Whether this run did it; False if an earlier run had, which was recognised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +35,21 @@ class CohortSlide:
     """One slide of a cohort, and what the cohort says of it."""
 
     where: str
-    """Its place in the list, for messages: "slides.csv, line 3"."""
+    """Place in the list, for messages: "slides.csv, line 3"."""
     name: str
-    """Unique in the cohort; the name of its result folder."""
+    """Name of its result folder, unique in the cohort."""
     slide: Path
-    """Absolute."""
+    """Absolute path."""
     points: Path | None
     patient: str | None
     read: ReadOptions
-    """The run's options, and what the list says of this slide beside them."""
+    """The run's options, changed by what the list says of this slide."""
     area_mm2: float | None
-    """The analysed area that the list states."""
+    """Analysed area that the list states, mm2."""
     columns: Mapping[str, str]
-    """Any further columns of the list."""
+    """Cells of the list's further columns, by the column's name."""
     problem: Outcome | None = None
-    """Why it cannot be run at all."""
+    """Why it cannot be run at all; None if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +59,4 @@ class Cohort:
     path: Path
     slides: tuple[CohortSlide, ...]
     column_names: tuple[str, ...]
-    """Of the further columns, in their order."""
+    """Names of the further columns, in their order."""

@@ -1,8 +1,7 @@
-"""Writes phantoms as the files that a user would have: a slide, its candidates, and the truth."""
+"""Write a phantom as files: a slide, its candidates, and their true labels."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import uuid
@@ -13,7 +12,7 @@ from PIL import Image
 
 from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.files import write_whole
+from slidemitosis.files import csv_lines, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +24,7 @@ _TILE = 256  # px
 
 
 def write_demo(folder: Path) -> tuple[Path, Path]:
-    """Draw the demo's slide into `folder`; the paths of the slide and of its candidates.
-
-    Raises OutputError.
-    """
+    """Write the demo's files into `folder`; return the paths of slide and candidates. Raises OutputError."""
     slide, points = folder / "demo.svs", folder / "demo.geojson"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +38,7 @@ def write_demo(folder: Path) -> tuple[Path, Path]:
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
-    """One tile or thumbnail, YCbCr 4:2:0 as scanners write them."""
+    """Encode one tile or thumbnail as YCbCr 4:2:0, as scanners do."""
     import imagecodecs
 
     encode = imagecodecs.jpeg8_encode
@@ -50,7 +46,7 @@ def _jpeg(pixels: Pixels, quality: int) -> bytes:
 
 
 def _tiles(pixels: Pixels, quality: int) -> Iterator[bytes]:
-    """Encoded 256 px tiles row by row; the last column and row are padded."""
+    """Yield encoded 256 px tiles row by row; the last column and row are padded."""
     high, wide = pixels.shape[:2]
     padded = np.pad(pixels, ((0, -high % _TILE), (0, -wide % _TILE), (0, 0)), mode="edge")
     for y in range(0, high, _TILE):
@@ -59,9 +55,10 @@ def _tiles(pixels: Pixels, quality: int) -> Iterator[bytes]:
 
 
 def write_slide(phantom: Phantom, path: Path, *, quality: int = 85) -> None:
-    """Write an Aperio-style pyramid: tiled JPEG, downsampled by 1, 4 and, above one tile, 16 and so on.
+    """Write an Aperio-style pyramid of JPEG tiles, downsampled by 1, 4, 16, ... until one tile is enough.
 
-    The same phantom gives the same bytes. OutputError if the file cannot be written.
+    The same phantom gives the same bytes. `quality`: that of JPEG, 1 to 100. Raises InvalidOption,
+    OutputError.
     """
     import tifffile
 
@@ -72,7 +69,7 @@ def write_slide(phantom: Phantom, path: Path, *, quality: int = 85) -> None:
     while len(levels) == 1 or max(levels[-1].shape) > _TILE:
         rows, cols = (n // 4 * 4 for n in levels[-1].shape[:2])
         levels.append(np.asarray(Image.fromarray(levels[-1][:rows, :cols]).reduce(4)))
-    # Readers take the second page of an Aperio slide for its thumbnail, in one strip.
+    # Readers expect the thumbnail, in one strip, as the second page of an Aperio slide.
     pages = [(levels[0], True), (levels[-1], False), *((level, True) for level in levels[1:])]
     form: dict[str, Any] = {"dtype": np.uint8, "metadata": None}
     form |= {"compression": "jpeg", "photometric": "ycbcr", "subsampling": (2, 2)}
@@ -92,7 +89,7 @@ def write_slide(phantom: Phantom, path: Path, *, quality: int = 85) -> None:
 
 
 def _ids(phantom: Phantom) -> list[str]:
-    """One UUID per figure, the same for the same figures."""
+    """Return one UUID per figure, the same for the same figures."""
     names = (f"slidemitosis/phantom/{i}/{f.x:.2f}/{f.y:.2f}" for i, f in enumerate(phantom.figures))
     return [str(uuid.uuid5(uuid.NAMESPACE_URL, name)) for name in names]
 
@@ -100,8 +97,8 @@ def _ids(phantom: Phantom) -> list[str]:
 def write_candidates(phantom: Phantom, path: Path) -> None:
     """Write the figures as QuPath detections of class Mitosis, circles 12.5 um wide, without the truth.
 
-    Coordinates are level-0 px from the slide's corner, with two decimals; a polygon's centroid is
-    its figure's centre. OutputError if the file cannot be written.
+    Coordinates are level-0 px with two decimals; a polygon's centroid is its figure's centre. Raises
+    OutputError.
     """
     turns = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     # Rounded about the centre, so that opposite corners stay opposite.
@@ -118,11 +115,10 @@ def write_candidates(phantom: Phantom, path: Path) -> None:
 def write_truth(phantom: Phantom, path: Path) -> None:
     """Write a CSV table: id (as in the candidates), x and y in level-0 px, kind, atypical (0 or 1).
 
-    OutputError if the file cannot be written.
+    Raises OutputError.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "x", "y", "kind", "atypical"])
-    for name, figure in zip(_ids(phantom), phantom.figures, strict=True):
-        table.writerow([name, f"{figure.x:.2f}", f"{figure.y:.2f}", figure.kind, int(figure.atypical)])
-    write_whole(path, text.getvalue().encode())
+    rows = [
+        [name, f"{figure.x:.2f}", f"{figure.y:.2f}", figure.kind, int(figure.atypical)]
+        for name, figure in zip(_ids(phantom), phantom.figures, strict=True)
+    ]
+    write_whole(path, "".join(csv_lines([["id", "x", "y", "kind", "atypical"], *rows])).encode())

@@ -1,9 +1,9 @@
-"""Draws small H&E-like slides with known mitotic figures, for the demo and the tests.
+"""Draw phantoms: small H&E-like slides with known mitotic figures, for the demo and the tests.
 
 Nothing in a phantom comes from a patient: tissue, nuclei and figures are noise and geometry. The
-drawing is made of two planes, the densities of haematoxylin and of eosin, which become colour by
-stain vectors in the manner of Ruifrok and Johnston (2001). A phantom shows whether files, frames
-and pixels arrive where they should; it is no material to train or to judge a classifier on.
+densities of haematoxylin and of eosin are drawn, and become colours by stain vectors in the manner of
+Ruifrok and Johnston (2001). A phantom tests whether files, frames and pixels are handled correctly; it is
+not suited to train or to judge a classifier.
 
 Frames: positions are level-0 px, continuous, so that pixel (row 0, column 0) covers 0..1 and its
 middle is (0.5, 0.5). Sizes of biological things are um.
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from slidemitosis.demo.chromatin import rods
 from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 Plane = NDArray[np.floating[Any]]  # float32 where it is as large as the slide
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
-Rods = NDArray[np.complexfloating[Any, Any]]  # (3, n): begin x + iy, end x + iy, radius; um
+Offsets = NDArray[np.complexfloating[Any, Any]]  # dx + i dy
 
-# The kinds are dealt out in turn: a kind that is named twice is drawn twice as often.
+# Kinds are drawn in turn: one that is listed twice is drawn twice as often.
 NORMAL_KINDS = ("metaphase", "metaphase", "metaphase", "anaphase", "prometaphase", "prometaphase")
 ATYPICAL_KINDS = ("multipolar", "bridge", "lagging", "ring", "asymmetric")
 
 FIGURE_SPACING = 24.0  # um, least distance between the centres of two figures
-_REACH = 12.0  # um, nothing of a figure's cell lies farther from its centre
+_REACH = 12.0  # um, largest distance of a cell's edge from its figure's centre
 _HAEMATOXYLIN = (0.620, 0.700, 0.350)  # density in red, green, blue of one unit of stain
 _EOSIN = (0.130, 0.840, 0.420)
 _GLASS = (244.0, 243.0, 244.0)  # RGB where nothing absorbs
@@ -57,7 +58,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Phantom:
-    """A drawn slide and what is on it."""
+    """A drawn slide and its figures."""
 
     pixels: Pixels  # (H, W, 3) RGB, level 0
     figures: tuple[Figure, ...]
@@ -66,7 +67,7 @@ class Phantom:
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """What the tissue is made of, on a grid with one point per `step` px."""
+    """Map of the tissue, on a grid with one point per `step` px."""
 
     width: int  # level-0 px
     height: int  # level-0 px
@@ -91,7 +92,7 @@ class _Nucleus:
 
 @dataclass(frozen=True, slots=True)
 class _Canvas:
-    """The two planes that are painted on, each (H, W), and what painting them takes."""
+    """The two planes that are painted on, each (H, W), and the means to paint."""
 
     haem: Plane
     eosin: Plane
@@ -109,10 +110,10 @@ def draw_phantom(
     mpp: float = 0.25,
     seed: int = 0,
 ) -> Phantom:
-    """Draw a slide of width x height px with so many figures, a share of them atypical.
+    """Draw a slide of width x height px with a number of figures; `atypical` is the share of atypical ones.
 
-    The same arguments give the same pixels. The number of atypical figures is figures * atypical,
-    rounded. InvalidOption if an argument makes no sense or the figures do not fit on the tissue.
+    The same arguments give the same pixels. The number of atypical figures is figures * atypical, rounded.
+    Raises InvalidOption if an argument cannot be used or the figures do not fit on the tissue.
     """
     checks = (
         (
@@ -142,7 +143,7 @@ def draw_phantom(
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> Plane:
-    """Smooth noise, float32 of this shape, about unit variance, features of `cell` points."""
+    """Return smooth noise of this shape, float32, of about unit variance, with features of `cell` points."""
     coarse = rng.standard_normal([math.ceil(n / cell) + 4 for n in shape], dtype=np.float32)
     left, top = rng.uniform(1, 2, 2).tolist()
     box = (left, top, left + shape[1] / cell, top + shape[0] / cell)
@@ -151,7 +152,7 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> Pla
 
 
 def _ramp(values: Plane) -> Plane:
-    """0 below -0.5, 1 above 0.5, smooth between."""
+    """Return 0 for values below -0.5, 1 above 0.5, and a smooth rise between."""
     t: Plane = np.clip(values + 0.5, 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -181,7 +182,7 @@ def _lay_ground(rng: np.random.Generator, width: int, height: int, mpp: float) -
 
 
 def _inside(tissue: Plane, margin: int) -> Mask:
-    """Whether a point and all within `margin` points of it, in a square, are tissue."""
+    """Tell for each point whether it and all within `margin` points of it, in a square, are tissue."""
     solid = Image.fromarray((tissue > 0.99).astype(np.uint8))
     return np.array(solid.filter(ImageFilter.MinFilter(2 * margin + 1))).astype(bool)
 
@@ -262,8 +263,8 @@ def _place_nuclei(rng: np.random.Generator, ground: _Ground, figures: Sequence[F
     return nuclei
 
 
-def _window(x: float, y: float, reach: float, shape: tuple[int, ...]) -> tuple[slice, slice, Rods]:
-    """Rows and columns within `reach` of a place, and the offset dx + i dy of each pixel's middle."""
+def _window(x: float, y: float, reach: float, shape: tuple[int, ...]) -> tuple[slice, slice, Offsets]:
+    """Return rows and columns within `reach` of a place, and the offset dx + i dy of each pixel's middle."""
     top, left = max(0, math.floor(y - reach)), max(0, math.floor(x - reach))
     bottom, right = min(shape[0], math.ceil(y + reach)), min(shape[1], math.ceil(x + reach))
     offset = (np.arange(left, right) + (0.5 - x)) + 1j * (np.arange(top, bottom) + (0.5 - y))[:, None]
@@ -273,9 +274,9 @@ def _window(x: float, y: float, reach: float, shape: tuple[int, ...]) -> tuple[s
 def _cells(
     rng: np.random.Generator, ground: _Ground, seeds: Sequence[tuple[float, float, float]]
 ) -> tuple[Plane, Plane]:
-    """Distance (um) to the border between two cells, and each cell's tint, -1..1.
+    """Return the distance (um) to the nearest border between two cells, and each cell's tint, -1..1.
 
-    A seed is x, y (level-0 px) and how much wider than others its cell is (um).
+    A seed is a cell's x and y (level-0 px), and by how much (um) it is wider than others.
     """
     near = np.full(ground.tissue.shape, 13, np.float32)
     second, tint = near.copy(), np.zeros_like(near)
@@ -293,14 +294,14 @@ def _cells(
 def _paint_ground(
     rng: np.random.Generator, ground: _Ground, seeds: Sequence[tuple[float, float, float]]
 ) -> tuple[Plane, Plane]:
-    """Density of haematoxylin and of eosin without nuclei, each float32 (H, W)."""
+    """Paint densities of haematoxylin and of eosin without nuclei, each float32 (H, W)."""
     border, tint = _cells(rng, ground, seeds)
     shape = ground.tissue.shape
     grain, cloud, wave, broad = (_noise(rng, shape, um / ground.pitch) for um in (1.1, 6, 25, 130))
     membrane = np.exp(-((border / 0.7) ** 2)) * (0.6 + 0.3 * cloud)
     eosin = 0.21 + 0.035 * tint + 0.022 * grain + 0.022 * cloud + 0.10 * membrane
     haem = 0.12 + 0.025 * tint + 0.018 * grain + 0.018 * cloud + 0.02 * membrane
-    # Fibres: a profile of noise, read along the field whose level lines they follow.
+    # Fibres: a profile of noise along the field whose level lines they follow.
     profile = 0.8 * _noise(rng, (1, 1 << 14), 24)[0] + 0.6 * _noise(rng, (1, 1 << 14), 90)[0]
     where = ground.course * 700 + wave * 40 + cloud * 10 + grain * 2
     fibre = profile[where.astype(np.int32) & ((1 << 14) - 1)]
@@ -317,7 +318,7 @@ def _paint_ground(
 
 
 def _crop(canvas: _Canvas, shape: tuple[int, ...]) -> Plane:
-    """A random piece of the chromatin's texture."""
+    """Cut a random piece of the chromatin's texture."""
     top, left = (int(canvas.rng.integers(0, 512 - n)) for n in shape)
     return canvas.chromatin[top : top + shape[0], left : left + shape[1]]
 
@@ -339,56 +340,6 @@ def _paint_nucleus(canvas: _Canvas, nucleus: _Nucleus) -> None:
     eosin += body * (0.14 + 0.02 * clumps - eosin)
 
 
-def _plate(
-    rng: np.random.Generator,
-    length: float,
-    thick: float,
-    *,
-    bow: float = 0.0,
-    at: complex = 0,
-    angle: float = 0.0,
-) -> Rods:
-    """Chromosomes side by side, across a line of this length (um)."""
-    t = np.linspace(-0.5, 0.5, max(2, round(length / 0.75)))
-    along = t * length + rng.normal(0, 0.15, t.size)
-    off = bow * (4 * t * t - 0.33) + rng.normal(0, 0.18, t.size)
-    half = thick / 2 * rng.uniform(0.55, 1.1, t.size) * (1 - 0.5 * np.abs(t))
-    arm = rng.normal(0, 0.35, t.size) + 1j * half
-    turn, middle = cmath.exp(1j * angle), along + 1j * off
-    radius = rng.uniform(0.6, 0.95, t.size)
-    return np.stack([at + turn * (middle - arm), at + turn * (middle + arm), radius])
-
-
-def _rods(rng: np.random.Generator, kind: str) -> Rods:
-    """The chromatin of one figure around its centre."""
-    length, apart, bow = rng.uniform((7, 2.5, -0.5), (10, 3.6, 0.5)).tolist()
-    apart += 0.7 * (kind in {"bridge", "lagging"})  # um, room for what lies between the plates
-    if kind == "metaphase":
-        return _plate(rng, length, float(rng.uniform(1.4, 2.6)), bow=bow)
-    if kind == "prometaphase":
-        middle = 3.6 * np.sqrt(rng.uniform(0, 1, 22)) * np.exp(1j * rng.uniform(0, math.tau, 22))
-        arm = 0.8 * np.exp(1j * rng.uniform(0, math.pi, 22))
-        return np.stack([middle - arm, middle + arm, rng.uniform(0.5, 0.85, 22)])
-    if kind == "ring":
-        way = np.exp(1j * np.arange(0, math.tau, 0.28))
-        radius, (inner, outer) = float(rng.uniform(2.9, 3.8)), rng.uniform(0.2, 0.9, (2, way.size))
-        return np.stack([way * (radius - inner), way * (radius + outer), rng.uniform(0.55, 0.9, way.size)])
-    if kind == "multipolar":
-        arms = int(rng.integers(3, 5))
-        ways = (np.arange(arms) * (math.tau / arms) + rng.normal(0, 0.15, arms)).tolist()
-        return np.hstack([_plate(rng, 4.8, 1.5, at=cmath.rect(2.4, way), angle=way) for way in ways])
-    first, second = (0.55, 1.0) if kind == "asymmetric" else (0.85, 0.85)
-    rods = [_plate(rng, length * first, 1.2, bow=-0.8, at=-1j * apart)]
-    rods.append(_plate(rng, length * second, 2 * second - 0.4, bow=0.8, at=1j * apart))
-    if kind == "bridge":
-        ends = rng.uniform(-2, 2, int(rng.integers(1, 3)))
-        rods.append(np.stack([ends - 1j * apart, 0.6 * ends + 1j * apart, np.full(ends.size, 0.55)]))
-    if kind == "lagging":
-        x, y, size = rng.uniform((-3, -0.3, 0.35), (3, 0.3, 0.55), (int(rng.integers(2, 5)), 3)).T
-        rods.append(np.stack([x + 1j * apart * y, x + 0.4 + 1j * apart * y, size]))
-    return np.hstack(rods)
-
-
 def _paint_figure(canvas: _Canvas, figure: Figure) -> None:
     """Paint one figure: a rounded, cleared cell, and dense chromatin without a membrane."""
     rng = canvas.rng
@@ -401,11 +352,11 @@ def _paint_figure(canvas: _Canvas, figure: Figure) -> None:
     clear, haem, eosin = strength * _ramp(depth / 3), canvas.haem[rows, cols], canvas.eosin[rows, cols]
     haem += clear * (0.065 + 0.015 * granules - haem)
     eosin += clear * (0.11 + 0.025 * granules - eosin) + 0.06 * np.exp(-((depth / 0.7) ** 2))
-    begin, end, thick = _rods(rng, figure.kind).astype(np.complex64)[:, :, None, None]
+    begin, end, thick = rods(rng, figure.kind).astype(np.complex64)[:, :, None, None]
     rod, away = end - begin, offset - begin
     along = np.clip((away * rod.conj()).real / (np.abs(rod) ** 2 + 1e-6), 0, 1)
     gap = np.abs(away - along * rod) - thick.real
-    # A soft minimum melts the rods together, as light microscopy does.
+    # A soft minimum merges the rods, as light microscopy does.
     near = -np.log(np.exp(-2.5 * gap).sum(axis=0)) / 2.5 + 0.15 + 0.15 * rough  # um outside the chromatin
     blur, stain = rng.uniform((0.9, 0.95), (1.7, 1.4)).tolist()
     body = _ramp(-near / blur)
@@ -414,7 +365,7 @@ def _paint_figure(canvas: _Canvas, figure: Figure) -> None:
 
 
 def _colour(rng: np.random.Generator, haem: Plane, eosin: Plane) -> Pixels:
-    """Densities -> uint8 (H, W, 3) RGB, with the grain of a camera."""
+    """Convert densities to RGB, uint8 (H, W, 3), with the grain of a camera."""
     pixels = np.empty((*haem.shape, 3), np.uint8)
     grain = rng.standard_normal(haem.shape, dtype=np.float32) * 1.6
     for channel, (h, e, glass) in enumerate(zip(_HAEMATOXYLIN, _EOSIN, _GLASS, strict=True)):

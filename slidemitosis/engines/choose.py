@@ -1,4 +1,4 @@
-"""Which program computes: ONNX Runtime where there is only a processor, torch where there is a GPU."""
+"""Choose what computes: ONNX Runtime where there is only a CPU, torch where there is a GPU."""
 
 from __future__ import annotations
 
@@ -7,83 +7,37 @@ import logging
 import os
 import platform
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
-
-from slidemitosis.engines.engine import view_turns
-from slidemitosis.errors import InvalidOption
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slidemitosis.engines.engine import Forward
+    from slidemitosis.engines.engine import Engine
     from slidemitosis.models.card import ModelCard
+    from slidemitosis.options import ComputeOptions
 
 log = logging.getLogger(__name__)
 
-EngineName = Literal["auto", "onnx", "torch"]
 _CUDA_NO_DEVICE = 100
 CPU_PIECE = 8
-"""Patches that torch computes at once on the CPU; more are slower, their activations outgrow the caches."""
-MOST_WORKERS = 60 if sys.platform == "win32" else 256
-"""Windows waits for 63 things at most."""
+"""Patches that torch computes at once on the CPU; with more, the activations outgrow the caches."""
 GPU_PIECE = 64
-"""Enough to keep a GPU busy, few enough for small memories."""
+"""Patches that torch computes at once on a GPU: enough to keep it busy, few enough for a small memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeOptions:
-    """How to classify; see `pipeline.SlideClassifier`. None means: choose what suits the device."""
+def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
+    """Load a model into the engine that the options ask for; torch is imported only if it computes.
 
-    engine: EngineName = "auto"
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    views: int = 1
-    compiled: bool = False
-    workers: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant before anything is read."""
-        if self.engine not in get_args(EngineName):
-            known = ", ".join(get_args(EngineName))
-            raise InvalidOption(f"engine {self.engine!r} is not known; use {known}")
-        view_turns(self.views)
-        for name, value, low, high in (
-            ("batch size", self.batch_size, 1, 4096),
-            ("workers", self.workers, 0, MOST_WORKERS),
-        ):
-            if value is not None and not (isinstance(value, int) and low <= value <= high):
-                raise InvalidOption(f"{name} must be a whole number from {low} to {high}, not {value!r}")
-        if self.engine == "onnx":
-            self._refuse_onnx()
-
-    def _refuse_onnx(self) -> None:
-        for name, value, fitting in (
-            ("device", self.device, ("auto", "cpu")),
-            ("precision", self.precision, ("auto", "fp32")),
-        ):
-            if value not in fitting:
-                raise InvalidOption(
-                    f"{name} {value!r}: the engine onnx runs on the CPU in fp32; use --engine torch"
-                )
-        if self.compiled:
-            raise InvalidOption("--compile is for torch; use --engine torch")
-
-
-def load_forward(card: ModelCard, compute: ComputeOptions) -> Forward:
-    """The model, ready to classify. torch is imported only if it is what computes.
-
-    "auto" takes the model's ONNX graph where it has one, and neither a GPU nor half precision nor a compiled
-    network is asked for or to be had. Raises InvalidOption, and what loading raises.
+    The engine "auto" runs the model's ONNX graph, unless there is none, a GPU can be used, or half precision
+    or a compiled network is asked for. Raises InvalidOption, InvalidCard, WeightsMismatch.
     """
     plain = compute.precision in ("auto", "fp32") and not compute.compiled
     graph_fits = compute.engine == "auto" and card.graph is not None and plain
-    # The driver is asked last, and only where its answer decides: it takes its time.
+    # Asking the driver takes long, so it comes last and only where its answer decides.
     if compute.engine == "onnx" or (
         graph_fits and (compute.device == "cpu" or (compute.device == "auto" and not gpu_is_there()))
     ):
         return _graph(card, compute)
-    from slidemitosis.engines.torch_engine import SizedForward, choose_device, choose_precision  # noqa: PLC0415
+    from slidemitosis.engines.torch_engine import TorchEngine, choose_device, choose_precision  # noqa: PLC0415
     from slidemitosis.models.classifier import build_model  # noqa: PLC0415
 
     device = choose_device(compute.device)
@@ -93,36 +47,36 @@ def load_forward(card: ModelCard, compute: ComputeOptions) -> Forward:
     precision = choose_precision(compute.precision, device)
     piece = compute.batch_size or (CPU_PIECE if device == "cpu" else GPU_PIECE)
     model = build_model(card, device=device)
-    return SizedForward(
+    return TorchEngine(
         model, piece=piece, views=compute.views, precision=precision, compiled=compute.compiled
     )
 
 
-def _graph(card: ModelCard, compute: ComputeOptions) -> Forward:
-    from slidemitosis.engines.onnx_engine import PIECE, GraphForward  # noqa: PLC0415
+def _graph(card: ModelCard, compute: ComputeOptions) -> Engine:
+    from slidemitosis.engines.onnx_engine import PIECE, OnnxEngine  # noqa: PLC0415
 
     threads = available_processors()
-    return GraphForward(card, piece=compute.batch_size or PIECE, views=compute.views, threads=threads)
+    return OnnxEngine(card, piece=compute.batch_size or PIECE, views=compute.views, threads=threads)
 
 
 def available_processors() -> int:
-    """Processors that this process may use; OMP_NUM_THREADS counts, since torch listens to it too.
+    """Return the number of processors that this process may use, at most OMP_NUM_THREADS if that is set.
 
-    A container's share of the time of all processors is not seen; there, OMP_NUM_THREADS says it.
+    A container's limit on processor time is not seen; set OMP_NUM_THREADS there, which torch obeys too.
     """
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    # What a cluster's scheduler grants is less than what the machine has.
+    # A cluster's scheduler may grant fewer processors than the machine has.
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(mine, int(asked))) if asked.isdecimal() else mine
 
 
 def default_workers() -> int:
-    """Reader processes: a quarter of the processors given to us, since computing needs them too; 1 to 4."""
+    """Return the number of reader processes: a quarter of the processors, but 1 to 4."""
     return max(1, min(4, available_processors() // 4))
 
 
 def gpu_is_there() -> bool:
-    """Whether this machine has a GPU that torch may be able to use, found out without importing it."""
+    """Tell whether this machine has a GPU that torch may be able to use, without importing torch."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     if Path("/dev/kfd").exists():  # AMD's, under Linux

@@ -1,4 +1,4 @@
-"""What a model says of patches, whatever computes it, and the views it is asked for."""
+"""What every engine takes and gives, and the rotations and reflections that a patch may be seen in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.options.compute import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,47 +17,47 @@ if TYPE_CHECKING:
 
     from slidemitosis.models.card import ModelCard
 
-VIEWS = (1, 8)
-
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a model says of patches."""
+    """A model's outputs for B patches."""
 
     logit: NDArray[np.float32]
-    """Evidence for AMF before any prior correction, (B,)."""
+    """Logit of AMF before any prior correction, (B,)."""
     extra: NDArray[np.float32]
-    """Probabilities named by `card.extra_outputs`, (B, E)."""
+    """Probabilities, (B, E), in the order of `card.extra_outputs`."""
 
 
-class Forward(Protocol):
-    """A model, loaded and ready for any number of patches."""
+class Engine(Protocol):
+    """A loaded model that computes outputs for any number of patches."""
 
     card: ModelCard
-    engine: str
+    name: str
     """"onnx" or "torch"."""
     device: str
     """"cpu", "cuda", "cuda:N" or "mps"."""
     precision: str
     """"fp32", "fp16" or "bf16"."""
     piece: int
-    """Patches that are computed at once; it shrinks where the device runs out of memory."""
+    """Number of patches computed at once; torch lowers it when the device runs out of memory."""
     views: int
+    """Number of views of each patch: the outputs are means over them."""
 
     def submit(self, patches: NDArray[np.uint8]) -> Callable[[], Outputs]:
-        """Begin with uint8 RGB (B, side, side, 3), which must not change meanwhile; call for the outputs.
+        """Start to compute uint8 RGB patches (B, side, side, 3); the returned function waits for the outputs.
 
-        Means over the views. The call raises InvalidOption where they are no numbers.
+        The patches must not change until then. The function raises InvalidOption if an output is NaN or
+        infinite.
         """
         ...
 
     def close(self) -> None:
-        """Drop what was begun and is not wanted any more."""
+        """Cancel what was started and not yet computed."""
         ...
 
 
 def as_outputs(columns: NDArray[np.float32], precision: str) -> Outputs:
-    """Outputs of float32 (B, 1 + E), checked. Raises InvalidOption where they are no numbers."""
+    """Split float32 (B, 1 + E) into Outputs. Raises InvalidOption if a value is NaN or infinite."""
     if not np.isfinite(columns).all():
         remedy = "use --precision fp32" if precision != "fp32" else "are its weights damaged?"
         raise InvalidOption(f"the network gives values that are no numbers at {precision}: {remedy}")
@@ -64,9 +65,10 @@ def as_outputs(columns: NDArray[np.float32], precision: str) -> Outputs:
 
 
 def view_turns(views: int) -> list[tuple[int, bool]]:
-    """The first `views` (1 or 8) rotations and reflections of a square: (quarter turns, then mirrored).
+    """Return the first `views` of the eight rotations and reflections of a square.
 
-    Raises InvalidOption for another number.
+    Each is (number of quarter turns, whether mirrored after them). Raises InvalidOption unless `views` is
+    1 or 8.
     """
     if views not in VIEWS:
         raise InvalidOption(f"views must be 1 or 8, not {views}")

@@ -1,4 +1,4 @@
-"""From patches to logits by ONNX Runtime, on the CPU and without torch."""
+"""Compute outputs by ONNX Runtime, on the CPU and without torch."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from slidemitosis.models.card import ModelCard
 
 PIECE = 4
-"""Patches that one thread computes at once; see benchmarks/RESULTS.md."""
+"""Number of patches that one thread computes at once; see benchmarks/RESULTS.md."""
 
 
-class GraphForward:
-    """A model's ONNX graph on a few threads; a `Forward`.
+class OnnxEngine:
+    """An `Engine` that runs a model's ONNX graph on several threads.
 
-    Each thread computes a piece of its own: that wastes less than sharing out the work of one piece, and
-    the outputs do not depend on the number of threads.
+    Each thread computes a piece of its own: this is faster than several threads on one piece, and the
+    outputs do not depend on the number of threads.
     """
 
-    engine = "onnx"
+    name = "onnx"
     device = "cpu"
     precision = "fp32"
 
     def __init__(self, card: ModelCard, *, piece: int, views: int, threads: int) -> None:
-        """Check the hashes of graph and weights, then load. Raises WeightsMismatch, InvalidCard."""
+        """Check the hashes of graph and weights, then load them. Raises WeightsMismatch, InvalidCard."""
         self.card = card
         self.piece = piece
         self.views = views
@@ -47,11 +47,11 @@ class GraphForward:
         self._threads = ThreadPoolExecutor(threads)
 
     def __call__(self, patches: NDArray[np.uint8]) -> Outputs:
-        """Outputs for uint8 RGB (B, side, side, 3)."""
+        """Return the outputs for uint8 RGB patches (B, side, side, 3)."""
         return self.submit(patches)()
 
     def submit(self, patches: NDArray[np.uint8]) -> Callable[[], Outputs]:
-        """See `Forward`."""
+        """Start to compute patches; see `Engine.submit`."""
         starts = range(0, len(patches), self.piece)
         running = [self._threads.submit(self._mean, patches[i : i + self.piece]) for i in starts]
         columns = 1 + len(self.card.extra_outputs)
@@ -63,7 +63,7 @@ class GraphForward:
         return outputs
 
     def _mean(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Mean over the views, float32 (B, 1 + E)."""
+        """Return the outputs' mean over the views, float32 (B, 1 + E)."""
         total = np.zeros((len(patches), 1 + len(self.card.extra_outputs)), np.float32)
         for quarters, mirrored in self._turns:
             turned = np.rot90(patches, quarters, axes=(1, 2))
@@ -73,20 +73,20 @@ class GraphForward:
         return mean
 
     def close(self) -> None:
-        """See `Forward`."""
+        """Cancel what was started and not yet computed."""
         self._threads.shutdown(cancel_futures=True)
 
 
 def _load(card: ModelCard) -> Any:
-    """An onnxruntime.InferenceSession."""
+    """Return an onnxruntime.InferenceSession of the card's graph and weights."""
     import onnxruntime
 
     graph = check_graph(card)
-    # What was checked is what is run: the graph's references find these bytes, and open no file.
+    # ONNX Runtime uses the bytes that were checked and does not open the weights files itself.
     weights = {n.weights: check_weights(card.folder, n) for n in card.networks}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Member after member of an ensemble, rather than all of them layer by layer: a third less memory.
+    # Compute an ensemble network by network, not all networks layer by layer: a third less memory.
     options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
     options.log_severity_level = 3
     options.add_external_initializers_from_files_in_memory(

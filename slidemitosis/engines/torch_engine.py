@@ -1,4 +1,4 @@
-"""From patches to logits by torch, on any device."""
+"""Compute outputs by torch, on any device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Precision = Literal["fp32", "fp16", "bf16"]
 
 
 def choose_device(name: str) -> str:
-    """The torch device for "auto", "cpu", "cuda", "cuda:N" or "mps". Raises InvalidOption."""
+    """Return the torch device for "auto", "cpu", "cuda", "cuda:N" or "mps". Raises InvalidOption."""
     has_mps = torch.backends.mps.is_available()
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
@@ -41,7 +41,10 @@ def choose_device(name: str) -> str:
 
 
 def choose_precision(name: str, device: str) -> Precision:
-    """The arithmetic for "auto", "fp32", "fp16" or "bf16": half precision on CUDA, else single."""
+    """Return the precision for "auto" (fp16 on CUDA, else fp32), "fp32", "fp16" or "bf16".
+
+    Raises InvalidOption if the name is unknown, or asks for half precision on the CPU.
+    """
     if name == "auto":
         return "fp16" if device.startswith("cuda") else "fp32"
     if name in ("fp16", "bf16") and device == "cpu":
@@ -52,21 +55,21 @@ def choose_precision(name: str, device: str) -> Precision:
 
 
 def dihedral_views(patches: torch.Tensor, views: int) -> Iterator[torch.Tensor]:
-    """The first `views` (1 or 8) of the eight rotations and reflections of square (B, S, S, 3) patches."""
+    """Yield the first `views` (1 or 8) of the eight rotations and reflections of patches (B, S, S, 3)."""
     for quarters, mirrored in view_turns(views):
         turned = torch.rot90(patches, quarters, dims=(1, 2))
         yield torch.flip(turned, dims=(2,)) if mirrored else turned
 
 
-class SizedForward:
-    """Outputs for patches of any number, in pieces that fit the device's memory; a `Forward`.
+class TorchEngine:
+    """An `Engine` that runs a torch model on pieces that fit the device's memory.
 
-    Where the device runs out of memory the piece is halved, for this and for all later batches; a
-    piece of one that does not fit raises torch's own error. On CUDA `submit` only queues copies and
-    kernels, so that the next batch is read and copied while this one is computed.
+    When the device runs out of memory, the piece is halved, for this and all later batches; if one
+    patch does not fit, torch's own error is raised. On CUDA `submit` only queues copies and kernels, so
+    that the next batch is read and copied while this one is computed.
     """
 
-    engine = "torch"
+    name = "torch"
 
     def __init__(
         self, model: Classifier, *, piece: int, views: int, precision: Precision, compiled: bool = False
@@ -81,11 +84,11 @@ class SizedForward:
         self._run: Callable[[torch.Tensor], torch.Tensor] = torch.compile(model) if compiled else model
 
     def __call__(self, patches: NDArray[np.uint8]) -> Outputs:
-        """Outputs for uint8 RGB (B, side, side, 3); logits and probabilities are means over the views."""
+        """Return the outputs for uint8 RGB patches (B, side, side, 3)."""
         return self.submit(patches)()
 
     def submit(self, patches: NDArray[np.uint8]) -> Callable[[], Outputs]:
-        """See `Forward`."""
+        """Start to compute patches; see `Engine.submit`."""
         parts = [torch.empty((0, 1 + len(self.card.extra_outputs)), device=self._device)]
         start = 0
         while start < len(patches):
@@ -93,7 +96,7 @@ class SizedForward:
             try:
                 parts.append(self._forward(patches[start:stop]))
             except RuntimeError as e:
-                # MPS has no error class of its own for this.
+                # MPS has no error class of its own for lack of memory.
                 full = isinstance(e, torch.OutOfMemoryError) or "out of memory" in str(e)
                 if not full or stop - start == 1:
                     raise
@@ -101,16 +104,16 @@ class SizedForward:
             else:
                 start = stop
                 continue
-            # Only here has the error let go of what it was about to compute with.
+            # Only after the except block is the memory free that the error's traceback held.
             if self._device.type == "mps":
                 torch.mps.empty_cache()
             else:
                 torch.cuda.empty_cache()
-        # Waiting for the device is left to whoever wants the outputs.
+        # Copying to the CPU waits for the device, so it is left to the caller.
         return lambda: as_outputs(torch.cat(parts).cpu().numpy(), self.precision)
 
     def close(self) -> None:
-        """See `Forward`: there is nothing to drop."""
+        """Do nothing: torch cannot cancel what was queued."""
 
     @torch.inference_mode()
     def _forward(self, patches: NDArray[np.uint8]) -> torch.Tensor:
@@ -125,7 +128,7 @@ class SizedForward:
     def _to_device(self, patches: torch.Tensor) -> torch.Tensor:
         if self._device.type != "cuda":
             return patches.to(self._device)
-        # Only from pinned memory does a copy run beside the kernels of the batch before.
+        # A copy runs beside the kernels of the batch before only if it comes from pinned memory.
         return patches.pin_memory().to(self._device, non_blocking=True)
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:

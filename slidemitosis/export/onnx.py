@@ -1,9 +1,9 @@
-"""From a model to its ONNX graph, which runs without torch; this itself needs torch and onnxscript.
+"""Export a model as an ONNX graph, which runs without torch; exporting needs torch and onnxscript.
 
-The graph holds everything from uint8 patches to the model's outputs: centre crops, resizing, colours,
+The graph computes everything from uint8 patches to the model's outputs: centre crops, resizing, colours,
 normalisation, every network and how their answers are combined. Its weights are references into the
-model's own safetensors files (ONNX's external data), so that a model has them once, in float16 where they
-are stored so; normalisation is left as it was trained, and folded into the kernels when it is loaded.
+model's safetensors files (ONNX's external data), which are stored once, some as float16. Layers of
+normalisation stay as they were trained; ONNX Runtime folds them into the kernels when it loads the graph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import onnxscript.optimizer
 import torch
 from onnx_ir.passes import common
 
-from slidemitosis.engines.onnx_engine import GraphForward
+from slidemitosis.engines.onnx_engine import OnnxEngine
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.interrupts import interrupts_wait
 from slidemitosis.models.card import GraphPart, write_card
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 GRAPH_NAME = "graph.onnx"
 OPSET = 18
 MOST_DIFFERENCE = 1e-4
-"""Between torch's probabilities and the graph's. What is seen is a hundredth of it."""
+"""Largest allowed difference between torch's probabilities and the graph's; measured are 1 % of it."""
 _SMALL = 512
-"""Bytes: constants up to this size are worked out in the graph itself; kernels must stay references."""
+"""Bytes. Constants up to this size are folded into the graph; kernels must stay references."""
 
 
 def export_graph(card: ModelCard) -> tuple[ModelCard, float]:
     """Write the graph into the model's folder and name it in the card.
 
-    Returns the new card and the largest difference from torch's probabilities, which was measured on
-    patches of noise and of smooth colours. Raises InvalidOption where the graph cannot be made, or differs
-    by more than 1e-4; OutputError where the folder cannot be written.
+    Returns the new card and the largest difference from torch's probabilities, measured on patches of noise
+    and of smooth colours. Raises InvalidOption if the graph cannot be made or differs by more than 1e-4,
+    OutputError if the folder cannot be written.
     """
     model = build_model(card)
     graph = _traced(model, side=card.patch.side)
@@ -73,10 +73,10 @@ def export_graph(card: ModelCard) -> tuple[ModelCard, float]:
 
 
 def _traced(model: torch.nn.Module, *, side: int) -> ir.Model:
-    """The model as an onnx_ir.Model that names its weights as torch does."""
+    """Trace the model to an onnx_ir.Model that names its weights as torch does."""
     patches = torch.zeros((2, side, side, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own code
+        warnings.simplefilter("ignore")  # they are about torch's own code
         try:
             program = torch.onnx.export(
                 model,
@@ -87,7 +87,7 @@ def _traced(model: torch.nn.Module, *, side: int) -> ir.Model:
                 output_names=["outputs"],
                 opset_version=OPSET,
                 verbose=False,
-                optimize=False,  # it would fold the normalisation into the kernels, which then are others
+                optimize=False,  # else normalisation is folded into the kernels, which then differ
             )
         except torch.onnx.OnnxExporterError as e:
             reason = " ".join(str(e).split())[:200]
@@ -102,9 +102,9 @@ def _traced(model: torch.nn.Module, *, side: int) -> ir.Model:
 
 
 def _refer(model: ir.Model, *, prefix: str, weights: Path) -> None:
-    """Put references into a safetensors file in place of the weights of one network.
+    """Replace the weights of one network by references into its safetensors file.
 
-    Source of the layout: the format's description (eight bytes of length, a JSON header, the tensors).
+    Layout by the format's description: eight bytes of length, a JSON header, the tensors.
     """
     types = {"F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
     with weights.open("rb") as f:
@@ -113,7 +113,7 @@ def _refer(model: ir.Model, *, prefix: str, weights: Path) -> None:
     for key, stored in header.items():
         full = prefix + key
         value = model.graph.initializers.get(full)
-        if value is None:  # the header's remarks, and what inference does not use
+        if value is None:  # the header's metadata, and weights that inference does not use
             continue
         start, stop = stored["data_offsets"]
         if stored["dtype"] not in types:
@@ -143,11 +143,11 @@ def _refer(model: ir.Model, *, prefix: str, weights: Path) -> None:
 
 
 def _difference(model: torch.nn.Module, card: ModelCard) -> float:
-    """Largest difference of any probability, the type's before its calibration."""
+    """Return the largest difference of any probability from torch's; that of the type before calibration."""
     patches = telling_patches(card.patch.side)
     with torch.inference_mode():
         ours = model(torch.from_numpy(patches)).numpy()
-    graph = GraphForward(card, piece=3, views=1, threads=1)
+    graph = OnnxEngine(card, piece=3, views=1, threads=1)
     try:
         outputs = graph(patches)
     finally:

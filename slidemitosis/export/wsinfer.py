@@ -1,15 +1,14 @@
-"""From a model to a folder that WSInfer and its QuPath extension run, the latter without Python.
+"""Export a model as a folder that WSInfer and its QuPath extension run, the latter without Python.
 
-The folder is laid out as their models are: `config.json` (version 1.0 of wsinfer-zoo's schema) beside
+The folder has the layout of their models: `config.json` (version 1.0 of wsinfer-zoo's schema) beside
 `torchscript_model.pt`. Both programs cut a patch, resize it to the size in `config.json`, divide by 255 and
-take the softmax of what the model gives. So it gives log-probabilities, whose softmax is what they are the
-logarithms of: P(normal) and P(atypical) as `decision.DecisionPart` states them.
+take the softmax of the model's output. The exported model therefore gives log-probabilities, since their
+softmax is the probabilities: P(normal) and P(atypical) as `decision.DecisionPart` states them.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.export.wsinfer_readme import MADE_BY, wsinfer_readme
 from slidemitosis.files import staged_folder, write_text
 from slidemitosis.models.classifier import build_model, telling_patches
+from slidemitosis.models.decision import log_odds
 from slidemitosis.models.files import file_sha256
 
 if TYPE_CHECKING:
@@ -36,33 +36,33 @@ if TYPE_CHECKING:
 
 MODEL, CONFIG, SUMS, README = "torchscript_model.pt", "config.json", "SHA256SUMS", "README.md"
 CLASSES = ("Normal", "Atypical")
-"""Other names than those of `objects`, since it is another call: the likelier one, whatever the threshold."""
-_DEPRECATED = r".?torch\.jit\."  # TorchScript, in torch 2.10 and later; it is what WSInfer reads
+"""Not the names in `outputs.objects`, since this call ignores the threshold: it is the likelier class."""
+_DEPRECATED = r".?torch\.jit\."  # TorchScript is deprecated from torch 2.10 on, but WSInfer reads it
 MOST_DIFFERENCE = 1e-5
-"""Between a probability of the written file and torch's own. What is seen is a hundredth of it."""
+"""Largest allowed difference between P(atypical) of the written file and torch's; measured are 1 % of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WsinferFolder:
-    """What was written."""
+    """A folder that was written."""
 
     folder: Path
     sha256: str
-    """Of the model file, hexadecimal."""
+    """SHA-256 of the model file, hexadecimal."""
     difference: float
-    """Largest one from torch's own P(atypical), on patches of noise and of smooth colours."""
+    """Largest difference from torch's P(atypical), on patches of noise and of smooth colours."""
 
 
 def export_wsinfer(card: ModelCard, out: Path) -> WsinferFolder:
-    """Write model, configuration, README and SHA-256 into the folder `out`, all of them or none.
+    """Write model, configuration, README and SHA-256 sums into the folder `out`, all of them or none.
 
-    Raises InvalidOption where the model cannot be written as TorchScript, or differs from torch by more than
-    1e-5; OutputError where `out` cannot be written, or holds files that are not from here.
+    Raises InvalidOption if the model cannot be written as TorchScript or differs from torch by more than
+    1e-5; OutputError if `out` cannot be written, or holds such files that are not from this function.
     """
     _check_target(out)
     model = build_model(card)
     with staged_folder(out, last=CONFIG) as stage:
-        (stage / "whole").mkdir()  # torch names what is inside the file after the file
+        (stage / "whole").mkdir()  # torch names entries inside the file after the file
         _write_scripted(_scripted(model), stage / MODEL, work=stage / "whole" / MODEL)
         difference = _difference(model, stage / MODEL)
         write_text(stage / CONFIG, json.dumps(wsinfer_config(card), indent=2) + "\n")
@@ -74,9 +74,9 @@ def export_wsinfer(card: ModelCard, out: Path) -> WsinferFolder:
 
 
 def wsinfer_config(card: ModelCard) -> dict[str, object]:
-    """What `config.json` holds. Source: wsinfer-zoo, schemas/model-config.schema.json, spec version 1.0.
+    """Return the content of `config.json`, by wsinfer-zoo's schemas/model-config.schema.json, version 1.0.
 
-    Normalisation is left to the model itself, since that of an ensemble's networks may differ.
+    The model itself normalises, since the networks of an ensemble may do so differently.
     """
     return {
         "spec_version": "1.0",
@@ -90,29 +90,25 @@ def wsinfer_config(card: ModelCard) -> dict[str, object]:
 
 
 class _LogProbabilities(nn.Module):
-    """RGB in 0..1, float32 (B, 3, side, side), to log P(normal), log P(atypical), float32 (B, 2)."""
+    """Gives log P(normal), log P(atypical), float32 (B, 2), of RGB in 0..1, float32 (B, 3, side, side)."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
         self.model = model
         d: DecisionPart = model.card.decision
         self.scale = 1 / d.temperature
-        self.shift = _log_odds(d.target_prior) - _log_odds(d.training_prior) / d.temperature
+        self.shift = log_odds(d.target_prior) - log_odds(d.training_prior) / d.temperature
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         z = self.model.of_unit(x) * self.scale + self.shift
         return torch.stack([logsigmoid(-z), logsigmoid(z)], dim=1)
 
 
-def _log_odds(p: float) -> float:
-    return math.log(p / (1 - p))
-
-
 class _CentredPatch(nn.Module):
-    """The middle of what it is given, where that is larger than the patch.
+    """Crops an image that is larger than the patch to its middle.
 
-    The QuPath extension does not resize a patch that hangs over the image's edge: on a slide that is not
-    scanned at the model's um/px such a one is larger than asked for, with the figure in its middle.
+    The QuPath extension does not resize a patch that hangs over the image's edge: if the slide was not
+    scanned at the model's um/px, such a patch is larger than asked for, with the figure in its middle.
     """
 
     def __init__(self, model: Callable[[torch.Tensor], torch.Tensor], side: int) -> None:
@@ -135,7 +131,7 @@ def _scripted(model: Classifier) -> torch.jit.ScriptModule:
     example = torch.from_numpy(telling_patches(side)[:2]).permute(0, 3, 1, 2) / 255
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.filterwarnings("ignore", message=_DEPRECATED, category=FutureWarning)
-        # Of what the tracer takes for constant. `_difference` compares on another number of patches.
+        # The tracer warns of what it takes for constant; `_difference` tests another number of patches.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         try:
             traced = torch.jit.trace(  # type: ignore[no-untyped-call]
@@ -148,7 +144,7 @@ def _scripted(model: Classifier) -> torch.jit.ScriptModule:
 
 
 def _write_scripted(scripted: torch.jit.ScriptModule, target: Path, *, work: Path) -> None:
-    """Write TorchScript without its remarks for debugging, which tell the paths of this machine."""
+    """Write TorchScript without its debugging entries, which contain paths of this machine."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=_DEPRECATED, category=FutureWarning)
         torch.jit.save(scripted, work)
@@ -159,7 +155,7 @@ def _write_scripted(scripted: torch.jit.ScriptModule, target: Path, *, work: Pat
 
 
 def _check_target(out: Path) -> None:
-    """Refuse a folder in which a stranger's file would be replaced: a model's own README, say."""
+    """Raise OutputError if another file would be replaced, such as a model's own README."""
     there = [out / name for name in (MODEL, CONFIG, SUMS, README) if (out / name).exists()]
     if not there:
         return
@@ -175,7 +171,10 @@ def _check_target(out: Path) -> None:
 
 
 def _difference(model: Classifier, path: Path) -> float:
-    """Largest difference of the written file's P(atypical), as WSInfer takes it, from torch's own."""
+    """Return the largest difference of the written file's P(atypical), as WSInfer computes it, from torch's.
+
+    Raises InvalidOption if it is above `MOST_DIFFERENCE`.
+    """
     patches = telling_patches(model.card.patch.side)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.filterwarnings("ignore", message=_DEPRECATED, category=FutureWarning)
@@ -183,7 +182,7 @@ def _difference(model: Classifier, path: Path) -> float:
         outputs = written((torch.from_numpy(patches).permute(0, 3, 1, 2) / 255).contiguous())
         want = model.card.decision.probability(model(torch.from_numpy(patches))[:, 0].numpy())
     difference = float(np.abs(outputs.softmax(1)[:, 1].double().numpy() - want).max())
-    # Not "greater than": NaN is no small difference.
+    # Not "greater than", which is false for NaN.
     if not difference <= MOST_DIFFERENCE:
         raise InvalidOption(
             f"{model.card.folder}: as TorchScript its probabilities differ by {difference:.1e} from torch's, "

@@ -1,4 +1,4 @@
-"""The README of a folder for WSInfer: how QuPath finds it, what it says, and what it does not."""
+"""Write the README of a folder for WSInfer: how to use it in QuPath, and what it does not tell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from slidemitosis.models.card import ModelCard
 
 MADE_BY = "<!-- made by slidemitosis models export -->"
-"""The first line, by which a folder is known to be from here."""
+"""The first line, which marks a folder as written by this package."""
 
 _TEXT = """{made_by}
 # {name} {version}, for WSInfer
@@ -58,7 +58,7 @@ and its interval: `slidemitosis classify` gives them.
 
 
 def wsinfer_readme(card: ModelCard, *, classes: tuple[str, str], sha256: str) -> str:
-    """Markdown. `classes`: of normal and of atypical figures; `sha256`: of the TorchScript file."""
+    """Return Markdown. `classes`: names of normal and atypical; `sha256`: that of the TorchScript file."""
     normal, atypical = classes
     return _TEXT.format(
         made_by=MADE_BY,

@@ -1,7 +1,7 @@
-"""ModelCard: what `model.toml` says of a model, checked, without importing torch.
+"""`ModelCard`: what `model.toml` says of a model, checked, without importing torch.
 
-A model is a folder without code: `model.toml` (this card), the weights of one or more networks as
-safetensors, and a README; `model_files` checks them.
+A model is a folder without code: `model.toml` (its card), the weights of one or more networks as
+safetensors, and a README; `files` compares weights and graph with the card's hashes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from slidemitosis.errors import InvalidCard, UnknownModel
+from slidemitosis.files import whole_file
 from slidemitosis.labels import HARDNESS, NEGATIVE, POSITIVE, SUBTYPES
-from slidemitosis.models.decision import (  # noqa: TC001 - read at run time by tables.build
+from slidemitosis.models.decision import (  # noqa: TC001 - read at run time by toml_tables.build
     DecisionPart,
     HardnessPart,
     ValidationPart,
@@ -29,12 +30,12 @@ Colour = Literal["rgb", "hed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchPart:
-    """What is read from the slide around each candidate."""
+    """The square that is read from the slide around each candidate."""
 
     mpp: float
     """um/px."""
     side: int
-    """Of the square patch, px at `mpp`."""
+    """Side of the square, px at `mpp`."""
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.mpp <= 4:
@@ -45,15 +46,15 @@ class PatchPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadPart:
-    """One question that a network answers, with one or more of its outputs.
+    """One or more outputs of a network that together tell one thing, such as the type.
 
-    The first word of a class is its type, NMF or AMF; a hardness head has the classes easy and hard
-    (the experts disagree).
+    The first word of a class is its type, NMF or AMF; a hardness head has the classes easy and hard (hard:
+    the experts disagree).
     """
 
     name: str
     kind: Literal["sigmoid", "softmax"]
-    """"sigmoid": one logit, which speaks for the second of two classes; "softmax": one for each class."""
+    """"sigmoid": one logit, that of the second of two classes; "softmax": one logit for each class."""
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -79,55 +80,55 @@ class HeadPart:
 
     @property
     def tells_hardness_alone(self) -> bool:
-        """The classes are easy and hard."""
+        """Whether the classes are easy and hard."""
         return set(self.classes) == set(HARDNESS)
 
     @property
     def tells_type(self) -> bool:
-        """AMF or NMF can be told from it."""
+        """Whether it tells AMF from NMF."""
         return set(self.types) == {NEGATIVE, POSITIVE}
 
     @property
     def tells_hardness(self) -> bool:
-        """Easy or hard can be told from it."""
+        """Whether it tells easy from hard."""
         return {c.rpartition(" ")[2] for c in self.classes} == set(HARDNESS)
 
     @property
     def tells_subtype(self) -> bool:
-        """Its classes are subtypes."""
+        """Whether the classes are subtypes."""
         return set(self.classes) <= set(SUBTYPES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPart:
-    """A network, what it sees of the patch, what its outputs mean, and its weights."""
+    """A network: its input, its outputs and its weights."""
 
     architecture: str
     """Name in timm."""
     weights: str
-    """File name of the weights, inside the model's folder."""
+    """Name of the weights file in the model's folder."""
     sha256: str
     """SHA-256 of the weights file, hexadecimal."""
     parameters: int
     crops: tuple[int, ...]
-    """Sides of the centre crops of the patch, px; each is resized, their channels lie behind one another."""
+    """Sides of the centre crops of the patch, px; each is resized, and their channels are concatenated."""
     resize: int
     """Side of the network's input, px."""
     interpolation: Interpolation
     mean: tuple[float, float, float]
-    """Of RGB in 0..1."""
+    """Mean of RGB in 0..1, for normalisation."""
     std: tuple[float, float, float]
-    """Of RGB in 0..1."""
+    """Standard deviation of RGB in 0..1."""
     colours: tuple[Colour, ...] = ("rgb",)
-    """Three channels each for every crop: RGB, or haematoxylin, eosin and DAB."""
+    """Colour spaces of each crop, three channels each: RGB, or haematoxylin, eosin and DAB."""
     pooling: Pooling = "network"
-    """Of the backbone's features; "class-and-mean": class token beside the mean of the patch tokens."""
+    """How features are pooled; "class-and-mean": class token beside the mean of the patch tokens."""
     hidden: int = 0
-    """Width of the layer between backbone and heads; 0: none."""
+    """Width of the layer between backbone and heads; 0: no layer."""
     arguments: dict[str, str | bool | int | float] = field(default_factory=dict)
-    """Further arguments of timm.create_model; layers by their names."""
+    """Further arguments of timm.create_model; a layer is given by its name in `networks.LAYERS`."""
     heads: tuple[HeadPart, ...]
-    """In the order of the outputs."""
+    """Heads in the order of the outputs."""
 
     def __post_init__(self) -> None:
         if not self.heads:
@@ -152,24 +153,24 @@ class NetworkPart:
 
     @property
     def channels(self) -> int:
-        """Of the network's input."""
+        """Number of channels of the network's input."""
         return 3 * len(self.colours) * len(self.crops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphPart:
-    """All networks of a model as one ONNX graph, for classifying without torch.
+    """One ONNX graph of all networks of a model, for classifying without torch.
 
-    In: "patches", uint8 (B, side, side, 3), RGB. Out: "outputs", float32 (B, 1 + E), as `models.Classifier`
-    gives them. It holds no weights, but says where in the weights files beside it each of them stands.
+    In: "patches", uint8 (B, side, side, 3), RGB. Out: "outputs", float32 (B, 1 + E), as those of
+    `classifier.Classifier`. It holds no weights, only references to their places in the weights files.
     """
 
     file: str
-    """File name, inside the model's folder."""
+    """Name of the file in the model's folder."""
     sha256: str
     """SHA-256 of the file, hexadecimal."""
     made_of: str
-    """`networks_digest` of the networks that it was made of."""
+    """`files.networks_digest` of the networks that it was made of."""
 
     def __post_init__(self) -> None:
         if Path(self.file).name != self.file or not self.file.endswith(".onnx"):
@@ -184,17 +185,17 @@ def _is_sha256(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """Scores on one data set that was not trained on."""
+    """Scores on one data set that was not used in training."""
 
     data: str
     figures: int
     atypical: int
     views: int
-    """1: the patch as it is; 8: mean over the dihedral views."""
+    """1: the patch as it is; 8: mean over its rotations and reflections."""
     balanced_accuracy: float
-    """At the card's threshold."""
+    """Balanced accuracy at the card's threshold."""
     balanced_accuracy_at_half: float
-    """At 0.5 on the raw sigmoid of the logit, as the published benchmark reports it."""
+    """Balanced accuracy at 0.5 of the logit's sigmoid, as the published benchmark reports it."""
     auroc: float
 
 
@@ -217,15 +218,14 @@ class ModelCard:
     decision: DecisionPart
     validation: ValidationPart
     networks: tuple[NetworkPart, ...]
-    """Members of one model: the mean of their probabilities counts; subtypes may come from networks of
-    their own."""
+    """The type's probability is the mean over those that tell the type; others may tell subtypes alone."""
     hardness: HardnessPart | None = None
-    """None: the output "hard", where there is one, is no calibrated probability, and is not shown."""
+    """Calibration of the output "hard"; None: that output, if there is one, is not shown."""
     graph: GraphPart | None = None
     """None: only torch can run the model."""
     scores: tuple[Score, ...] = ()
     folder: Path = field(compare=False)
-    """Where the card was read from; not a key of the file."""
+    """Folder that the card was read from; not a key of the file."""
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -244,18 +244,18 @@ class ModelCard:
 
     @property
     def parameters(self) -> int:
-        """Of all networks together."""
+        """Number of parameters of all networks together."""
         return sum(n.parameters for n in self.networks)
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weights; of several files, the SHA-256 of their digests in order."""
+        """SHA-256 of the weights file; for several files, the SHA-256 of their digests in order."""
         digests = [n.sha256 for n in self.networks]
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
     @property
     def extra_outputs(self) -> tuple[str, ...]:
-        """What the model gives besides the type, in the order of its outputs: "hard", and the subtypes."""
+        """Names of the outputs besides the type, in order: "hard" and the subtypes, if it tells them."""
         heads = [h for n in self.networks for h in n.heads]
         told = {c for h in heads if h.tells_subtype for c in h.classes}
         return ("hard",) * any(h.tells_hardness for h in heads) + tuple(c for c in SUBTYPES if c in told)
@@ -266,7 +266,7 @@ TASK = "atypical mitotic figures"
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read and check `folder/model.toml`. The weights are not touched.
+    """Read and check `folder/model.toml`, but not the weights.
 
     Raises UnknownModel if there is no card, InvalidCard if it is incomplete, has an unknown key or
     contradicts itself.
@@ -285,7 +285,6 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def write_card(card: ModelCard) -> None:
-    """Write `card` as `model.toml` into its folder, whole or not at all; `read_card` gives it back."""
-    beside = card.folder / f".{CARD_NAME}.part"
-    beside.write_text(dump(card, skip=("folder",)), encoding="utf-8", newline="\n")
-    beside.replace(card.folder / CARD_NAME)
+    """Write `card` as `model.toml` into its folder, whole or not at all. Raises OSError."""
+    with whole_file(card.folder / CARD_NAME) as partial:
+        partial.write_text(dump(card, skip=("folder",)), encoding="utf-8", newline="\n")

@@ -1,4 +1,4 @@
-"""From a model card to networks that take uint8 patches."""
+"""Build a card's networks, which take uint8 patches and give the model's outputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import interpolate, logsigmoid
 
 from slidemitosis.errors import InvalidCard, WeightsMismatch
-from slidemitosis.labels import HARDNESS, NEGATIVE, POSITIVE, SUBTYPES
+from slidemitosis.labels import HARD, NEGATIVE, POSITIVE, SUBTYPES
 from slidemitosis.models.colour import HED_MEAN, HED_STD, rgb_to_hed
 from slidemitosis.models.files import check_weights
 from slidemitosis.models.networks import Network, build_network
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class PatchInput(nn.Module):
-    """Centre crops, resize, colours and normalisation, on whatever device the patches are."""
+    """Makes a network's input of patches: crops, resizes, converts colours and normalises."""
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -45,7 +45,7 @@ class PatchInput(nn.Module):
             self.register_buffer(name, torch.tensor(channels).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """uint8 (B, side, side, 3), RGB, to the network's input. Raises ValueError for any other."""
+        """Convert uint8 RGB (B, side, side, 3) to the network's input. Raises ValueError for any other."""
         if patches.dtype != torch.uint8 or patches.shape[1:] != (self.side, self.side, 3):
             raise ValueError(
                 f"patches must be uint8 (B, {self.side}, {self.side}, 3), "
@@ -54,7 +54,7 @@ class PatchInput(nn.Module):
         return self.of_unit(patches.permute(0, 3, 1, 2).float().div_(255))
 
     def of_unit(self, x: torch.Tensor) -> torch.Tensor:
-        """RGB in 0..1, float32 (B, 3, side, side), to normalised float32 (B, channels, resize, resize)."""
+        """Convert RGB in 0..1, float32 (B, 3, side, side), to float32 (B, channels, resize, resize)."""
         crops = torch.cat([self._crop(x, crop) for crop in self.part.crops], dim=1)
         return (crops - self.mean) / self.std
 
@@ -69,15 +69,15 @@ class PatchInput(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A model card's networks behind their own inputs: uint8 patches in, one row of outputs each out.
+    """The networks of a model card, each with its input: one row of outputs for each patch.
 
     In: uint8 (B, side, side, 3), RGB at `card.patch.mpp`. Out: float32 (B, 1 + E). The first column is
-    the logit of AMF, the evidence before any prior correction (see `decision.DecisionPart`); the others
-    are the probabilities named by `card.extra_outputs`.
+    the logit of AMF before any prior correction (see `decision.DecisionPart`); the others are the
+    probabilities named by `card.extra_outputs`.
 
-    Of several networks the probabilities are averaged, as the published ensembles are (AUCMEDI, Yamagishi and
-    Hanaoka); the logit is that of the mean. Of several heads for the type in one network, one for each
-    expert, the logits are averaged.
+    Probabilities of several networks are averaged, as in the published ensembles (AUCMEDI, Yamagishi and
+    Hanaoka); the logit is that of the mean. If one network has several heads for the type, one for each
+    expert, their logits are averaged.
     """
 
     def __init__(self, card: ModelCard, networks: Sequence[Network]) -> None:
@@ -87,40 +87,44 @@ class Classifier(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """uint8 (B, side, side, 3) to float32 (B, 1 + E)."""
+        """Compute outputs, float32 (B, 1 + E), of uint8 RGB (B, side, side, 3)."""
         answers = [self._answers(i, prepare(patches)) for i, prepare in enumerate(self.inputs)]
         return combine(answers, self.card.extra_outputs)
 
     def of_unit(self, x: torch.Tensor) -> torch.Tensor:
-        """The logit of AMF alone, float32 (B,), of RGB in 0..1, float32 (B, 3, side, side)."""
+        """Compute the logit of AMF alone, float32 (B,), of RGB in 0..1, float32 (B, 3, side, side)."""
         inputs = cast("Sequence[PatchInput]", self.inputs)
         answers = [self._answers(i, prepare.of_unit(x)) for i, prepare in enumerate(inputs)]
         return combine(answers, ())[:, 0]
 
     def _answers(self, i: int, x: torch.Tensor) -> list[Answer]:
-        """Of one network, by its position, to its own input."""
+        """Compute the answers of network number `i` to its own input."""
         outputs = self.networks[i](x.contiguous(memory_format=torch.channels_last))
         return split_heads(outputs.float(), self.card.networks[i].heads)
 
 
 Answer = tuple["HeadPart", torch.Tensor]
+"""A head and its logits, (B, head.width)."""
 
 
 def split_heads(outputs: torch.Tensor, heads: Sequence[HeadPart]) -> list[Answer]:
-    """(B, outputs) to each head with its own columns."""
+    """Split a network's outputs, (B, outputs), by head."""
     columns = torch.split(outputs, [h.width for h in heads], dim=1)
     return list(zip(heads, columns, strict=True))
 
 
 def log_probabilities(logits: torch.Tensor, head: HeadPart) -> torch.Tensor:
-    """Log-probability of each class of a head, (B, classes), from its logits, (B, head.width)."""
+    """Return the log-probability of each class of a head, (B, classes), from its logits, (B, head.width)."""
     if head.kind == "sigmoid":
         return torch.cat([logsigmoid(-logits), logsigmoid(logits)], dim=1)
     return logits.log_softmax(dim=1)
 
 
 def type_logit(answers: Sequence[Answer]) -> torch.Tensor | None:
-    """log P(AMF) - log P(NMF) of one network, (B,): the mean over its heads that tell the type."""
+    """Return log P(AMF) - log P(NMF) of one network, (B,), as the mean over its heads that tell the type.
+
+    None if no head does.
+    """
     logits = [
         _log_share(log_p, head.types, POSITIVE) - _log_share(log_p, head.types, NEGATIVE)
         for head, log_p in ((h, log_probabilities(z, h)) for h, z in answers)
@@ -130,18 +134,18 @@ def type_logit(answers: Sequence[Answer]) -> torch.Tensor | None:
 
 
 def combine(networks: Sequence[Sequence[Answer]], extra_outputs: Sequence[str]) -> torch.Tensor:
-    """The answers of a model's networks to (B, 1 + E): logit of AMF and the extra probabilities."""
+    """Combine the networks' answers to (B, 1 + E): the logit of AMF and the extra probabilities."""
     told = [type_logit(answers) for answers in networks]
     logits = torch.stack([t for t in told if t is not None])
     logit = logits[0]
     if len(logits) > 1:
-        # The logit of the mean probability, where a probability itself would round to 0 or 1.
+        # The logit of the mean probability, by logarithms: a probability near 0 or 1 would be rounded.
         logit = logsigmoid(logits).logsumexp(0) - logsigmoid(-logits).logsumexp(0)
     columns = [logit]
     heads = [(h, log_probabilities(z, h)) for answers in networks for h, z in answers]
-    if "hard" in extra_outputs:
+    if HARD in extra_outputs:
         hard = [
-            _log_share(log_p, [c.rpartition(" ")[2] for c in h.classes], HARDNESS[1]).exp()
+            _log_share(log_p, [c.rpartition(" ")[2] for c in h.classes], HARD).exp()
             for h, log_p in heads
             if h.tells_hardness
         ]
@@ -151,13 +155,13 @@ def combine(networks: Sequence[Sequence[Answer]], extra_outputs: Sequence[str]) 
 
 
 def _log_share(log_p: torch.Tensor, labels: Sequence[str], wanted: str) -> torch.Tensor:
-    # Not by a list: traced, that is a tensor which stays on the device of the tracing.
+    # Not indexed by a list: when traced, it becomes a tensor that stays on the tracing's device.
     picked = [log_p[:, i] for i, label in enumerate(labels) if label == wanted]
     return torch.stack(picked, dim=1).logsumexp(1)
 
 
 def _subtype(heads: Sequence[Answer], name: str, logit: torch.Tensor) -> torch.Tensor:
-    """P(subtype), (B,): of heads that know one type's subtypes only, times the probability of that type."""
+    """Return P(subtype), (B,); for a head that knows the subtypes of one type only, times P(type)."""
     found = []
     for head, log_p in heads:
         if head.tells_subtype and name in head.classes:
@@ -171,21 +175,24 @@ def _subtype(heads: Sequence[Answer], name: str, logit: torch.Tensor) -> torch.T
 def load_model(name_or_folder: str | Path, *, device: str = "cpu") -> Classifier:
     """Load a shipped model by name, or any model by its folder, ready to classify.
 
-    The weights are hashed before they are parsed, and only safetensors are read: no file of a
-    model can run code. Raises UnknownModel, InvalidCard, WeightsMismatch.
+    The weights are hashed before they are parsed, and only safetensors are read, so no file of a model can
+    run code. Raises UnknownModel, InvalidCard, WeightsMismatch.
     """
     return build_model(find_model(name_or_folder), device=device)
 
 
 def build_model(card: ModelCard, *, device: str = "cpu") -> Classifier:
-    """The networks that `card` describes, with their weights, in evaluation mode on `device`."""
+    """Build the networks of `card` with their weights, in evaluation mode, on `device`.
+
+    Raises InvalidCard, WeightsMismatch.
+    """
     model = Classifier(card, [_load_network(card.folder, part) for part in card.networks])
     model.eval().requires_grad_(requires_grad=False)
     return model.to(device)
 
 
 def telling_patches(side: int) -> NDArray[np.uint8]:
-    """Noise and smooth colours, uint8 (8, side, side, 3), on which a model is compared with its export."""
+    """Return noise and smooth colours, uint8 (8, side, side, 3), to compare a model with its export."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (4, side, side, 3), np.uint8)
     ramp = np.linspace(0, 1, side)[None, :, None, None] * np.ones((4, 1, side, 1))
@@ -193,7 +200,7 @@ def telling_patches(side: int) -> NDArray[np.uint8]:
 
 
 def empty_network(part: NetworkPart, *, dropout: float = 0.0) -> Network:
-    """The network of a card, with random weights."""
+    """Build the network of a card with random weights."""
     return build_network(
         part.architecture,
         arguments=part.arguments,
@@ -215,7 +222,7 @@ def _load_network(folder: Path, part: NetworkPart) -> Network:
     try:
         network.load_state_dict(safetensors.torch.load(check_weights(folder, part)))
     except (RuntimeError, safetensors.SafetensorError) as e:
-        reason = shorten(str(e), 200)  # of many lines, one for each kind of misfit
+        reason = shorten(str(e), 200)  # torch writes many lines, one for each kind of misfit
         raise WeightsMismatch(f"{path}: does not fit {part.architecture}: {reason}") from e
     parameters = sum(p.numel() for p in network.parameters())
     if parameters != part.parameters:

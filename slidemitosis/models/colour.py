@@ -1,4 +1,4 @@
-"""Stains of histology as optical densities, on batches of RGB images."""
+"""Convert RGB images to optical densities of histology's stains, and vary the stains."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import torch
 STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 """Absorption of R, G, B (columns) by haematoxylin, eosin and DAB (rows).
 
-Ruifrok and Johnston 2001, table 1, rounded as scikit-image's `rgb_from_hed`. On H&E slides the third
-row takes what the two dyes leave over.
+Source: Ruifrok and Johnston 2001, table 1, rounded as in scikit-image's `rgb_from_hed`. On H&E slides the
+third row takes what the other two leave over.
 """
 _UNMIXING = torch.linalg.inv(STAINS.double()).float()
 
-# scikit-image's floor of a colour (1e-6) is also the base of its logarithm: black has density 1.
+# scikit-image's smallest colour value, and the base of its logarithm: black has density 1.
 _DARKEST = 1e-6
 
-# Of `rgb_to_hed` over all pixels of the 2,894 patches of 128 px that AMi-Br's published split trains on.
-# Black padding beyond a slide's edge (0.7 % of the pixels, in 101 patches) is counted: it makes the
-# deviations of haematoxylin and DAB wide (0.033 and 0.017 without it), but is then only 12 of them away.
+# Mean and deviation of `rgb_to_hed` over all pixels of the 2,894 patches of 128 px in the training part of
+# AMi-Br's published split. Black padding beyond a slide's edge (0.7 % of the pixels, in 101 patches) is
+# counted: it widens the deviations of haematoxylin and DAB (0.033 and 0.017 without it), and so lies only 12
+# deviations away.
 HED_MEAN = (0.037, 0.029, 0.033)
 HED_STD = (0.10, 0.020, 0.073)
 
 
 def rgb_to_hed(x: torch.Tensor) -> torch.Tensor:
-    """Optical densities of haematoxylin, eosin and DAB, as scikit-image's `rgb2hed` gives them.
+    """Return optical densities of haematoxylin, eosin and DAB, equal to those of scikit-image's `rgb2hed`.
 
     `x`: float (B, 3, H, W), RGB in 0..1. Returns the same shape, dtype and device: the densities are
     logarithms to the base 1e-6 of colours no darker than that, and negative amounts of a stain are
@@ -41,15 +42,14 @@ def stain_jitter(
     """Scale and shift each stain's optical density (Tellez et al. 2018), and change the stains' colours.
 
     `x`: float (B, 3, H, W), RGB in 0..1. `gain`, `offset`: (B, 3), one for each figure and stain; a
-    density d (natural logarithm) becomes d (1 + gain) + offset. `turn`: (B, 3, 3), what is added to the
-    absorption of R, G, B (last axis) by each stain, which is then made as long as it was and kept from
-    being negative. Returns the shape of `x`, clipped to 0..1; with zeros it is `x` itself, and black,
-    which has no density, stays black.
+    density d (natural logarithm) becomes d (1 + gain) + offset. `turn`: (B, 3, 3), added to the absorption
+    of R, G, B (last axis) by each stain, which is then set to 0 where negative and scaled to its former
+    length. Returns the shape of `x`, clipped to 0..1; zeros return `x` itself, and black stays black.
     """
     stains = STAINS.to(x).expand(len(x), 3, 3)
     unmixing = _UNMIXING.to(x)
-    # The change of each channel's density. To multiply by its exponential rather than to compute the
-    # colour anew costs one product of matrices instead of two, and leaves no rounding where nothing changes.
+    # The change of each channel's density. Multiplying `x` by its exponential takes one matrix product, not
+    # the two of computing the colour anew, and rounds nothing if nothing changes.
     turned = stains if turn is None else _turned(stains, turn)
     change = torch.einsum("cs,bs,bsk->bck", unmixing, gain, turned)
     if turn is not None:
@@ -61,7 +61,7 @@ def stain_jitter(
 
 
 def _turned(stains: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
-    """Other absorptions of the same strength, (B, 3, 3)."""
+    """Return changed absorptions of the same lengths, (B, 3, 3)."""
     other = (stains + turn).clamp(min=0)
     lengths = [t.square().sum(dim=2, keepdim=True).sqrt() for t in (stains, other)]
     return other * (lengths[0] / lengths[1].clamp(min=1e-6))

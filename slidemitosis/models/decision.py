@@ -1,6 +1,6 @@
-"""From what a network gives to probabilities and to a class, and how that does on figures it has not seen.
+"""Turn logits into probabilities, and state how the threshold does on figures that were not trained on.
 
-Tables of `model.toml`; see `cards`. Pure.
+The classes are tables of `model.toml`; see `card`. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionPart:
-    """From the network's logit to P(atypical) and to a class.
+    """How P(atypical) and the class follow from a network's logit.
 
     With z the logit, pi_s the share of AMF among the figures that the network saw in training (a
     balanced sampler makes it 0.5), pi_t the share that the probabilities are stated for, T the
@@ -44,27 +44,31 @@ class DecisionPart:
             raise InvalidCard(f"decision.temperature must be above 0, not {self.temperature}")
 
     def probability(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """P(atypical) of logits of AMF, element by element."""
+        """Return P(atypical), float64, for each logit of AMF."""
         z = np.asarray(logits, dtype=np.float64)
-        shifted = (z - _log_odds(self.training_prior)) / self.temperature + _log_odds(self.target_prior)
-        with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
-            return 1 / (1 + np.exp(-shifted))
+        return _sigmoid((z - log_odds(self.training_prior)) / self.temperature + log_odds(self.target_prior))
 
 
-def _log_odds(p: float) -> float:
+def log_odds(p: float) -> float:
+    """Return log(p / (1 - p)) of a probability between 0 and 1."""
     return math.log(p / (1 - p))
+
+
+def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) = 0 is right
+        return 1 / (1 + np.exp(-x))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardnessPart:
-    """From the network's output for hardness to the probability that experts disagree.
+    """How the probability that experts disagree follows from a network's output for hardness.
 
     With h that output, a probability, P(atypical) as `DecisionPart` states it, and L the log-odds:
 
         P(hard) = sigmoid(slope L(h) + type_slope L(P(atypical)) + intercept)
 
-    (Platt 1999, with the type as a second variable: a sampler that balances the types shows hard figures
-    of one type more often than there are, and no shift of L(h) alone can undo that.)
+    (Platt 1999, with the type as a second variable: a sampler that balances the types shows hard figures of
+    one type more often than they occur, which no shift of L(h) alone can correct.)
     """
 
     slope: float
@@ -74,28 +78,27 @@ class HardnessPart:
     def probability(
         self, hard: NDArray[np.floating], p_atypical: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        """P(hard), element by element."""
+        """Return P(hard), float64, for each output and its P(atypical)."""
         h, a = (finite_log_odds(p) for p in (hard, p_atypical))
-        with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
-            return 1 / (1 + np.exp(-(self.slope * h + self.type_slope * a + self.intercept)))
+        return _sigmoid(self.slope * h + self.type_slope * a + self.intercept)
 
 
 def finite_log_odds(p: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Log-odds, of probabilities kept so far from 0 and 1 that they are finite."""
+    """Return the log-odds of probabilities after clipping them to 1e-12 from 0 and 1."""
     kept = np.clip(np.asarray(p, dtype=np.float64), 1e-12, 1 - 1e-12)
     return np.log(kept / (1 - kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BetweenSlidesPart:
-    """How sensitivity and specificity on validation figures differ between their slides."""
+    """How sensitivity and specificity differ between the slides of the validation figures."""
 
     slides: int
     sensitivity_sd: float
-    """SD of one slide's own sensitivity, beyond what chance gives."""
+    """SD of the slides' own sensitivities, beyond what chance gives."""
     specificity_sd: float
     sensitivity_se: float
-    """Standard error of the sensitivity of all figures together, slides being what was drawn."""
+    """Standard error of the sensitivity of all figures together, with slides as the sampling unit."""
     specificity_se: float
 
     def __post_init__(self) -> None:
@@ -106,7 +109,7 @@ class BetweenSlidesPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationPart:
-    """How the threshold does on figures that were not trained on: counts, AMF being positive."""
+    """Counts of right and wrong calls on figures that were not trained on; AMF is positive."""
 
     protocol: str
     tp: int
@@ -114,7 +117,7 @@ class ValidationPart:
     tn: int
     fp: int
     between_slides: BetweenSlidesPart | None = None
-    """None where the slides of the figures are not known, or too few."""
+    """None if the slides of the figures are not known or too few."""
 
     def __post_init__(self) -> None:
         if min(self.tp, self.fn, self.tn, self.fp) < 0:

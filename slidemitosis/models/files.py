@@ -1,4 +1,4 @@
-"""The files of a model, compared with the SHA-256 that its card states before anything parses them."""
+"""Compare a model's files with the SHA-256 in its card, before anything parses them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def networks_digest(card: ModelCard) -> str:
-    """SHA-256 of all that decides what a card's networks compute: weights, inputs, heads, in their order.
+    """Return the SHA-256 of all that decides what a card's networks compute: weights, inputs, heads, order.
 
-    Keys that have their default do not count, so that a later version may add some.
+    Keys that have their default are left out, so that a later version may add keys.
     """
     networks = [
         {f.name: value for f in fields(n) if (value := getattr(n, f.name)) != f.default}
@@ -35,17 +35,17 @@ def networks_digest(card: ModelCard) -> str:
 
 
 def check_weights(folder: Path, network: NetworkPart) -> bytes:
-    """The weights file's bytes, after comparing their SHA-256 with the card's.
+    """Read the weights file and compare its SHA-256 with the card's; return its bytes.
 
-    Bytes rather than a path, so that what was checked is what is parsed. Raises WeightsMismatch.
+    The caller parses these bytes, not the file, which may change meanwhile. Raises WeightsMismatch.
     """
     return _checked(folder / network.weights, network.sha256)
 
 
 def check_graph(card: ModelCard) -> bytes:
-    """The graph's bytes, after comparing their SHA-256 with the card's.
+    """Read the graph and compare its SHA-256 with the card's; return its bytes.
 
-    Raises InvalidCard where there is no graph, or where it was made of other networks than the card's;
+    Raises InvalidCard if there is no graph, or it was made of other networks than the card's;
     WeightsMismatch.
     """
     make = f"make it with `slidemitosis models export {card.folder}`, or use --engine torch"

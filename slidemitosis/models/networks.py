@@ -1,4 +1,4 @@
-"""From the name of an architecture to a network: a backbone of timm, its pooling, and our heads."""
+"""Build networks: a backbone of timm, its pooling, and our heads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Argument = str | bool | int | float
 Pooling = Literal["network", "class-and-mean"]
-# What a card or recipe may name; a class cannot stand in TOML.
+# Names of layers in a card or recipe, since TOML cannot hold a class.
 LAYERS = {
     "GELU": nn.GELU,
     "LayerNorm": LayerNorm,
@@ -31,12 +31,12 @@ LAYERS = {
     "SwiGLUPacked": SwiGLUPacked,
 }
 LAYER_ARGUMENTS = ("act_layer", "mlp_layer", "norm_layer")
-# Each is said elsewhere in a card or recipe, or is decided here.
+# Arguments that follow from the rest of a card or recipe, or are decided here.
 DECIDED = ("checkpoint_path", "features_only", "img_size", "in_chans", "num_classes", "pretrained")
 
 
 class Network(nn.Module):
-    """A backbone of timm without its classifier, a hidden layer where there is one, and our heads.
+    """A backbone of timm without its classifier, a hidden layer if asked for, and our heads.
 
     In: float (B, channels, side, side), normalised. Out: float (B, outputs), the logits of all heads
     side by side.
@@ -58,21 +58,21 @@ class Network(nn.Module):
         self.head = nn.Linear(hidden or width, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """float (B, channels, side, side) to float (B, outputs)."""
+        """Compute logits, float (B, outputs), of normalised float (B, channels, side, side)."""
         return self.answers(self.features(x))
 
     def answers(self, features: torch.Tensor) -> torch.Tensor:
-        """What `features` gives, float (B, width), to float (B, outputs)."""
+        """Compute logits, float (B, outputs), of what `features` returns, float (B, width)."""
         logits: torch.Tensor = self.head(self.dropout(self.hidden(features)))
         return logits
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """float (B, channels, side, side) to what the backbone says of each image, float (B, width)."""
+        """Compute the backbone's pooled features, float (B, width), of float (B, channels, side, side)."""
         if self.pooling == "network":
             pooled: torch.Tensor = self.backbone(x)
             return pooled
         tokens: torch.Tensor = self.backbone.forward_features(x)
-        # Between the class token and the patches lie register tokens, which mean nothing by themselves.
+        # Register tokens between the class token and the patches carry no meaning of their own.
         patches = tokens[:, self.backbone.num_prefix_tokens :]
         return torch.cat([tokens[:, 0], patches.mean(1)], dim=1)
 
@@ -88,15 +88,15 @@ def build_network(
     dropout: float,
     outputs: int,
 ) -> Network:
-    """A network with random weights; nothing is downloaded.
+    """Build a network with random weights; nothing is downloaded.
 
     `architecture` is a name in timm, `arguments` go to `timm.create_model`, with layers by their
     names in `LAYERS`. `pooling`: "network" is timm's own; "class-and-mean" puts the class token beside
-    the mean of the patch tokens, as the authors of Virchow and Virchow2 say. `input_side` px decides
-    the position embeddings of a transformer. Raises InvalidCard for what timm does not know.
+    the mean of the patch tokens, as the authors of Virchow and Virchow2 say. `input_side` (px) sets the
+    number of a transformer's position embeddings. Raises InvalidCard if timm cannot build it.
     """
     backbone = _backbone(architecture, arguments, channels=channels, input_side=input_side)
-    # Not num_features: of some, such as MobileNetV3, another layer stands before the classifier.
+    # Not num_features: some, such as MobileNetV3, have another layer before the classifier.
     width = backbone.head_hidden_size
     if pooling == "class-and-mean":
         if getattr(backbone, "cls_token", None) is None:
@@ -108,7 +108,7 @@ def build_network(
 
 
 def _backbone(architecture: str, arguments: Mapping[str, Argument], *, channels: int, input_side: int) -> Any:
-    # A name such as "hf-hub:..." would fetch a description from the hub even for random weights.
+    # For a name such as "hf-hub:..." timm would download a description even for random weights.
     if not timm.is_model(architecture):
         known = timm.list_models()
         raise InvalidCard(
@@ -126,7 +126,7 @@ def _backbone(architecture: str, arguments: Mapping[str, Argument], *, channels:
         raise InvalidCard(f"timm {architecture} cannot be built: {shorten(str(e), 200)}") from e
     patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", (1,))[0]
     if "img_size" in values and input_side % patch:
-        # timm would leave out the columns and rows that remain.
+        # timm would drop the columns and rows that remain.
         below = input_side // patch * patch
         raise InvalidCard(
             f"timm {architecture} sees patches of {patch} px, so an input of {input_side} px must be "
@@ -136,7 +136,7 @@ def _backbone(architecture: str, arguments: Mapping[str, Argument], *, channels:
 
 
 def _value(key: str, value: Argument) -> Any:
-    """An argument of timm.create_model, layers in place of their names."""
+    """Return an argument for timm.create_model, with a layer in place of its name. Raises InvalidCard."""
     if key in DECIDED:
         raise InvalidCard(f"arguments: {key!r} cannot be set, since it follows from the rest")
     if key == "global_pool" and not value:

@@ -11,9 +11,9 @@ DEFAULT_MODEL = "lite0-ensemble"
 
 
 def shipped_models() -> Path:
-    """The folder of the models that come with this package.
+    """Return the folder of the models that come with this package.
 
-    In a wheel they lie inside the package; in a source or editable checkout at the top level.
+    It is inside an installed package, and at the top level of a source or editable checkout.
     """
     package = Path(__file__).resolve().parents[1]
     installed = package / "shipped_models"
@@ -21,16 +21,16 @@ def shipped_models() -> Path:
 
 
 def list_models() -> tuple[ModelCard, ...]:
-    """The cards of every shipped model, sorted by name."""
+    """Read the cards of all shipped models, sorted by name."""
     root = shipped_models()
     return tuple(read_card(p.parent) for p in sorted(root.glob(f"*/{CARD_NAME}")))
 
 
 def find_model(name_or_folder: str | Path) -> ModelCard:
-    """The card of a shipped model by its name, or of any model by its folder.
+    """Read the card of a shipped model by its name, or of any model by its folder.
 
-    A text that is a name wins over a folder of that name: write ./name for the folder. A Path is a folder.
-    Raises UnknownModel.
+    A string that is the name of a shipped model means that model, even if there is such a folder; write
+    ./name for the folder. A Path is always a folder. Raises UnknownModel, InvalidCard.
     """
     text = str(name_or_folder)
     shipped = shipped_models() / text

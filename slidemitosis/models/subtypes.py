@@ -1,4 +1,4 @@
-"""What a model says of a figure besides its type: whether experts would disagree, and its subtype."""
+"""State a figure's hardness and subtypes beside its calibrated P(atypical)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def stated_extras(
     card: ModelCard, extra: NDArray[np.floating], p_atypical: NDArray[np.floating]
 ) -> dict[str, NDArray[np.floating]]:
-    """The model's further outputs as they are stated beside P(atypical), (B,) each, by name.
+    """Return name -> probabilities, (B,), of the outputs besides the type, to state beside P(atypical).
 
-    `extra`: (B, E), the columns of `card.extra_outputs` as the networks give them. `p_atypical`: (B,),
-    calibrated. "hard", the probability that experts disagree, goes through `card.hardness`; of a card
-    without that it is the network's own. The subtypes of a type share out the probability of that type, so
-    that those of NMF and of AMF add up to 1 - P(atypical) and P(atypical), whatever share the network saw.
+    `extra`: (B, E), the networks' own probabilities, in the order of `card.extra_outputs`. `p_atypical`:
+    (B,), calibrated. "hard", the probability that experts disagree, is calibrated by `card.hardness` if the
+    card has that. Subtypes are scaled so that those of NMF sum to 1 - P(atypical) and those of AMF to
+    P(atypical), whatever share of AMF the network saw in training.
     """
     columns = {name: np.asarray(extra[:, i], np.float64) for i, name in enumerate(card.extra_outputs)}
     stated: dict[str, NDArray[np.floating]] = {}

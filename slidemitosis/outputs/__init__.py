@@ -1,1 +1,9 @@
-"""TODO."""
+"""Outputs: the files of one slide's results, and other files made of candidates.
+
+- `result`: SlideResult, and how its files are written; `folder`: their names, and what they may replace.
+- `objects`, `outlines`, `hot_spot_object`: QuPath's GeoJSON; `table`: candidates.csv.
+- `summary`, `rate_fields`: summary.json.
+- `sheet`: a contact sheet; `convert`: candidates of any format as GeoJSON or a table.
+
+Uses rates, reading, prediction, candidates, slides and the cards of models.
+"""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slidemitosis.candidates import SOURCE_ID, read_candidates
@@ -18,17 +17,17 @@ from slidemitosis.errors import (
     UnreadableCandidates,
     UnsettledOrigin,
 )
-from slidemitosis.files import write_whole
+from slidemitosis.files import csv_lines, write_whole
 from slidemitosis.outputs.objects import feature_collection, plain_feature
 from slidemitosis.reading.frames import settle_mpp
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from slidemitosis.candidates import Candidates, Format, Unit
+    from slidemitosis.candidates import Candidates
     from slidemitosis.geometry import PixelSize
+    from slidemitosis.options.read import Format, Unit
     from slidemitosis.slides.slide import SlideInfo
 
 ToOrigin = Literal["level0", "bounds"]
@@ -134,7 +133,7 @@ def _offset(
     candidates: Candidates, info: SlideInfo | None, to_origin: ToOrigin | None
 ) -> tuple[tuple[int, int], str]:
     """What to add to level-0 px, and where the sums count from, in words."""
-    path, frame = candidates.path, candidates.frame
+    path, frame = Path(candidates.where), candidates.frame
     bounds = info.bounds if info else None
     if info and bounds is None:
         return (0, 0), f"the corner of {info.path.name}, which has no bounds"
@@ -164,7 +163,7 @@ def _pixels_per_um(
     """By what coordinates in um are multiplied; None if they are in px, or may stay in um."""
     if candidates.unit == "px":
         if mpp is not None:
-            raise InvalidOption(f"{candidates.path}: is in px; leave --mpp out")
+            raise InvalidOption(f"{candidates.where}: is in px; leave --mpp out")
         return None
     if info is not None and (needed or mpp is not None or info.mpp is not None):
         mpp = settle_mpp(info, given=mpp, allow_coarse=True, model_mpp=0.25)
@@ -172,7 +171,8 @@ def _pixels_per_um(
         return 1 / mpp.x, 1 / mpp.y
     if needed:
         raise MissingResolution(
-            f"{candidates.path}: is in um or mm, and what is written in px; pass --slide, or --mpp (um/px of "
+            f"{candidates.where}: is in um or mm, and what is written in px; pass --slide, or --mpp "
+            "(um/px of "
             "level 0)"
         )
     return None
@@ -193,23 +193,16 @@ def _table_text(
         [c.id or "", c.class_name or "", *map(repr, place), *(_written(values.get(name)) for name in names)]
         for c, place, values in zip(candidates, places, measured, strict=True)
     ]
-    return _csv_text([header, *rows])
+    return "".join(csv_lines([header, *rows], newline="\r\n"))
 
 
 def _written(value: float | None) -> str:
     return "" if value is None else repr(value)
 
 
-def _csv_text(rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO(newline="")
-    # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue()
-
-
 def _check_header(header: Sequence[str], names: Sequence[str], target: Path) -> None:
     """Refuse a measurement whose name would be read as something else: x, id, width."""
-    text = _csv_text([header, ["", "", "0", "0", *("1" for _ in names)]])
+    text = "".join(csv_lines([header, ["", "", "0", "0", *("1" for _ in names)]], newline="\r\n"))
     try:
         (read,) = parse_table(text, path=target)
     except UnreadableCandidates as error:

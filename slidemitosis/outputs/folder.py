@@ -27,7 +27,7 @@ def result_folder(out: Path | None, slide: Path, points: Path) -> Path:
     other inputs.
     """
     folder = default_folder(slide, points) if out is None else out
-    _check_folder(folder, slide, points)
+    check_folder(folder, slide, points)
     return folder
 
 
@@ -41,21 +41,24 @@ def slide_stem(slide: Path) -> str:
     return slide.stem if slide.suffix.lower() in SLIDE_SUFFIXES else slide.name
 
 
-def _check_folder(out: Path, slide: Path, points: Path) -> None:
-    if not (slide.exists() and points.exists()):
-        return  # which is told by whoever reads them
+def check_folder(out: Path, slide: Path, points: Path | None) -> None:
+    """Raise OutputError where results would replace an input, a stranger's file, or other results.
+
+    points: None where the candidates are in no file.
+    """
+    inputs = {"slide": slide} | ({"points": points} if points else {})
+    if not all(given.exists() for given in inputs.values()):
+        return  # whoever reads them says so
     there = [out / name for name in (OBJECTS, CANDIDATES, SUMMARY) if (out / name).exists()]
     for path in there:
-        if any(given.exists() and path.samefile(given) for given in (slide, points)):
+        if any(given.exists() and path.samefile(given) for given in inputs.values()):
             raise OutputError(f"{path}: is an input, and would be replaced; choose another --out")
     if not there:
         return
     try:
         earlier = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
-        ours = all(
-            _same_input(given, earlier[kind]) for kind, given in (("slide", slide), ("points", points))
-        )
-        of = f"{Path(earlier['slide']['path']).name} with {Path(earlier['points']['path']).name}"
+        ours = all(_same_input(given, earlier[kind]) for kind, given in inputs.items())
+        of = " with ".join(Path(earlier[kind]["path"]).name for kind in inputs)
     except (OSError, ValueError, KeyError, TypeError):
         raise OutputError(
             f"{there[0]}: is there already, and no {SUMMARY} says that it is a result; choose another --out"

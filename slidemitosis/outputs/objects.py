@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidate
     from slidemitosis.candidates.formats.json_text import JsonText
-    from slidemitosis.prediction import Prediction
+    from slidemitosis.prediction import CandidateResult
 
 NO_CLASS = "Mitosis"
 """Class of candidates that had none."""
@@ -57,7 +57,7 @@ _NOTHING = {b"null", b"NaN", b"Infinity", b"-Infinity"}
 
 
 def qupath_feature(
-    prediction: Prediction,
+    result: CandidateResult,
     *,
     model: str,
     upsampled: bool,
@@ -65,7 +65,7 @@ def qupath_feature(
     taken: Collection[str | None] = (),
     shift: tuple[int, int] = (0, 0),
 ) -> bytes:
-    """The GeoJSON Feature of one prediction, as a line of JSON text in UTF-8.
+    """Make the GeoJSON Feature of one candidate, as a line of JSON text in UTF-8.
 
     Geometry, id, name, cell nucleus and unknown properties are those of the candidate. A classified
     candidate gets the class "<its class>: Atypical" or ": Normal" and a measurement; any other keeps
@@ -74,25 +74,25 @@ def qupath_feature(
     are candidates; an object of these inside another one is left out of that, since it stands for itself.
     `shift`, px, is added to all coordinates, where objects are to count from elsewhere than the points file.
     """
-    candidate = prediction.candidate
+    place, candidate = result.placed, result.placed.candidate
     original = _FROM_A_TABLE if candidate.text is None else members(candidate.text)
     placed, sound = _placed(original, shift, sound=candidate.sound)
     if "geometry" not in placed:
-        x, y = prediction.frame_x + shift[0], prediction.frame_y + shift[1]
+        x, y = place.frame_x + shift[0], place.frame_y + shift[1]
         placed["geometry"] = circle(x, y, pixels_per_um)
     old = _members(original.get("properties"))
     properties = _kept_properties(original, old, taken, shift)
-    properties["classification"] = _classification(prediction, old.get("classification"))
+    properties["classification"] = _classification(result, old.get("classification"))
     measurements = _scores(old) | _measurements(old.get("measurements"))
-    measurements |= _told(prediction, upsampled=upsampled)
+    measurements |= _told(result, upsampled=upsampled)
     if measurements:
         properties["measurements"] = joined(measurements)
     metadata = _metadata(old)
     repaired = not sound or _REPAIRED in metadata
     metadata = {k: v for k, v in metadata.items() if not k.startswith(PREFIX)}
-    metadata |= _own_metadata(prediction, model, upsampled=upsampled, repaired=repaired)
+    metadata |= _own_metadata(result, model, upsampled=upsampled, repaired=repaired)
     properties["metadata"] = joined(metadata)
-    return _feature({"id": string(prediction.object_id)}, placed, original, properties)
+    return _feature({"id": string(place.object_id)}, placed, original, properties)
 
 
 def plain_feature(
@@ -220,9 +220,10 @@ def _is_nothing(text: JsonText) -> bool:
     return len(text) <= 9 and bytes(text) in _NOTHING
 
 
-def _told(prediction: Prediction, *, upsampled: bool) -> dict[str, JsonText]:
+def _told(result: CandidateResult, *, upsampled: bool) -> dict[str, JsonText]:
     """The measurements that say what became of a candidate; none of one that was not classified."""
-    if prediction.probability is None:
+    prediction = result.prediction
+    if prediction is None:
         return {}
     told = {PROBABILITY: prediction.probability}
     told |= {f"P({name})": p for name, p in prediction.subtypes.items()}
@@ -239,18 +240,19 @@ def _number(value: float, name: str) -> bytes:
     return repr(float(value)).encode()
 
 
-def _classification(prediction: Prediction, old: JsonText | None) -> bytes:
+def _classification(result: CandidateResult, old: JsonText | None) -> bytes:
     """`names` and `color`, which may be null.
 
     A candidate without a class gets one even where it was not classified: else a second run, on this
     run's output, would take only the others for candidates.
     """
-    name = base_class(prediction.candidate.class_name) or NO_CLASS
-    if prediction.atypical is not None:
-        called = "Atypical" if prediction.atypical else "Normal"
+    class_name = result.placed.candidate.class_name
+    name = base_class(class_name) or NO_CLASS
+    if result.call is not None:
+        called = "Atypical" if result.call.atypical else "Normal"
         return _class_text((*_names(name), called), tuple(COLOURS[called]))
     # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
-    colour = _colour(old) if name == prediction.candidate.class_name else None
+    colour = _colour(old) if name == class_name else None
     return _class_text(tuple(_names(name)), colour)
 
 
@@ -332,15 +334,14 @@ def _metadata(properties: Mapping[str, JsonText]) -> dict[str, JsonText]:
 
 
 def _own_metadata(
-    prediction: Prediction, model: str, *, upsampled: bool, repaired: bool
+    result: CandidateResult, model: str, *, upsampled: bool, repaired: bool
 ) -> dict[str, JsonText]:
     """What QuPath 0.6 and later shows of a candidate; earlier versions drop it."""
-    told: dict[str, str | None] = {"model": model, "status": prediction.status, "subtype": prediction.subtype}
+    place, subtype = result.placed, result.call.subtype if result.call else None
+    told = {"model": model, "status": result.status, "subtype": subtype, "reason": result.reason}
     metadata: dict[str, JsonText] = {f"{PREFIX}{k}": string(v) for k, v in told.items() if v}
-    if prediction.reason:
-        metadata[f"{PREFIX}reason"] = string(prediction.reason)
-    if prediction.candidate.id is not None and prediction.candidate.id != prediction.object_id:
-        metadata[SOURCE_ID] = string(prediction.candidate.id)
+    if place.candidate.id is not None and place.candidate.id != place.object_id:
+        metadata[SOURCE_ID] = string(place.candidate.id)
     if upsampled:
         metadata[f"{PREFIX}upsampled"] = b'"true"'
     if repaired:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slidemitosis.geometry import PixelSize
-    from slidemitosis.rates.correction import Corrected, ErrorCounts
+    from slidemitosis.options import ErrorCounts
+    from slidemitosis.rates.correction import Corrected
     from slidemitosis.rates.counts import SlideRate
     from slidemitosis.rates.slide import AreaRate, HotSpotRate
 
@@ -16,7 +17,7 @@ METHOD = "Rogan and Gladen 1978, interval of Lang and Reiczigel 2014"
 def count_fields(rate: SlideRate) -> dict[str, Any]:
     """Counts of figures by what became of them."""
     return {
-        "candidates": rate.mitoses + rate.unreadable + rate.outside + rate.blank + rate.duplicates,
+        "candidates": rate.candidates,
         "classified": rate.classified,
         "atypical": rate.atypical,
         "normal": rate.normal,
@@ -86,7 +87,6 @@ def hot_spot_fields(found: HotSpotRate | None, *, mpp: PixelSize, among: str) ->
     if found is None:
         return None
     spot, half = found.found.spot, found.found.spot.half_um
-    used = found.mm2_on_slide if found.mm2_analysed is None else found.mm2_analysed
     return {
         "shape": spot.shape,
         "mm2": spot.mm2,
@@ -100,7 +100,7 @@ def hot_spot_fields(found: HotSpotRate | None, *, mpp: PixelSize, among: str) ->
         "mm2_analysed": found.mm2_analysed,
         "slide_smaller_than_spot": found.slide_smaller,
         "area_smaller_than_spot": found.area_smaller,
-        **_figures(found.rate, used),
+        **_figures(found.rate, found.mm2_used),
         **fraction_fields(found.rate),
         "object_id": found.object_id,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import platform
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis._version import __version__
@@ -21,10 +22,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from slidemitosis.models.card import ModelCard
-    from slidemitosis.prediction import Prediction
+    from slidemitosis.options import ReadOptions
+    from slidemitosis.prediction import CandidateResult
     from slidemitosis.rates.counts import SlideRate
     from slidemitosis.rates.slide import Rated
-    from slidemitosis.reading.prepare import Prepared, ReadOptions
+    from slidemitosis.reading.prepare import Prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """How patches were computed: the options, and what they left open; None where nothing was computed."""
+
+    engine: str
+    """"onnx" or "torch"; the one that was asked for where nothing was computed."""
+    device: str | None
+    precision: str | None
+    batch_size: int | None
+    views: int
+    compiled: bool
+    workers: int | None
 
 
 def slide_summary(
@@ -32,29 +48,30 @@ def slide_summary(
     *,
     read: ReadOptions,
     card: ModelCard,
-    how: Mapping[str, Any],
+    computed: Computed,
     rated: Rated,
-    predictions: Sequence[Prediction],
+    results: Sequence[CandidateResult],
 ) -> dict[str, Any]:
-    """What `summary.json` says of one slide, but for the seconds; docs/outputs.md explains each key.
-
-    `how` is how it was computed: device, precision, batch size, views, workers.
-    """
+    """Make what `summary.json` says of one slide, but for the seconds; docs/outputs.md explains each key."""
     return {
         "slide": _slide(prepared, read),
         "reading": _reading(prepared, card),
         "points": _points(prepared),
-        "model": _model(card, how),
+        "model": _model(card, computed),
         "counts": count_fields(rated.rate),
         **fraction_fields(rated.rate),
         **_corrected(rated, card),
-        "expected_subtypes": _expected_subtypes(rated.rate, card),
-        "expected_hard": round(rated.rate.hard_sum, 2) if card.hardness else None,
+        "expected_subtypes": expected_subtypes(rated.rate, card),
+        "expected_hard": expected_hard(rated.rate, card),
         "analysed_area": area_fields(rated.area),
         "hot_spot": _hot_spot(rated, prepared),
-        "not_classified": _not_classified(predictions),
-        "options": {**dataclasses.asdict(read), **dataclasses.asdict(rated.options), **how},
-        "versions": _versions(how, direct=_not_direct(prepared) is None),
+        "not_classified": _not_classified(results),
+        "options": {
+            **dataclasses.asdict(read),
+            **dataclasses.asdict(rated.options),
+            **dataclasses.asdict(computed),
+        },
+        "versions": _versions(computed, direct=_not_direct(prepared) is None),
     }
 
 
@@ -102,8 +119,8 @@ def _reading(prepared: Prepared, card: ModelCard) -> dict[str, Any]:
 def _points(prepared: Prepared) -> dict[str, Any]:
     candidates, selection = prepared.candidates, prepared.selection
     return {
-        "path": str(candidates.path.resolve()),
-        "bytes": candidates.path.stat().st_size,
+        "path": str(candidates.path.resolve()) if candidates.path else None,
+        "bytes": candidates.path.stat().st_size if candidates.path else None,
         "format": candidates.format,
         "unit": candidates.unit,
         "objects": len(candidates),
@@ -117,12 +134,12 @@ def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:
     return [{"class": name, "count": n} for name, n in counts.items()]
 
 
-def _model(card: ModelCard, how: Mapping[str, Any]) -> dict[str, Any]:
+def _model(card: ModelCard, computed: Computed) -> dict[str, Any]:
     return {
         "name": card.name,
         "version": card.version,
         "sha256": card.weights_sha256,
-        "graph_sha256": card.graph.sha256 if card.graph and how["engine"] == "onnx" else None,
+        "graph_sha256": card.graph.sha256 if card.graph and computed.engine == "onnx" else None,
         "threshold": card.decision.threshold,
     }
 
@@ -138,16 +155,17 @@ def _hot_spot(rated: Rated, prepared: Prepared) -> dict[str, Any] | None:
     return hot_spot_fields(rated.hot_spot, mpp=prepared.mpp, among=among)
 
 
-def _not_classified(predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+def _not_classified(results: Sequence[CandidateResult]) -> list[dict[str, Any]]:
     return [
-        {"id": p.candidate.id, "source": p.candidate.source, "status": p.status, "reason": p.reason}
-        for p in predictions
-        if p.status != "classified"
+        {"id": c.id, "source": c.source, "status": r.status, "reason": r.reason}
+        for r in results
+        if r.status != "classified"
+        for c in [r.placed.candidate]
     ]
 
 
-def _expected_subtypes(rate: SlideRate, card: ModelCard) -> dict[str, float] | None:
-    """Sum of the probabilities of each subtype that the model tells, two decimals; None where it tells none.
+def expected_subtypes(rate: SlideRate, card: ModelCard) -> dict[str, float] | None:
+    """Sum the probabilities of each subtype that the model tells, two decimals; None where it tells none.
 
     Not the number of figures whose likeliest subtype it is: a rare one is hardly ever the likeliest.
     """
@@ -155,12 +173,17 @@ def _expected_subtypes(rate: SlideRate, card: ModelCard) -> dict[str, float] | N
     return {name: round(rate.subtype_sums.get(name, 0.0), 2) for name in known} or None
 
 
-def _versions(how: Mapping[str, Any], *, direct: bool) -> dict[str, str]:
+def expected_hard(rate: SlideRate, card: ModelCard) -> float | None:
+    """Sum the probabilities that experts disagree, two decimals; None where the model tells none."""
+    return round(rate.hard_sum, 2) if card.hardness else None
+
+
+def _versions(computed: Computed, *, direct: bool) -> dict[str, str]:
     """Of what read and computed; a package that goes by another name here is left out."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
     used = ["numpy", "pillow", *(["simplejpeg"] * direct)]
-    used += {"onnx": ["onnxruntime"], "torch": ["timm", "torch"]}.get(how["engine"], [])
+    used += {"onnx": ["onnxruntime"], "torch": ["timm", "torch"]}.get(computed.engine, [])
     versions = {"slidemitosis": __version__, "python": platform.python_version()}
     for name in used:
         with contextlib.suppress(PackageNotFoundError):  # onnxruntime has several

@@ -1,76 +1,55 @@
-"""Make `candidates.csv`: one row for each candidate."""
+"""Make `candidates.csv`: one row for each candidate, in the points file's order."""
 
 from __future__ import annotations
 
-import csv
+import itertools
 from typing import TYPE_CHECKING
 
+from slidemitosis.files import csv_lines
+from slidemitosis.labels import NEGATIVE, POSITIVE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from slidemitosis.prediction import Prediction
+    from slidemitosis.prediction import CandidateResult, Prediction
 
-COLUMNS = (
-    "id",
-    "object_id",
-    "source",
-    "class",
-    "x",
-    "y",
-    "level0_x",
-    "level0_y",
-    "status",
-    "reason",
-    "p_atypical",
-    "call",
-    "padding",
-    "upsampled",
-    "subtype",
-    "p_subtype",
-    "p_hard",
-)
+SAID: dict[str, Callable[[Prediction], str]] = {
+    "p_atypical": lambda p: f"{p.probability:.6f}",
+    "call": lambda p: POSITIVE if p.atypical else NEGATIVE,
+    "subtype": lambda p: p.subtype or "",
+    "p_subtype": lambda p: f"{p.subtypes[p.subtype]:.6f}" if p.subtype else "",
+    "p_hard": lambda p: "" if p.p_hard is None else f"{p.p_hard:.6f}",
+}
+"""Columns of what a model says of one patch, each with its cell."""
 
 
-class _Line:
-    """A file for a csv writer, which hands back what is written."""
+def candidates_csv(results: Iterable[CandidateResult], *, upsampled: bool) -> Iterator[str]:
+    """Make the lines of the table: the names of its columns, then each candidate."""
+    columns: dict[str, Callable[[CandidateResult], str]] = {
+        "id": lambda r: r.placed.candidate.id or "",
+        "object_id": lambda r: r.placed.object_id,
+        "source": lambda r: r.placed.candidate.source,
+        "class": lambda r: r.placed.candidate.class_name or "",
+        "x": lambda r: _number(r.placed.frame_x, 2),
+        "y": lambda r: _number(r.placed.frame_y, 2),
+        "level0_x": lambda r: _number(r.placed.x, 2),
+        "level0_y": lambda r: _number(r.placed.y, 2),
+        "status": lambda r: r.status,
+        "reason": lambda r: r.reason or "",
+        "p_atypical": lambda r: _said(r.prediction, "p_atypical"),
+        "call": lambda r: _said(r.call, "call"),
+        "padding": lambda r: "" if r.placed.padding is None else _number(r.placed.padding, 4),
+        "upsampled": lambda _: str(upsampled).lower(),
+        "subtype": lambda r: _said(r.call, "subtype"),
+        "p_subtype": lambda r: _said(r.call, "p_subtype"),
+        "p_hard": lambda r: _said(r.prediction, "p_hard"),
+    }
+    rows = ([cell(r) for cell in columns.values()] for r in results)
+    return csv_lines(itertools.chain([list(columns)], rows))
 
-    def write(self, line: str) -> str:
-        return line
 
-
-def candidates_csv(predictions: Iterable[Prediction], *, upsampled: bool) -> Iterator[str]:
-    """The lines of the table: the names of its columns, then each candidate in the points file's order."""
-    # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
-    writer = csv.writer(_Line(), lineterminator="\r\n")
-    for row in _rows(predictions, upsampled=upsampled):
-        line: str = writer.writerow(row)
-        yield line.replace("\r\n", "\n")
-
-
-def _rows(predictions: Iterable[Prediction], *, upsampled: bool) -> Iterator[Sequence[str]]:
-    yield COLUMNS
-    for p in predictions:
-        call = {True: "AMF", False: "NMF", None: ""}[p.atypical]
-        subtype = p.subtype
-        yield (
-            p.candidate.id or "",
-            p.object_id,
-            p.candidate.source,
-            p.candidate.class_name or "",
-            _number(p.frame_x, 2),
-            _number(p.frame_y, 2),
-            _number(p.x, 2),
-            _number(p.y, 2),
-            p.status,
-            p.reason or "",
-            "" if p.probability is None else f"{p.probability:.6f}",
-            call,
-            "" if p.padding is None else _number(p.padding, 4),
-            str(upsampled).lower(),
-            subtype or "",
-            "" if subtype is None else f"{p.subtypes[subtype]:.6f}",
-            "" if p.p_hard is None else f"{p.p_hard:.6f}",
-        )
+def _said(prediction: Prediction | None, column: str) -> str:
+    return "" if prediction is None else SAID[column](prediction)
 
 
 def _number(value: float, decimals: int) -> str:

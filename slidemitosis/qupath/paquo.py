@@ -1,4 +1,4 @@
-"""The objects of a QuPath project, read and updated by paquo: the only importer of it.
+"""Read and update the objects of a QuPath project by paquo, which no other module imports.
 
 paquo runs QuPath's own classes in a Java machine, and so needs an installed QuPath. Its own proxies show no
 ids and its GeoJSON holds annotations alone, so the Java objects behind them are used. The project must not
@@ -7,8 +7,6 @@ be open in QuPath meanwhile, which would save over what is written here.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from slidemitosis.candidates import parse_geojson, select_candidates
 from slidemitosis.errors import CandidateError, InvalidOption, UnreadableProject
-from slidemitosis.files import write_whole
+from slidemitosis.files import csv_lines, write_whole
 from slidemitosis.outputs.folder import OBJECTS, SUMMARY
 from slidemitosis.outputs.objects import MEASUREMENTS, PREFIX, feature_collection
 from slidemitosis.qupath.project import COLUMNS, MANIFEST, project_file, project_slides, read_project
@@ -32,7 +30,7 @@ _PLACE = re.compile(r"feature (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """What became of one image of the project."""
+    """What was exchanged for one image of the project."""
 
     name: str
     candidates: int = 0
@@ -48,10 +46,11 @@ class Exchanged:
 def export_candidates(
     path: Path | str, *, candidate_classes: Sequence[str] = ()
 ) -> tuple[Path, tuple[Exchanged, ...]]:
-    """Write the candidates of each image, and their table, as the Groovy script does; where the table is.
+    """Write the candidates of each image, and their table, as export_candidates.groovy does.
 
-    Which objects are candidates is told by their classes, as everywhere: see `select_candidates`.
-    Raises UnreadableProject, InvalidOption without paquo or QuPath, OutputError.
+    Returns the path of the table and what was exchanged for each image. Which objects are candidates is told
+    by their classes, as everywhere: see `select_candidates`. Raises UnreadableProject, InvalidOption without
+    paquo or QuPath, OutputError.
     """
     path = project_file(path)
     images = read_project(path)
@@ -77,7 +76,7 @@ def export_candidates(
         exchanged.append(Exchanged(image.name, candidates=len(features)))
     if not rows:
         raise UnreadableProject(f"{path}: no image has candidates ({_problems(exchanged)})")
-    write_whole(table, _table_text(rows).encode())
+    write_whole(table, "".join(csv_lines([COLUMNS, *([row[c] for c in COLUMNS] for row in rows)])).encode())
     return table, tuple(exchanged)
 
 
@@ -85,8 +84,9 @@ def import_results(path: Path | str, *, results: Path | str | None = None) -> tu
     """Give the project's objects the classes and measurements of the results, in place, by their ids.
 
     results: folder below which the result folders are; by default that of the exported candidates.
-    Objects that the project does not have, as the points of one object, are added. Images without results
-    are named with the problem. Raises UnreadableProject, and InvalidOption without paquo or QuPath.
+    Objects that the project does not have, as the points of one object, are added. Returns what was exchanged
+    for each image, with the problem of those without results. Raises UnreadableProject, and InvalidOption
+    without paquo or QuPath.
     """
     path = project_file(path)
     slides = project_slides(path)
@@ -122,7 +122,7 @@ def _problems(exchanged: Sequence[Exchanged]) -> str:
 
 
 def _candidates(text: str, path: Path, classes: Sequence[str]) -> list[Mapping[str, Any]] | None:
-    """Of a text of GeoJSON the features that are candidates; None where there is no object at all."""
+    """Return the features of a GeoJSON text that are candidates; None where there is no object at all."""
     features: list[Mapping[str, Any]] = json.loads(text)
     candidates = parse_geojson(text, path=path)
     if not candidates.items:
@@ -147,16 +147,8 @@ def _row(image: ProjectImage, points: str) -> dict[str, str]:
     }
 
 
-def _table_text(rows: Iterable[Mapping[str, str]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def _results(below: Path) -> dict[Path, list[tuple[Path, dict[str, Any]]]]:
-    """Whole results below a folder, by the file of candidates that they are of."""
+    """Return the whole results below a folder, by the file of candidates that they are for."""
     found: dict[Path, list[tuple[Path, dict[str, Any]]]] = {}
     for path in sorted(below.rglob(SUMMARY)):
         try:
@@ -171,7 +163,7 @@ def _results(below: Path) -> dict[Path, list[tuple[Path, dict[str, Any]]]]:
 def _result_of(
     slide: ProjectSlide, found: Mapping[Path, Sequence[tuple[Path, dict[str, Any]]]]
 ) -> tuple[Path | None, str | None]:
-    """The folder with an image's results, or why there is none that can be used."""
+    """Return the folder with an image's results, or why there is none that can be used."""
     if slide.points is None:
         return None, slide.problem
     of_it = found.get(slide.points.resolve(), [])
@@ -215,12 +207,12 @@ class _Project:
         self._entries = {entry.entry_id: entry.java_object for entry in self._project.images}
 
     def geojson(self, entry_id: str) -> str:
-        """The objects of an image as a list of Features."""
+        """Return the objects of an image as a list of Features, in JSON."""
         objects = self._entries[entry_id].readHierarchy().getAllObjects(False)
         return str(self._java.GsonTools.getInstance().toJson(objects))
 
     def update(self, entry_id: str, objects: Path) -> tuple[int, int]:
-        """Update an image's objects from a file and save it; how many were known, and how many were new."""
+        """Update and save an image's objects from a file; return how many were known and how many new."""
         entry = self._entries[entry_id]
         data = entry.readImageData()  # not the hierarchy alone, which cannot be saved; it opens the slide
         read = self._java.PathIO.readObjects(self._java.File(str(objects)))
@@ -233,8 +225,8 @@ class _Project:
 def update_in_place(hierarchy: Any, read: Iterable[Any]) -> tuple[int, int]:
     """Give the objects of a hierarchy the classes and measurements of those read with the same id.
 
-    Both are of QuPath's Java classes; what is called of them is in every version from 0.4 on. Importing
-    instead would put each object there a second time. How many were known, and how many new and so added.
+    Returns how many were known, and how many were new and so added. Both are of QuPath's Java classes, with
+    methods that every version from 0.4 on has. Importing instead would put each object there a second time.
     """
     known = {str(o.getID()): o for o in hierarchy.getAllObjects(False)}
     new, updated = [], 0

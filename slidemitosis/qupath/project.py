@@ -1,8 +1,8 @@
-"""QuPath projects, read without Java: which slide each image is, how it is read, and its candidates.
+"""Read QuPath projects without Java: which slide each image shows, how it is read, and its candidates.
 
-`project.qpproj` is JSON; `data/<entry>/server.json` repeats how an image is read. Objects are Java's
-serialisation, which QuPath alone reads: a script exports them, with a table of what it exported.
-Pure reading: no slide library.
+`project.qpproj` is JSON; `data/<entry>/server.json` repeats how an image is read. Objects are stored
+in Java's serialisation, which QuPath alone reads: a script exports them, with a table of what it exported.
+Nothing is written, and no slide library is used.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
 MANIFEST = Path("slidemitosis") / "cohort.csv"
-"""In the project's folder: what was exported of which image. Paths in `points` are relative to its folder."""
+"""Table in the project's folder, with a row for each exported image. `points` are relative to its folder."""
 COLUMNS = ("slide", "points", "image", "entry_id", "viewer_size", "viewer_server", "mpp_x", "mpp_y")
 NOT_EXPORTED = "no exported candidates; run export_candidates.groovy for the project"
-"""The problem of an image that nobody has exported."""
+"""The problem of an image whose candidates nobody has exported."""
 
 # Servers that QuPath puts around another one, and that leave each pixel at its place.
 _IN_PLACE = {"pyramidize", "color", "color_deconvolved", "swapRedBlue"}
@@ -54,7 +54,7 @@ class ProjectImage:
     provider: str | None
     """The Java class that opens it, without its package ("OpenslideServerBuilder")."""
     args: tuple[str, ...]
-    """What that class is told ("--no-crop")."""
+    """Arguments of that class ("--no-crop")."""
     width: int | None  # px, as QuPath shows it
     height: int | None  # px, as QuPath shows it
     mpp: PixelSize | None
@@ -84,18 +84,18 @@ class ProjectSlide:
 
 
 def project_file(path: Path | str) -> Path:
-    """The `.qpproj` of a project that is named by it or by its folder."""
+    """Return the `.qpproj` of a project that is named by this file or by its folder."""
     path = Path(path)
     return path / "project.qpproj" if path.is_dir() else path
 
 
 def read_project(path: Path | str, *, search: Iterable[Path | str] = ()) -> tuple[ProjectImage, ...]:
-    """The images of a project, in its order.
+    """Return the images of a project, in its order.
 
     path: `project.qpproj`, or its folder. A slide is looked for where the project says; then, if the
     project was moved, where it would be had it moved along; then by its name in the `search` folders and
-    all theirs, where it must stand once. Raises UnreadableProject, or InvalidOption for a folder to
-    search that is not there.
+    all folders below them, where it must be found once. Raises UnreadableProject, or InvalidOption for a
+    folder to search that is not there.
     """
     path = project_file(path)
     document = _load(path)
@@ -146,7 +146,7 @@ def _entries(document: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
 def _image(
     entry: Mapping[str, Any], folder: Path, old: PurePath | None
 ) -> tuple[ProjectImage, PurePath | None]:
-    """The image, and the path it is stated to have where that and all else is fine but no file is there."""
+    """Return the image, and its recorded path if nothing but the file is missing."""
     entry_id = str(entry["entryID"])
     builder = entry.get("serverBuilder")
     if not isinstance(builder, dict):
@@ -175,7 +175,7 @@ def _image(
 
 
 def _server(path: Path) -> dict[str, Any]:
-    """What `server.json` says, which repeats the project's words; empty where it cannot be read."""
+    """Return what `server.json` says, which repeats the project's words; empty where it cannot be read."""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
@@ -184,7 +184,7 @@ def _server(path: Path) -> dict[str, Any]:
 
 
 def _leaf(builder: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
-    """What opens the file, and why its pixels are elsewhere than in the file, if they are."""
+    """Return the builder that opens the file, and why pixels are elsewhere than in the file, if they are."""
     while True:
         kind = builder.get("builderType", "uri" if "uri" in builder else None)
         if kind == "uri" and isinstance(builder.get("uri"), str):
@@ -200,7 +200,7 @@ def _leaf(builder: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
 
 
 def _shown(builder: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What QuPath states of the image: of the outermost server that states something."""
+    """Return what QuPath states of the image: the metadata of the outermost server that has any."""
     inner: Any = builder
     while isinstance(inner, dict):
         if isinstance(inner.get("metadata"), dict):
@@ -228,7 +228,7 @@ def _pixel_size(calibration: object) -> PixelSize | None:
 
 
 def _positive(value: object) -> float | None:
-    """A number above 0, also from text; None of NaN, as QuPath writes what it does not know."""
+    """Return a number above 0, also from text; None for NaN, which QuPath writes where it knows none."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -237,7 +237,7 @@ def _positive(value: object) -> float | None:
 
 
 def _transforming_args(image: ProjectImage) -> str | None:
-    """Whether what the reader is told makes it show another image than OpenSlide does."""
+    """Return why the reader's arguments make it show another image than OpenSlide does, if they do."""
     words = [word for arg in image.args for word in arg.split("=", 1)]
     for option, value in pairwise([*words, ""]):
         if option == "--rotate" and value != "ROTATE_NONE":
@@ -278,7 +278,7 @@ def _searched(image: ProjectImage, stated: PurePath, places: Sequence[Path]) -> 
 
 
 def project_slides(path: Path | str, *, search: Iterable[Path | str] = ()) -> tuple[ProjectSlide, ...]:
-    """The images of a project with the candidates that were exported of them, in the project's order.
+    """Return the images of a project with their exported candidates, in the project's order.
 
     The export's table is `slidemitosis/cohort.csv` in the project's folder. An image that cannot be
     classified is there too, with the problem. Arguments and errors are those of `read_project`;
@@ -291,7 +291,7 @@ def project_slides(path: Path | str, *, search: Iterable[Path | str] = ()) -> tu
 
 
 def _rows(table: Path) -> dict[str, list[dict[str, str]]]:
-    """The rows of the export's table by entry; none where there is no table."""
+    """Return the rows of the export's table by entry; none where there is no table."""
     try:
         text = table.read_text(encoding="utf-8-sig")
         reader = csv.DictReader(io.StringIO(text), strict=True)

@@ -1,4 +1,4 @@
-"""The scripts for QuPath that come with this package, and how they get to where QuPath lists them."""
+"""List the scripts for QuPath that come with this package, and copy them to QuPath's user scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FOLDER = "slidemitosis"
 """Folder among QuPath's user scripts: the name of a menu of its own."""
 OLDEST = (0, 4)
-"""The QuPath from which on the scripts run."""
+"""The oldest QuPath that runs the scripts."""
 # The one line that names the Python; the installed copy states it.
 _PYTHON = re.compile(r"^@Field String PYTHON = null$", re.M)
 _STAMP = re.compile(r"\A// Installed by slidemitosis \S+; SHA-256 of the rest: ([0-9a-f]{64})\n")
@@ -29,7 +29,7 @@ Outcome = Literal["installed", "updated", "unchanged", "replaced"]
 
 @dataclass(frozen=True, slots=True)
 class InstalledScript:
-    """What became of one script."""
+    """The outcome of installing one script."""
 
     path: Path
     outcome: Outcome
@@ -38,7 +38,7 @@ class InstalledScript:
 
 
 def shipped_scripts() -> Path:
-    """The folder of the scripts that come with this package.
+    """Return the folder of the scripts that come with this package.
 
     In a wheel it lies inside the package; in a source or editable checkout at the top level.
     """
@@ -48,12 +48,12 @@ def shipped_scripts() -> Path:
 
 
 def list_scripts() -> tuple[Path, ...]:
-    """Every script that comes with this package, sorted by name."""
+    """Return every script that comes with this package, sorted by name."""
     return tuple(sorted(shipped_scripts().glob("*.groovy")))
 
 
 def default_scripts_folder(home: Path) -> Path:
-    """Where the newest QuPath of this home lists user scripts: ~/QuPath/v0.6/scripts.
+    """Return where the newest QuPath of this home lists user scripts: ~/QuPath/v0.6/scripts.
 
     QuPath proposes ~/QuPath/v0.6 for its user directory at its first start. Where another was chosen, only
     QuPath knows it. Raises InvalidOption if no such folder is there.
@@ -72,7 +72,7 @@ def default_scripts_folder(home: Path) -> Path:
 
 
 def _version(name: str) -> tuple[int, ...]:
-    """v0.6 -> (0, 6); () of what is no version."""
+    """Return (0, 6) for v0.6, and () for what is no version."""
     match = re.fullmatch(r"v(\d+)\.(\d+)", name)
     return tuple(map(int, match.groups())) if match else ()
 
@@ -119,7 +119,7 @@ def _install(script: Path, target: Path, python: str) -> InstalledScript:
 
 
 def _read(path: Path) -> str:
-    """A text that is compared and hashed: other bytes than UTF-8 must make a difference, not an error."""
+    """Return a text to compare and to hash: bytes that are not UTF-8 make a difference, not an error."""
     try:
         return path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as e:
@@ -157,7 +157,7 @@ def _backup_names(name: str) -> Sequence[str]:
 
 
 def _groovy_text(text: str) -> str:
-    """A Groovy text in ASCII, whatever the encoding that a script is read with."""
+    """Return a Groovy literal in ASCII, which is the same in whatever encoding a script is read."""
     units = text.replace("\\", "\\\\").replace("'", "\\'").encode("utf-16-be", "surrogatepass")
     codes = [int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2)]
     return "'" + "".join(chr(c) if 32 <= c < 127 else f"\\u{c:04x}" for c in codes) + "'"

@@ -1,6 +1,6 @@
-"""Pure: the file that a URI of QuPath's names, and where it is after a project was moved.
+"""Find the file that a URI of QuPath names, and where it is after a project was moved; pure.
 
-A project may have been made on another system, and so a path is a PurePath of the system it is of.
+A project may have been made on another system, so a path is a PurePath of that system.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _DRIVE = re.compile(r"/?[A-Za-z]:(?=/|$)")
 
 
 def path_of(uri: str) -> PurePath | None:
-    """The path in a `file:` URI; None of any other URI.
+    """Return the path in a `file:` URI; None for any other URI.
 
     Java writes `file:/C:/a.svs` and `file:/home/a.svs`, others `file:///C:/a.svs`; a Windows share is
     `file://server/share/a.svs` or `file:////server/share/a.svs`.
@@ -43,15 +43,15 @@ def path_of(uri: str) -> PurePath | None:
 
 
 def here(path: PurePath) -> Path | None:
-    """`path` as a path of this system; None of a path that cannot be one, as C:/a.svs on Linux."""
+    """Return `path` as a path of this system; None where it cannot be one, such as C:/a.svs on Linux."""
     usable = Path(path.as_posix())
     return usable if usable.is_absolute() else None
 
 
 def moved_along(path: PurePath, old: PurePath, new: Path) -> Path | None:
-    """Where `path` is if it was moved together with the folder `old`, which is now `new`; as QuPath does.
+    """Return where `path` is if it was moved together with the folder `old`, which is now `new`.
 
-    None where the two have no relative path, being of different drives or systems.
+    As QuPath does. None where the two have no relative path, being of different drives or systems.
     """
     if type(path) is not type(old) or path.anchor.casefold() != old.anchor.casefold():
         return None

@@ -1,4 +1,4 @@
-"""Figures per mm2 of the area that they were looked for in, pure."""
+"""The area in which figures were looked for, to give their number per mm2; pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidate, Candidates
     from slidemitosis.geometry import Bounds, PixelSize
-    from slidemitosis.rates.hotspot import Spot
+    from slidemitosis.options import Spot
     from slidemitosis.rates.tissue import Tissue
 
 AreaSource = Literal["given", "annotations", "tissue"]
 
-_CORNERS = 360  # of the polygon that stands for a circle: its area is 0.005 % too small
+_CORNERS = 360  # of the polygon in place of a circle; its area is 0.005 % too small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,20 +32,20 @@ class AnalysedArea:
     """The part of a slide in which figures were looked for."""
 
     source: AreaSource
-    """"given", a number of the user's; "annotations", outlines in the points file; "tissue", found by us."""
+    """"given": a number from the user; "annotations": outlines in the points file; "tissue": detected."""
     mm2: float
     classes: tuple[str, ...] = ()
-    """Of the annotations."""
+    """Classes of the annotations."""
     annotations: int = 0
-    """Number of them."""
+    """Number of annotations."""
     outline: shapely.Geometry | None = None
-    """Of annotations, um from the corner of level 0."""
+    """Outline of the annotations together, um from the corner of level 0."""
     tissue: Tissue | None = None
 
     def holds(self, xy_um: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(N,): which places (N, 2) lie within annotations, their edge included; all, for other areas.
+        """Tell which places, (N, 2), lie within annotations or on their edge, (N,); for other areas all do.
 
-        A figure beside the tissue that was found shows that too little was found, not that it is none.
+        A figure beside the detected tissue means that too little tissue was detected, so it is counted.
         """
         if self.outline is None:
             return np.ones(len(xy_um), np.bool_)
@@ -54,14 +54,14 @@ class AnalysedArea:
         return within
 
     def mm2_within(self, outline: shapely.Geometry) -> float | None:
-        """Of it, what lies within an outline in um; None for a given number, which lies nowhere."""
+        """Return mm2 of the area within an outline in um; None for a given number, which has no place."""
         if self.outline is not None:
             return float(shapely.area(shapely.intersection(self.outline, outline))) / 1e6
         return tissue_mm2_within(self.tissue, outline) if self.tissue is not None else None
 
 
 def tissue_mm2_within(tissue: Tissue, outline: shapely.Geometry) -> float:
-    """Tissue within an outline in um: pixels with their centre in it."""
+    """Return mm2 of tissue within an outline in um, counting pixels by their centre."""
     width, height = tissue.pixel_um
     west, south, east, north = outline.bounds
     columns = np.arange(tissue.mask.shape[1])
@@ -75,7 +75,7 @@ def tissue_mm2_within(tissue: Tissue, outline: shapely.Geometry) -> float:
 
 
 def given_area(mm2: float, slide_mm2: float) -> AnalysedArea:
-    """An area that the user states. Raises InvalidOption if the slide is smaller, or it is no area."""
+    """Return an area that the user states. Raises InvalidOption unless it is above 0 and fits the slide."""
     if not 0 < mm2 <= slide_mm2 * 1.001:
         raise InvalidOption(
             f"the area must be above 0 and at most the slide's {slide_mm2:.4g} mm2, not {mm2:g}"
@@ -91,23 +91,23 @@ def annotated_area(
     offset: tuple[int, int],
     slide: Bounds,
 ) -> AnalysedArea:
-    """The area of all outlines of these classes in the points file, where they overlap counted once.
+    """Return the area of all outlines of these classes in the points file, overlaps counted once.
 
-    `offset` is added to their coordinates to get level-0 px; what lies beyond `slide`, level-0 px, is left
-    out. `classes` are full names as the file has them. Raises InvalidOption if an object of these classes is
-    no polygon, or if nothing of them lies on the slide.
+    `offset` is added to their coordinates to get level-0 px; parts outside `slide` (level-0 px) are left out.
+    `classes` are full names as in the file. Raises InvalidOption if an object of these classes is no polygon,
+    or if no part of them lies on the slide.
     """
     regions = [c for c in candidates if c.class_name in classes]
     named = ", ".join(classes)
     bad = next((c for c in regions if not _is_polygon(c)), None)
     if bad is not None:
-        raise InvalidOption(f"{candidates.path}: {bad.source} has the area class {named}, but is no polygon")
-    where = f"{candidates.path}: {named}"
+        raise InvalidOption(f"{candidates.where}: {bad.source} has the area class {named}, but is no polygon")
+    where = f"{candidates.where}: {named}"
     shapes = [made_valid(read_shape(c.feature["geometry"], where)) for c in regions if c.feature]
     with_area = [shape for shape in shapes if shapely.area(shape) > 0]
     outline = shapely.intersection(shapely.union_all(with_area), _moved(slide, offset))
     if shapely.area(outline) == 0:
-        raise InvalidOption(f"{candidates.path}: no part of the area class {named} lies on the slide")
+        raise InvalidOption(f"{candidates.where}: no part of the area class {named} lies on the slide")
     um = shapely.transform(outline, lambda xy: (xy + offset) * (mpp.x, mpp.y))
     return AnalysedArea(
         source="annotations",
@@ -119,19 +119,19 @@ def annotated_area(
 
 
 def _is_polygon(candidate: Candidate) -> bool:
-    # Of tables and other formats a candidate may have a feature without an outline.
+    # In tables and other formats a candidate may have no feature, or one without an outline.
     geometry = (candidate.feature or {}).get("geometry") or {}
     return geometry.get("type") in ("Polygon", "MultiPolygon")
 
 
 def _moved(slide: Bounds, offset: tuple[int, int]) -> shapely.Geometry:
-    """The slide in the frame of the points file."""
+    """Return the slide's area in the frame of the points file."""
     x, y = slide.x - offset[0], slide.y - offset[1]
     return shapely.box(x, y, x + slide.width, y + slide.height)
 
 
 def spot_outline(spot: Spot, x_um: float, y_um: float) -> shapely.Geometry:
-    """The outline of a spot around a centre, um."""
+    """Return the outline of a spot around a centre, um."""
     half_x, half_y = spot.half_um
     if spot.shape != "circle":
         return shapely.box(x_um - half_x, y_um - half_y, x_um + half_x, y_um + half_y)

@@ -1,4 +1,4 @@
-"""The fraction of atypical figures, corrected for the errors of the classifier, pure.
+"""Correct the fraction of atypical figures for the errors of the classifier; pure.
 
 With sensitivity Se and specificity Sp, a true fraction p is read as q = p Se + (1 - p)(1 - Sp): at
 Se = .88 and Sp = .79 a slide without any atypical figure reads 21 %. Rogan and Gladen (1978) solve for p.
@@ -8,68 +8,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from slidemitosis.errors import InvalidOption
 from slidemitosis.rates.intervals import Z95
 
+if TYPE_CHECKING:
+    from slidemitosis.options import ErrorCounts
+
 LEAST_VALIDATED = 10
-"""Labelled figures of either class below which sensitivity or specificity is not known at all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorCounts:
-    """How a classifier does on labelled figures that it was not trained on; AMF is positive."""
-
-    tp: int
-    fn: int
-    tn: int
-    fp: int
-    sensitivity_sd: float = 0.0
-    """SD of one slide's own sensitivity about the mean of slides, beyond what chance gives."""
-    specificity_sd: float = 0.0
-    sensitivity_se: float = 0.0
-    """Standard error of the sensitivity where figures of a slide are alike; 0 where only counts are known.
-    It counts where it exceeds the binomial one."""
-    specificity_se: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.tp, self.fn, self.tn, self.fp) < 0:
-            raise InvalidOption("counts of true and false calls must be 0 or more")
-        spreads = (self.sensitivity_sd, self.specificity_sd, self.sensitivity_se, self.specificity_se)
-        if not all(0 <= s < 1 for s in spreads):
-            raise InvalidOption("SD and standard error of sensitivity and specificity must lie in 0 to 1")
-
-    @property
-    def sensitivity(self) -> float | None:
-        """TP / (TP + FN); None without atypical figures."""
-        return self.tp / (self.tp + self.fn) if self.tp + self.fn else None
-
-    @property
-    def specificity(self) -> float | None:
-        """TN / (TN + FP); None without normal figures."""
-        return self.tn / (self.tn + self.fp) if self.tn + self.fp else None
-
-    @property
-    def effective(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """(TP, FN) and (TN, FP), lessened to as many independent figures as give the standard errors."""
-        sensitivity = _effective(self.tp, self.fn, self.sensitivity_se)
-        return sensitivity, _effective(self.tn, self.fp, self.specificity_se)
+"""With fewer labelled figures of a class, its sensitivity or specificity counts as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """A corrected fraction AMF / (AMF + NMF), as far as one can be had."""
+    """A corrected fraction AMF / (AMF + NMF), if it can be computed."""
 
     fraction: float | None
     """Within 0 to 1."""
     interval: tuple[float, float] | None
     """95 %, within 0 to 1."""
     reason: str | None
-    """Why there is no fraction, or no interval of it; None where there are both."""
+    """Why there is no fraction or no interval; None if there are both."""
 
 
 def corrected_fraction(k: int, n: int, errors: ErrorCounts, *, spread: float = 1.0) -> Corrected:
-    """Of k figures called atypical out of n.
+    """Correct the fraction of k figures called atypical out of n.
 
     The estimate is that of Rogan and Gladen (1978), (q + Sp - 1) / (Se + Sp - 1) with q = k / n, clipped to
     0..1. The interval is that of Lang and Reiczigel (2014, Prev Vet Med 113:13-22, eqs. 4, 6, 7, 15 to 17),
@@ -79,9 +42,9 @@ def corrected_fraction(k: int, n: int, errors: ErrorCounts, *, spread: float = 1
 
         p' + 2 z^2 (p' u - (1 - p') v) +- z sqrt(q' (1 - q') / n' + p'^2 u + (1 - p')^2 v) / J'
 
-    Where it is known how slides differ, ours departs in two places: `sensitivity_se` lessens the number of
-    figures that TP + FN stand for, and the variance `sensitivity_sd`^2 is added to u, since this slide's own
-    sensitivity is not the mean one; v alike.
+    If it is known how slides differ, this departs from it in two places: `sensitivity_se` lowers the number
+    of figures that TP + FN stand for, and the variance `sensitivity_sd`^2 is added to u, since this slide's
+    own sensitivity is not the mean one; v alike.
 
     `spread` is for figures of several slides: the sum of the squares of their shares of the figures, 1 for
     one slide; that part of `sensitivity_sd`^2 is added. An interval always holds the estimate. Raises
@@ -109,26 +72,20 @@ def corrected_fraction(k: int, n: int, errors: ErrorCounts, *, spread: float = 1
     half = Z95 * math.sqrt(q_ * (1 - q_) / n_ + p_ * p_ * u + (1 - p_) ** 2 * v) / better
     if centre + half <= 0 or centre - half >= 1:
         return Corrected(fraction, None, _impossible(k / n, se, sp))
-    # One figure in one, say: the interval ends before 1, which is the estimate.
+    # For one atypical figure of one, the interval would end before 1, which is the estimate.
     low, high = min(max(centre - half, 0.0), fraction), max(min(centre + half, 1.0), fraction)
     return Corrected(fraction, (low, high), None)
 
 
-def _effective(right: int, wrong: int, error: float) -> tuple[float, float]:
-    binomial = math.sqrt(right * wrong / (right + wrong) ** 3) if right and wrong else math.inf
-    share = (binomial / error) ** 2 if error > binomial else 1.0
-    return share * right, share * wrong
-
-
 def _shrunk(right: float, wrong: float, *, variance: float) -> tuple[float, float]:
-    """A proportion drawn towards one half; its variance, with what is added to it."""
+    """Return a proportion drawn towards one half, and its variance plus the given one."""
     n = right + wrong
     shrunk = (right + 1) / (n + 2)
     return shrunk, shrunk * (1 - shrunk) / (n + 2) + variance
 
 
 def _impossible(q: float, se: float, sp: float) -> str:
-    """What is odd about a share of figures called atypical that no true fraction can give."""
+    """Explain a share of figures called atypical that no true fraction can give."""
     if q < 1 - sp:
         return (
             f"fewer figures are called atypical ({100 * q:.1f} %) than false calls alone would give "

@@ -1,4 +1,4 @@
-"""The atypical rate of a slide, with its uncertainty."""
+"""Count the figures of a slide; the atypical rate with its uncertainty."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from slidemitosis.prediction import Prediction
+    from slidemitosis.prediction import CandidateResult, Prediction
 
 FEW_FIGURES = 10
-"""Below this number of classified figures a rate says little: 2 of 10 has an interval of 6 to 51 %."""
+"""With fewer classified figures a rate says little: 2 of 10 has an interval of 6 to 51 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlideRate:
-    """Counts of one slide, or of several, and the two numbers that are both called the atypical rate."""
+    """Counts of one or several slides, and the two numbers that are both called the atypical rate."""
 
     atypical: int
     """AMF."""
@@ -32,14 +32,14 @@ class SlideRate:
     duplicates: int = 0
     """These four are in neither the numerator nor the denominator."""
     uncertain: int = 0
-    """Figures with P(atypical) in the band that was asked for: neither in the numerator nor in the
-    denominator, but mitoses all the same."""
+    """Figures with P(atypical) in the band that was asked for: mitoses, but in neither the numerator nor
+    the denominator."""
     probability_sum: float = 0.0
-    """Of P(atypical) over the classified and the uncertain figures."""
+    """Sum of P(atypical) over the classified and the uncertain figures."""
     hard_sum: float = 0.0
-    """Of the probability that experts disagree; 0 where the model tells none."""
+    """Sum of the probability that experts disagree; 0 if the model does not tell it."""
     subtype_sums: Mapping[str, float] = field(default_factory=dict)
-    """Of the probability of each subtype; empty where the model tells none."""
+    """Sum of the probability of each subtype; empty if the model tells none."""
 
     @property
     def classified(self) -> int:
@@ -47,33 +47,38 @@ class SlideRate:
         return self.atypical + self.normal
 
     @property
+    def candidates(self) -> int:
+        """Number of all candidates, whatever their status."""
+        return self.mitoses + self.unreadable + self.outside + self.blank + self.duplicates
+
+    @property
     def mitoses(self) -> int:
-        """AMF + NMF + uncertain: what has a probability."""
+        """AMF + NMF + uncertain: the figures that have a probability."""
         return self.classified + self.uncertain
 
     @property
     def fraction(self) -> float | None:
-        """AMF / (AMF + NMF); None where nothing was classified."""
+        """AMF / (AMF + NMF); None if nothing was classified."""
         return self.atypical / self.classified if self.classified else None
 
     @property
     def fraction_interval(self) -> tuple[float, float] | None:
-        """95 % Wilson interval of the fraction; None where nothing was classified."""
+        """95 % Wilson interval of the fraction; None if nothing was classified."""
         return wilson_interval(self.atypical, self.classified) if self.classified else None
 
     @property
     def fraction_interval_jeffreys(self) -> tuple[float, float] | None:
-        """95 % Jeffreys interval of the fraction; None where nothing was classified."""
+        """95 % Jeffreys interval of the fraction; None if nothing was classified."""
         return jeffreys_interval(self.atypical, self.classified) if self.classified else None
 
     @property
     def ratio(self) -> float | None:
-        """AMF / NMF; None where there is no NMF. Not the fraction: 0.27 here is 0.213 there."""
+        """AMF / NMF; None if there is no NMF. Not the fraction: a ratio of 0.27 is a fraction of 0.213."""
         return self.atypical / self.normal if self.normal else None
 
     @property
     def mean_probability(self) -> float | None:
-        """Mean P(atypical) of the classified and the uncertain figures; None where there are none."""
+        """Mean P(atypical) of the classified and the uncertain figures; None if there are none."""
         return self.probability_sum / self.mitoses if self.mitoses else None
 
     @property
@@ -82,18 +87,14 @@ class SlideRate:
         return self.classified < FEW_FIGURES
 
 
-def slide_rate(predictions: Iterable[Prediction]) -> SlideRate:
-    """Count the predictions of one slide."""
+def slide_rate(results: Iterable[CandidateResult]) -> SlideRate:
+    """Count the candidates of one slide by class and status."""
     counts: Counter[str] = Counter()
     told: list[Prediction] = []
-    for p in predictions:
-        if p.status == "pending":
-            raise ValueError(f"{p.candidate.source} is still to be classified")
-        if (p.atypical is not None) != (p.status == "classified"):
-            raise ValueError(f"{p.candidate.source} is {p.status}, and its class is {p.atypical}")
-        counts[p.status if p.atypical is None else "atypical" if p.atypical else "normal"] += 1
-        if p.probability is not None:
-            told.append(p)
+    for r in results:
+        counts[r.status if r.call is None else "atypical" if r.call.atypical else "normal"] += 1
+        if r.prediction is not None:
+            told.append(r.prediction)
     subtypes = dict.fromkeys(name for p in told for name in p.subtypes)
     return SlideRate(
         atypical=counts["atypical"],
@@ -103,15 +104,15 @@ def slide_rate(predictions: Iterable[Prediction]) -> SlideRate:
         blank=counts["blank"],
         duplicates=counts["duplicate"],
         uncertain=counts["uncertain"],
-        # fsum: the same whatever the order.
-        probability_sum=math.fsum(p.probability or 0 for p in told),
+        # fsum gives the same sum in any order.
+        probability_sum=math.fsum(p.probability for p in told),
         hard_sum=math.fsum(p.p_hard or 0 for p in told),
         subtype_sums={name: math.fsum(p.subtypes.get(name, 0) for p in told) for name in subtypes},
     )
 
 
 def total(rates: Sequence[SlideRate]) -> SlideRate:
-    """The counts of several slides, those of one patient say, together."""
+    """Add up the counts of several slides, such as those of one patient."""
     subtypes = dict.fromkeys(name for r in rates for name in r.subtype_sums)
     return SlideRate(
         atypical=sum(r.atypical for r in rates),

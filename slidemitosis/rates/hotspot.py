@@ -1,8 +1,8 @@
-"""Pure: the place of most figures that a spot of one shape and size can cover.
+"""Find the place where a spot of a given shape and size covers most figures; pure.
 
-A branch and bound over where the spot's centre may lie. Of a square of centres, the figures that every one
-of its spots holds, and those that some spot may hold, bound what the best of them holds; squares whose upper
-bound is no better than the best spot seen are dropped, the others are cut into four.
+A branch and bound search over the places of the spot's centre. For a square of centres, the figures that all
+spots centred in it hold, and those that some of them hold, bound the number that the best of them holds.
+Squares whose upper bound is no better than the best spot seen are dropped, the others are cut into four.
 """
 
 from __future__ import annotations
@@ -12,24 +12,20 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from slidemitosis.errors import InvalidOption
-
-Shape = Literal["circle", "square", "4:3"]
-
-DEFAULT_MM2 = 2.37
-"""Ten high-power fields of 0.237 mm2."""
+if TYPE_CHECKING:
+    from slidemitosis.options import Spot
 
 EDGE_UM = 0.002
-"""The edge of a spot is known to this: no spot that is narrower by so much on every side holds more."""
+"""Precision of a spot's edge: no spot that is narrower by this on every side holds more figures."""
 
 WORK = 150_000_000
-"""Comparisons of a figure with a square of centres after which the search stops with a bound; seconds."""
+"""Comparisons of a figure with a square of centres after which the search stops; they take seconds."""
 
 _Norm = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
@@ -37,68 +33,42 @@ _FIRST_HALF = 0.5  # half a side of the first squares, in half widths of the spo
 _PIECE = 1 << 18  # comparisons made together
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
-    """A shape and a size; its sides are parallel to the slide's."""
-
-    shape: Shape = "circle"
-    """"4:3" is a rectangle that is wider than high."""
-    mm2: float = DEFAULT_MM2
-
-    def __post_init__(self) -> None:
-        if self.shape not in get_args(Shape):
-            raise InvalidOption(
-                f"the hot spot's shape {self.shape!r} is not one of {', '.join(get_args(Shape))}"
-            )
-        if not 0.001 <= self.mm2 <= 10_000:
-            raise InvalidOption(f"the hot spot must have 0.001 to 10,000 mm2, not {self.mm2:g}")
-
-    @property
-    def half_um(self) -> tuple[float, float]:
-        """Half the width and half the height; of a circle the radius."""
-        area = self.mm2 * 1e6
-        if self.shape == "circle":
-            return (math.sqrt(area / math.pi),) * 2
-        ratio = 4 / 3 if self.shape == "4:3" else 1.0
-        return math.sqrt(area * ratio) / 2, math.sqrt(area / ratio) / 2
-
-
 @dataclass(frozen=True, slots=True)
 class HotSpot:
-    """Where the spot holds most figures."""
+    """The place where the spot holds most figures."""
 
     spot: Spot
     x_um: float
-    """Centre: of the smallest circle, or of the smallest rectangle, around the figures within."""
+    """Centre of the smallest circle, or smallest rectangle, around the figures in the spot."""
     y_um: float
     figures: int
     at_most: int
-    """No spot holds more, but for EDGE_UM; more than `figures` only where the search was stopped."""
+    """No spot holds more, within EDGE_UM; more than `figures` only if the search was stopped."""
     inside: NDArray[np.bool_]
-    """(N,): which figures it holds, in the order they were given in."""
+    """(N,): which figures the spot holds, in the order in which they were given."""
 
 
 class _Squares(NamedTuple):
-    """Squares of centres of one size, in half widths of the spot, and the points at their edges."""
+    """C squares of centres of one size, in half widths of the spot, and the points at their edges."""
 
     half: float
     x: NDArray[np.float64]
-    """(C,): of their middles, as `y`."""
+    """(C,): x of the squares' middles; `y` alike."""
     y: NDArray[np.float64]
     held: NDArray[np.int64]
-    """(C,): points that every spot of a square holds."""
+    """(C,): number of points that every spot centred in the square holds."""
     counts: NDArray[np.int64]
-    """(C,): further points that some spot of it holds."""
+    """(C,): number of further points that some of these spots hold."""
     doubtful: NDArray[np.int32]
-    """The numbers of these, square by square."""
+    """Numbers of these further points, square by square."""
 
     @property
     def bound(self) -> NDArray[np.int64]:
-        """(C,): no spot of the square holds more."""
+        """(C,): no spot centred in the square holds more points."""
         return self.held + self.counts
 
     def take(self, which: NDArray[np.int64]) -> _Squares:
-        """Some of them, in this order."""
+        """Return some of the squares, in this order."""
         counts = self.counts[which]
         starts = (np.cumsum(self.counts) - self.counts)[which]
         ends = np.cumsum(counts)
@@ -109,10 +79,10 @@ class _Squares(NamedTuple):
 
 
 def find_hot_spot(xy_um: NDArray[np.float64], spot: Spot, *, work: int = WORK) -> HotSpot | None:
-    """The spot that holds most of the points (N, 2), um; None of no points.
+    """Find the spot that holds most of the points, (N, 2) in um; None if there are no points.
 
-    Of several that hold as many, the search takes the first in an order that depends on the places alone, not
-    on the order of the points. `work` limits the search; see `HotSpot.at_most`.
+    If several hold as many, the same one is taken whatever the order of the points. `work` limits the search;
+    see `HotSpot.at_most`. Raises ValueError if a coordinate is not finite.
     """
     if len(xy_um) == 0:
         return None
@@ -131,7 +101,7 @@ def find_hot_spot(xy_um: NDArray[np.float64], spot: Spot, *, work: int = WORK) -
     inside = held(centre)
     middle = _middle(xy_um[inside], spot)
     around_middle = held(middle)
-    if around_middle[inside].all():  # else by rounding
+    if around_middle[inside].all():  # not so only by rounding
         centre, inside = middle, around_middle
     x, y = centre.tolist()
     count = int(inside.sum())
@@ -139,19 +109,19 @@ def find_hot_spot(xy_um: NDArray[np.float64], spot: Spot, *, work: int = WORK) -
 
 
 def _round(dx: NDArray[np.float64], dy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distance: at most 1 within a circle of radius 1."""
+    """Return the squared distance, at most 1 within a circle of radius 1."""
     return dx * dx + dy * dy
 
 
 def _straight(dx: NDArray[np.float64], dy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The larger of the two: at most 1 within a square of half width 1."""
+    """Return the larger of the two, at most 1 within a square of half width 1."""
     return np.maximum(dx, dy)
 
 
 def _search(
     points: NDArray[np.float64], norm: _Norm, *, finest: float, work: int
 ) -> tuple[NDArray[np.float64], int]:
-    """A centre whose spot holds most points, (2,), and what no spot exceeds."""
+    """Return a centre whose spot holds most points, (2,), and a number that no spot exceeds."""
     xs, ys = np.ascontiguousarray(points.T)
     best, centre = 0, points[0]
     pushed = itertools.count()
@@ -159,7 +129,7 @@ def _search(
 
     def put_off(squares: _Squares) -> None:
         for piece in _pieces(squares, best):
-            # The greatest bound first, of equal ones the finest; the number only spares comparing pieces.
+            # The greatest bound first, of equal ones the finest; the number avoids comparing pieces.
             heapq.heappush(waiting, (-int(piece.bound.max()), piece.half, next(pushed), piece))
 
     put_off(_first_squares(xs, ys, norm))
@@ -179,7 +149,7 @@ def _search(
 
 
 def _first_squares(xs: NDArray[np.float64], ys: NDArray[np.float64], norm: _Norm) -> _Squares:
-    """All squares of which some spot holds a point, on a lattice that begins at 0, 0."""
+    """Return all squares with a spot that holds a point, on a lattice that begins at 0, 0."""
     side = 2 * _FIRST_HALF
     reach = math.ceil(1 / side) + 1
     steps = np.arange(-reach, reach + 1)
@@ -209,7 +179,7 @@ def _first_squares(xs: NDArray[np.float64], ys: NDArray[np.float64], norm: _Norm
 def _cut(
     squares: _Squares, xs: NDArray[np.float64], ys: NDArray[np.float64], norm: _Norm
 ) -> tuple[_Squares, NDArray[np.int64]]:
-    """Each square cut into four, and how many points the spot in the middle of each of them holds."""
+    """Cut each square into four; return them and how many points the spot in the middle of each holds."""
     n, half = len(squares.x), squares.half / 2
     rows = np.repeat(np.arange(n), squares.counts)
     px, py = xs[squares.doubtful], ys[squares.doubtful]
@@ -229,7 +199,7 @@ def _cut(
 
 
 def _pieces(squares: _Squares, best: int) -> list[_Squares]:
-    """The squares that may hold a better spot, in pieces, those of like bounds together."""
+    """Return the squares that may hold a better spot, in pieces with similar bounds."""
     bound = squares.bound
     promising = np.flatnonzero(bound > best)
     promising = promising[np.argsort(bound[promising], kind="stable")]
@@ -239,10 +209,10 @@ def _pieces(squares: _Squares, best: int) -> list[_Squares]:
 
 
 def _middle(points: NDArray[np.float64], spot: Spot) -> NDArray[np.float64]:
-    """Centre of the smallest circle, or of the smallest rectangle, around the points, (2,)."""
+    """Return the centre of the smallest circle, or smallest rectangle, around the points, (2,)."""
     low, high = points.min(axis=0), points.max(axis=0)
     if spot.shape == "circle":
-        # Near 0 and in whole nanometres, which keeps the geometry library's quotients finite; and in order.
+        # Moved to 0, in whole nanometres and in order, so that the geometry library's quotients are finite.
         near = shapely.multipoints(np.unique(np.round(points - low, 3), axis=0))
         with np.errstate(all="ignore"):
             bounds = np.array(shapely.minimum_bounding_circle(near).bounds)

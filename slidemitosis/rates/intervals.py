@@ -1,4 +1,4 @@
-"""Intervals of a binomial proportion, pure."""
+"""Intervals of a binomial proportion; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Z95 = 1.959963984540054
 
 
 def wilson_interval(k: int, n: int, *, z: float = Z95) -> tuple[float, float]:
-    """Score interval of a binomial proportion k / n (Wilson 1927; Brown, Cai and DasGupta 2001, eq. 4).
+    """Return the score interval of a proportion k / n (Wilson 1927; Brown, Cai and DasGupta 2001, eq. 4).
 
     `z` is the normal quantile; the default gives 95 %. Raises ValueError unless 0 <= k <= n, n > 0.
     """
@@ -17,15 +17,15 @@ def wilson_interval(k: int, n: int, *, z: float = Z95) -> tuple[float, float]:
     p = k / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # Rounding must not push an end past the proportion itself, which at 0 and n it equals.
+    # At 0 and n an end equals the proportion, and rounding must not move it past that.
     return (0.0 if k == 0 else centre - half), (1.0 if k == n else centre + half)
 
 
 def jeffreys_interval(k: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Equal-tailed interval of Beta(k + 1/2, n - k + 1/2) (Brown, Cai and DasGupta 2001, section 3.1.3).
+    """Return the equal-tailed interval of Beta(k + 1/2, n - k + 1/2).
 
-    As there, it begins at 0 where k is 0 and ends at 1 where k is n. Raises ValueError unless
-    0 <= k <= n, n > 0.
+    As in Brown, Cai and DasGupta (2001, section 3.1.3) it begins at 0 if k is 0, and ends at 1 if k is n.
+    Raises ValueError unless 0 <= k <= n, n > 0.
     """
     from scipy.special import betaincinv
 

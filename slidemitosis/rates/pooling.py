@@ -1,7 +1,7 @@
-"""Rates of several slides, or of several patients, together, pure.
+"""Pool the rates of several slides or patients; pure.
 
-Slides differ by more than chance, so that the interval of one binomial proportion over all their figures
-would be too narrow: slides (or patients) are drawn, not figures.
+Slides differ by more than chance, so that a binomial interval over all their figures would be too narrow:
+the bootstrap draws slides (or patients), not figures.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slidemitosis.rates.correction import Corrected, ErrorCounts, corrected_fraction
+from slidemitosis.rates.correction import Corrected, corrected_fraction
 from slidemitosis.rates.counts import SlideRate, total
 
 if TYPE_CHECKING:
@@ -19,25 +19,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from slidemitosis.options import ErrorCounts
+
 DRAWS = 2000
 FEW_UNITS = 20
-"""Below this number of slides or patients too few of the intervals hold the truth; benchmarks/RESULTS.md."""
+"""With fewer slides or patients, too few of the intervals hold the truth; see benchmarks/RESULTS.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PooledRate:
-    """Of the figures of several units: slides, or patients."""
+    """The rate of several units (slides or patients) together."""
 
     rate: SlideRate
-    """Their counts together. Its binomial intervals hold for these very units only."""
+    """Counts of all figures together. Its binomial intervals hold for these units only."""
     units: int
-    """Units with a classified figure; the others add nothing to any fraction."""
+    """Number of units with a classified figure; the others do not count in any fraction."""
     fraction_interval: tuple[float, float] | None
-    """95 % of the fraction AMF / (AMF + NMF) from drawing units with replacement; None below two."""
+    """95 % interval of AMF / (AMF + NMF) from drawing units with replacement; None below two units."""
     corrected: Corrected | None
-    """Of all figures together, the interval for these very units; None without error counts."""
+    """Corrected fraction of all figures, with an interval for these units; None without error counts."""
     corrected_interval: tuple[float, float] | None
-    """95 % of the corrected fraction from drawing units; None without error counts, or below two units."""
+    """95 % interval of the corrected fraction from drawing units; None without counts or below two units."""
     draws: int
     seed: int
 
@@ -50,11 +52,11 @@ class PooledRate:
 def pooled(
     rates: Sequence[SlideRate], *, errors: ErrorCounts | None = None, draws: int = DRAWS, seed: int = 0
 ) -> PooledRate:
-    """The rate over several units, each with the counts of one slide, or the `total` of one patient's.
+    """Pool the rates of several units, each the counts of one slide, or the `total` of one patient's slides.
 
-    Intervals are percentiles of a cluster bootstrap (Davison and Hinkley 1997, 3.8): `draws` times as many
-    units as there are drawn with replacement, the same for the same `seed`. For the corrected fraction
-    sensitivity and specificity are drawn too, from Beta(right + 1, wrong + 1).
+    Intervals are percentiles of a cluster bootstrap (Davison and Hinkley 1997, 3.8): `draws` times all units
+    are drawn anew with replacement, equally for equal `seed`. For the corrected fraction sensitivity and
+    specificity are drawn too, from Beta(right + 1, wrong + 1).
     """
     k = np.array([r.atypical for r in rates if r.classified], dtype=np.int64)
     n = np.array([r.classified for r in rates if r.classified], dtype=np.int64)
@@ -90,8 +92,8 @@ def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
 def _corrected(
     share: NDArray[np.float64], errors: ErrorCounts, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Corrected fractions of the drawn shares of figures called atypical, each with a Se and Sp drawn too."""
+    """Correct each drawn share of figures called atypical by a sensitivity and specificity drawn for it."""
     se, sp = (rng.beta(right + 1, wrong + 1, size=len(share)) for right, wrong in errors.effective)
-    # Where the two are hardly better than chance the quotient may be anything, and is then clipped.
+    # With a Se + Sp hardly above 1 the quotient may be any number, and is clipped.
     better = np.maximum(se + sp - 1, 1e-9)
     return np.clip((share + sp - 1) / better, 0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +13,11 @@ import shapely
 from slidemitosis.candidates import area_classes_named
 from slidemitosis.candidates.ids import hot_spot_id
 from slidemitosis.errors import InvalidOption
+from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, spot_outline
-from slidemitosis.rates.correction import Corrected, ErrorCounts, corrected_fraction
+from slidemitosis.rates.correction import Corrected, corrected_fraction
 from slidemitosis.rates.counts import SlideRate, slide_rate
-from slidemitosis.rates.hotspot import Spot, find_hot_spot
+from slidemitosis.rates.hotspot import find_hot_spot
 from slidemitosis.rates.tissue import find_tissue
 
 if TYPE_CHECKING:
@@ -25,34 +26,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slidemitosis.models.card import ModelCard
-    from slidemitosis.prediction import Prediction
+    from slidemitosis.options import RateOptions, Spot
+    from slidemitosis.prediction import CandidateResult
     from slidemitosis.rates.hotspot import HotSpot
     from slidemitosis.reading.prepare import Prepared
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateOptions:
-    """What a user may say about the rate."""
-
-    abstain: tuple[float, float] | None = None
-    """Figures with low <= P(atypical) < high are uncertain: counted apart, and not in the rate."""
-    errors: ErrorCounts | None = None
-    """Counts on labelled figures, in place of those of the model's card."""
-    area_mm2: float | None = None
-    """The area that figures were looked for in, where it is known."""
-    tissue: bool = False
-    """Take the tissue for that area."""
-    spot: Spot = field(default_factory=Spot)
-
-    def __post_init__(self) -> None:
-        if self.abstain is not None:
-            low, high = self.abstain
-            if not 0 <= low < high <= 1:
-                raise InvalidOption(f"abstain needs 0 <= LOW < HIGH <= 1, not {low:g} and {high:g}")
-        if self.area_mm2 is not None and self.tissue:
-            raise InvalidOption("the area is given, or it is the tissue: give one of the two")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +61,11 @@ class HotSpotRate:
     object_id: str | None
     """Of its annotation; None where the slide is smaller, and it is not drawn."""
 
+    @property
+    def mm2_used(self) -> float:
+        """Area of the spot in which figures were looked for."""
+        return self.mm2_on_slide if self.mm2_analysed is None else self.mm2_analysed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rated:
@@ -106,24 +90,6 @@ def check_band(options: RateOptions, card: ModelCard) -> None:
             f"abstain from {low:g} to {high:g} does not hold {card.decision.threshold:g}, from which "
             f"{card.name} calls a figure atypical; choose a band around it"
         )
-
-
-def set_apart(predictions: Sequence[Prediction], band: tuple[float, float] | None) -> list[Prediction]:
-    """The predictions, those with low <= P(atypical) < high as uncertain and without a class."""
-    if band is None:
-        return list(predictions)
-    low, high = band
-    return [
-        dataclasses.replace(
-            p,
-            status="uncertain",
-            atypical=None,
-            reason=f"P(atypical) {p.probability:.3f} lies in the band from {low:g} to {high:g}",
-        )
-        if p.probability is not None and low <= p.probability < high
-        else p
-        for p in predictions
-    ]
 
 
 def analysed_area(
@@ -160,7 +126,7 @@ def analysed_area(
 
 
 def rate_slide(
-    predictions: Sequence[Prediction],
+    results: Sequence[CandidateResult],
     *,
     prepared: Prepared,
     card: ModelCard,
@@ -168,12 +134,13 @@ def rate_slide(
     area: AnalysedArea | None,
 ) -> Rated:
     """Count, correct, and find the hot spot, among the figures of the annotated area where there is one."""
-    rate = slide_rate(predictions)
+    rate = slide_rate(results)
     errors = options.errors or card_errors(card)
-    mitoses = [p for p in predictions if p.status in ("classified", "uncertain")]
-    xy_um = np.array([(p.x * prepared.mpp.x, p.y * prepared.mpp.y) for p in mitoses]).reshape(-1, 2)
+    mitoses = [r for r in results if r.prediction is not None]
+    places = [(r.placed.x * prepared.mpp.x, r.placed.y * prepared.mpp.y) for r in mitoses]
+    xy_um = np.array(places).reshape(-1, 2)
     within = area.holds(xy_um) if area else np.ones(len(mitoses), np.bool_)
-    inside = [p for p, held in zip(mitoses, within, strict=True) if held]
+    inside = [r for r, held in zip(mitoses, within, strict=True) if held]
     return Rated(
         options=options,
         rate=rate,
@@ -186,7 +153,7 @@ def rate_slide(
             prepared=prepared,
             spot=options.spot,
             area=area,
-            taken={p.object_id.lower() for p in predictions},
+            taken={r.placed.object_id.lower() for r in results},
         ),
     )
 
@@ -217,7 +184,7 @@ def _corrected(rate: SlideRate, errors: ErrorCounts, options: RateOptions) -> Co
 
 
 def _hot_spot(
-    mitoses: Sequence[Prediction],
+    mitoses: Sequence[CandidateResult],
     xy_um: NDArray[np.float64],
     *,
     prepared: Prepared,
@@ -235,7 +202,7 @@ def _hot_spot(
     slide_smaller = float(shapely.area(slide)) / 1e6 < spot.mm2
     return HotSpotRate(
         found=found,
-        rate=slide_rate(p for p, held in zip(mitoses, found.inside, strict=True) if held),
+        rate=slide_rate(r for r, held in zip(mitoses, found.inside, strict=True) if held),
         mm2_on_slide=float(shapely.area(on_slide)) / 1e6,
         mm2_analysed=area.mm2_within(on_slide) if area else None,
         slide_smaller=slide_smaller,

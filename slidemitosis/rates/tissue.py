@@ -1,4 +1,4 @@
-"""Where a slide has tissue, as coloured pixels of a low level tell."""
+"""Detect tissue by the coloured pixels of a low level."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from slidemitosis.slides.slide import Slide, SlideInfo
 
 COARSEST_UM = 16.5
-"""um/px of the coarsest pixels that tissue is looked for in; the finest are half as large."""
+"""um/px of the coarsest pixels in which tissue is detected; the finest are half as large."""
 
 MOST_PIXELS = 64_000_000
-"""Of the level that is read for it."""
+"""Number of pixels of the largest level that is read."""
 
 PALEST, STRONGEST = 8, 30
-"""Grey levels between the weakest and the strongest colour of a pixel. Tissue must differ from glass by the
-first; the second is tissue, whatever the threshold: a slide may be full of it."""
+"""Grey levels between the weakest and the strongest of a pixel's R, G and B. Tissue must differ from glass by
+the first; from the second on a pixel is tissue whatever the threshold, since a slide may have no glass."""
 
 _STRIP = 4_000_000  # pixels read at once
 
@@ -34,16 +34,16 @@ class Tissue:
     """Pixels of a low level that are tissue."""
 
     mask: NDArray[np.bool_]
-    """(H, W)."""
+    """(H, W): whether a pixel is tissue."""
     x_um: float
     """Left edge of the mask, um from the corner of level 0."""
     y_um: float
-    """Top edge."""
+    """Top edge of the mask, um from the corner of level 0."""
     pixel_um: tuple[float, float]
     """Width and height of a pixel of the mask."""
     level: int
     threshold: int
-    """Smallest difference between strongest and weakest colour that is tissue, grey levels."""
+    """Smallest difference between the strongest and the weakest of R, G and B in tissue, grey levels."""
 
     @property
     def mm2(self) -> float:
@@ -52,12 +52,12 @@ class Tissue:
 
 
 def find_tissue(slide: Slide, mpp: PixelSize) -> Tissue | None:
-    """Tissue of the whole slide, or of its bounds where it has them; None where there is none to be seen.
+    """Detect the tissue of a slide, or within its bounds if it has them; None if none is seen.
 
-    The coarsest level of 16 um/px or finer is read and averaged to about that size. Tissue is what is
-    coloured: the difference between the strongest and the weakest of R, G and B, at the threshold of Otsu
-    (1979). Fat, and lumina wider than a pixel, are no tissue; coloured ink is. Raises InvalidOption if that
-    level is too large to be read, UnreadableSlide.
+    The coarsest level of 16 um/px or finer is read and averaged to about that size. Coloured pixels are
+    tissue: those whose difference between the strongest and the weakest of R, G and B reaches the threshold
+    of Otsu (1979). Fat, and lumina wider than a pixel, are no tissue; coloured ink is. Raises InvalidOption
+    if that level is too large to be read, UnreadableSlide.
     """
     info = slide.info
     level = _level(info, mpp)
@@ -90,7 +90,10 @@ def _level(info: SlideInfo, mpp: PixelSize) -> int:
 def _colourfulness(
     slide: Slide, level: int, area: tuple[int, int, int, int], factor: int
 ) -> NDArray[np.uint8]:
-    """Strongest less weakest colour of blocks of `factor` px, uint8 (height / factor, width / factor)."""
+    """Return strongest minus weakest colour of blocks of `factor` px, uint8 (H / factor, W / factor).
+
+    `area`: left, top, width W and height H, level px.
+    """
     x0, y0, width, height = area
     rows = max(factor, _STRIP // max(width, 1) // factor * factor)
     strips = []
@@ -102,7 +105,7 @@ def _colourfulness(
 
 
 def _threshold(values: NDArray[np.uint8]) -> int | None:
-    """From which value on a pixel is tissue; None where nothing stands out."""
+    """Return the smallest value of tissue; None if no pixel stands out."""
     counts = np.bincount(values.ravel(), minlength=256).astype(np.float64)
     threshold = otsu(counts)
     above, below = counts[threshold:], counts[:threshold]
@@ -117,9 +120,10 @@ def _threshold(values: NDArray[np.uint8]) -> int | None:
 
 
 def otsu(counts: NDArray[np.float64]) -> int:
-    """The value that parts a histogram, (256,), into below it and from it on, with most variance between.
+    """Return the first value of the upper part of a histogram, (256,), split by Otsu (1979), eq. 18.
 
-    Otsu (1979), eq. 18. Of equally good ones the middle; 0 where all values are one.
+    The split has the most variance between the parts. Of equally good values it is the middle one; 0 if all
+    values are equal.
     """
     levels = np.arange(len(counts))
     below = np.cumsum(counts)[:-1]

@@ -1,4 +1,4 @@
-"""Batches of patches, as readers give them and classifying takes them."""
+"""Batches of patches: what readers give and classifying takes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 READ_SIZE = 64
-"""Patches a batch of the readers. Jobs and answers of this size fit the pipes of every system, so that
-neither side ever waits for the other to read."""
+"""Number of patches in a batch of the readers. Jobs and answers of this size fit the pipes of every system,
+so that neither side ever waits for the other to read."""
 
 _Item = TypeVar("_Item")
 _Outcome = TypeVar("_Outcome")
@@ -24,10 +24,10 @@ _Outcome = TypeVar("_Outcome")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Patches of a few candidates."""
+    """The patches of a few candidates."""
 
     number: int
-    """Of the windows' batches, in the order of the windows; of several that were joined, the first one's."""
+    """Place among the batches, in the order of the windows; the first one's where several were joined."""
     indices: NDArray[np.int64]
     """Position of each patch's window in the list given to the pool, (B,)."""
     pixels: NDArray[np.uint8]
@@ -35,11 +35,11 @@ class Batch:
     unreadable: tuple[tuple[int, str], ...]
     """(position of the window, reason) of those that could not be read; they are not among the pixels."""
     read_seconds: float
-    """Time that the worker took to read this batch."""
+    """Seconds that the worker took to read this batch."""
 
 
 def gathered(batches: Iterable[Batch], each: int, *, count: int) -> Iterator[Batch]:
-    """The `count` batches, joined to ones of `each` by their numbers, in whatever order they come."""
+    """Join the `count` batches, `each` at a time by their numbers, in whatever order they come."""
     held: dict[int, list[Batch]] = {}
     for batch in batches:
         group = batch.number // each
@@ -63,9 +63,9 @@ def _joined(batches: list[Batch]) -> Batch:
 def one_ahead(
     items: Iterable[_Item], begin: Callable[[_Item], Callable[[], _Outcome]]
 ) -> Iterator[tuple[_Item, _Outcome]]:
-    """Each item with its outcome, which `begin` begins and its answer waits for.
+    """Yield each item with its outcome: `begin` starts the work, and what it returns waits for the outcome.
 
-    While one is waited for, the next is already begun: so a device always has something to do.
+    While one is waited for, the next is already begun, so that a device always has something to do.
     """
     begun: deque[tuple[_Item, Callable[[], _Outcome]]] = deque()
     for item in items:

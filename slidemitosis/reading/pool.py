@@ -2,24 +2,21 @@
 
 The workers know numpy, Pillow and the readers of slides, never torch. They live as long as their pool,
 for one slide after another; each one holds its own open slide, since slide handles cannot cross
-processes. Jobs go to a worker, and answers come back, through a pipe of its own: with no queue shared
-between workers, one that is killed can never leave a lock behind.
+processes.
 
-Windows come in an order in which neighbours share tiles. Each worker gets a stretch of them, so that tiles
-are decoded by one worker alone, and takes from the end of another's when its own is done. Batches
-come out as they are finished. Every patch depends on its window alone, and every batch on its number alone,
-so that results are the same for any number of workers.
+Windows come in an order in which neighbours share tiles. Each worker gets a stretch of them, so that a tile
+is decoded by one worker alone. A worker that is done with its own takes from the end of the longest stretch.
+Batches come out as they are finished. Every patch depends on its window alone, and every batch on its number
+alone, so that results are the same for any number of workers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing as mp
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -27,13 +24,12 @@ import numpy as np
 from slidemitosis.errors import ReadingFailed, SlideMitosisError, UnreadableSlide
 from slidemitosis.interrupts import interrupts_wait, processes_start
 from slidemitosis.reading.batches import Batch
+from slidemitosis.reading.processes import GONE, Child, bury, end, listen, send, start_process
 from slidemitosis.reading.slots import SlotLayout, Slots
 from slidemitosis.reading.worker import ReopeningSlide, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
 
     from slidemitosis.reading.windows import Window
     from slidemitosis.slides.slide import Slide
@@ -46,7 +42,7 @@ _NO_ROW = -1
 
 
 class _Reading:
-    """What is to be read of one slide."""
+    """The windows of one slide, and which batches of them are still to be read."""
 
     def __init__(
         self, open_slide: Callable[[], Slide], windows: Sequence[Window], *, batch_size: int, workers: int
@@ -57,18 +53,18 @@ class _Reading:
         self.count = -(-len(windows) // batch_size)
         self.deaths = 0
         self.waiting: deque[_Job] = deque()
-        """Of workers that died."""
+        """Jobs of workers that died, to be done again."""
         self.workers = max(1, min(workers, self.count))
         borders = [self.count * k // self.workers for k in range(self.workers + 1)]
         self._stretches = [deque(range(a, b)) for a, b in itertools.pairwise(borders)]
 
     def rows(self, number: int) -> range:
-        """Positions of a batch's windows."""
+        """Return the positions of a batch's windows."""
         first = number * self.batch_size
         return range(first, min(first + self.batch_size, len(self.windows)))
 
     def next_job(self, worker: int) -> _Job | None:
-        """What this worker, by its position, should do next."""
+        """Return what the worker at this position should do next; None if nothing is left."""
         if self.waiting:
             return self.waiting.popleft()
         own = self._stretches[worker] if worker < self.workers else deque[int]()
@@ -80,12 +76,12 @@ class _Reading:
 
 @dataclass(slots=True)
 class _Job:
-    """A batch on its way."""
+    """One batch, from the moment that a worker is to read it."""
 
     reading: _Reading
     number: int
     slot: int = -1
-    """Of the worker that has it."""
+    """Place in the memory of the worker that has the job."""
     failures: dict[int, str] = field(default_factory=dict)
     """Row of the batch -> reason."""
     deaths_at: dict[int, int] = field(default_factory=dict)
@@ -93,18 +89,17 @@ class _Job:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class _Worker:
-    process: SpawnProcess
-    connection: Connection
+@dataclass(slots=True, eq=False)
+class _Worker(Child):
     slots: Slots
-    """Its own shared memory, which whoever replaces it takes over."""
+    """Its own shared memory, which the worker that replaces it takes over."""
     free: list[int]
-    """Slots that no job has."""
+    """Numbers of the slots that no job has."""
     jobs: deque[_Job] = field(default_factory=deque)
     reading: _Reading | None = None
-    """Whose slide it has been told to open."""
+    """The reading whose slide it has been told to open."""
     ready: bool = False
+    """Whether it has said that it has started."""
 
 
 class ReaderPool:
@@ -130,12 +125,12 @@ class ReaderPool:
         self.close()
 
     def close(self) -> None:
-        """End the processes and give back the shared memory. Nothing can be read after it."""
+        """End the processes and give back the shared memory. Nothing can be read afterwards."""
         self._closed = True
         self._stop()
 
     def read(self, open_slide: Callable[[], Slide], windows: Sequence[Window]) -> Iterator[Batch]:
-        """Begin to read; iterate over the answer once, for batches in the order in which they are finished.
+        """Begin to read; return an iterator over the batches in the order in which they are finished.
 
         `open_slide` is called in every worker and must be picklable. What is left of an earlier slide is
         dropped. Raises, here or while iterating: UnreadableSlide if a worker cannot open the slide,
@@ -178,14 +173,13 @@ class ReaderPool:
         for worker in self._workers:
             if worker.reading is not None:
                 worker.reading = None
-                with contextlib.suppress(OSError):
-                    worker.connection.send(("slide", None))
+                send(worker.connection, ("slide", None))
 
     @contextlib.contextmanager
     def _stopped_if_broken_off(self) -> Iterator[None]:
-        """End all workers where an interrupt or an error may have lost what they were told or answered.
+        """End all workers if the block is broken off, since a message to or from them may have been lost.
 
-        The next slide is then read by new ones. A slide that cannot be opened leaves them as they are.
+        New workers then read the next slide. A slide that cannot be opened leaves the workers as they are.
         """
         try:
             yield
@@ -208,7 +202,7 @@ class ReaderPool:
         )
 
     def _start_workers(self, number: int) -> None:
-        """Start as many as are lacking."""
+        """Start workers until there are `number` of them."""
         with processes_start():
             while len(self._workers) < number:
                 slots = Slots(self._layout)
@@ -220,14 +214,8 @@ class ReaderPool:
                     raise
 
     def _start_worker(self, slots: Slots) -> _Worker:
-        context = mp.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=work, args=(theirs, self._layout, slots.name), name="slidemitosis reader", daemon=True
-        )
-        process.start()
-        theirs.close()
-        return _Worker(process, ours, slots, list(range(self._layout.count)))
+        started = start_process(work, self._layout, slots.name, name="slidemitosis reader", daemon=True)
+        return _Worker(*started, slots, list(range(self._layout.count)))
 
     def _hand_out(self, reading: _Reading) -> None:
         """Give every worker work up to its depth, the least busy first."""
@@ -250,22 +238,18 @@ class ReaderPool:
         # The slot still holds the last job's row; a worker that dies before it begins died of none.
         worker.slots.set_row(job.slot, _NO_ROW)
         # A worker that has just died takes nothing; _listen finds that out and redoes its jobs.
-        with contextlib.suppress(OSError):
-            if worker.reading is not reading:
-                worker.reading = reading
-                worker.connection.send(("slide", reading.open_slide))
-            worker.connection.send(("job", (job.slot, windows)))
+        if worker.reading is not reading:
+            worker.reading = reading
+            send(worker.connection, ("slide", reading.open_slide))
+        send(worker.connection, ("job", (job.slot, windows)))
 
     def _listen(self, reading: _Reading) -> None:
-        """Wait until something happens, and note the jobs that are finished by it."""
-        by_connection = {w.connection: w for w in self._workers}
-        for connection in wait(list(by_connection)):
-            worker = by_connection[connection]  # type: ignore[index]
-            try:
-                kind, value = worker.connection.recv()
-            except (EOFError, OSError):
-                self._bury(worker, reading)
+        """Wait until a worker says something or dies, and note the jobs that are finished by it."""
+        for worker, message in listen(self._workers):
+            if message is GONE:
+                self._replace(worker, reading)
                 continue
+            kind, value = message
             if kind == "ready":
                 worker.ready = True
                 continue
@@ -282,14 +266,13 @@ class ReaderPool:
                 self._finished.append((worker, job))
         self._hand_out(reading)
 
-    def _bury(self, worker: _Worker, reading: _Reading) -> None:
+    def _replace(self, worker: _Worker, reading: _Reading) -> None:
         """Replace a dead worker and let its jobs be done again.
 
-        A candidate that two workers died of is unreadable.
+        A candidate at which two workers died is unreadable.
         """
-        worker.process.join()
-        code = worker.process.exitcode
-        # Where others have started, one that was killed at its start is only to be replaced.
+        code = bury(worker)
+        # If others have started, one that was killed at its start is only to be replaced.
         if not any(w.ready for w in self._workers):
             remedy = (
                 'in a script, call slidemitosis under `if __name__ == "__main__":`, or pass workers=0'
@@ -303,7 +286,6 @@ class ReaderPool:
                 f"reader processes died {reading.deaths} times (last exit code {code}); "
                 "is there enough memory? Fewer --workers need less"
             )
-        worker.connection.close()
         jobs = [job for job in worker.jobs if job.reading is reading]
         with interrupts_wait():
             successor = self._start_worker(worker.slots)
@@ -318,9 +300,9 @@ class ReaderPool:
         reading.waiting.extendleft(reversed(jobs))
 
     def _step_over(self, worker: _Worker, job: _Job, code: int | None) -> bool:
-        """Note at which row the worker died; True if nothing of the job remains to be read.
+        """Note at which row the worker died; return whether nothing of the job remains to be read.
 
-        The other rows are all read again: what the dead worker could not read of them it took with it.
+        The other rows are all read again, since the dead worker never said which of them it could not read.
         """
         row = worker.slots.row(job.slot)
         if row != _NO_ROW:
@@ -349,16 +331,9 @@ class ReaderPool:
                 )
 
     def _stop(self) -> None:
-        """End the workers, politely and then not, and give back the shared memory."""
+        """End the workers and give back the shared memory."""
+        end(self._workers, at_once=True)
         for worker in self._workers:
-            worker.connection.close()
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join(0.5)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-            worker.process.close()
             worker.slots.close()
             worker.slots.remove()
         self._workers = []

@@ -1,6 +1,6 @@
-"""From two files to windows: everything that is settled before a pixel is read.
+"""Prepare a slide and its candidates: settle everything before a pixel is read, and place the windows.
 
-`inspect` stops here; `classify` goes on. No torch.
+`inspect` stops here; `classify` goes on.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import numpy as np
 
 from slidemitosis.candidates import find_duplicates, read_candidates, select_candidates
 from slidemitosis.candidates.ids import object_ids
-from slidemitosis.errors import CandidatesOffSlide, InvalidOption
-from slidemitosis.geometry import PixelSize
-from slidemitosis.prediction import Prediction
+from slidemitosis.errors import CandidatesOffSlide
+from slidemitosis.prediction import LeftOut, PlacedCandidate
 from slidemitosis.reading.frames import settle_frames, settle_mpp
 from slidemitosis.reading.windows import padding_share, place_window, plan_reading, reading_order
 from slidemitosis.slides.open import open_slide
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slidemitosis.candidates import Candidates, Format, Selection, Unit
-    from slidemitosis.geometry import Origin, Viewer
+    from slidemitosis.candidates import Candidates, Selection
+    from slidemitosis.geometry import PixelSize
     from slidemitosis.models.card import PatchPart
-    from slidemitosis.prediction import Status
+    from slidemitosis.options import ReadOptions
+    from slidemitosis.options.read import Unit
     from slidemitosis.reading.frames import Frames
     from slidemitosis.reading.windows import ReadPlan, Window
-    from slidemitosis.slides.open import Reader
     from slidemitosis.slides.slide import Slide, SlideInfo
 
 log = logging.getLogger(__name__)
@@ -48,32 +47,6 @@ WORTH_TELLING = 2000
 """Candidates from which a slide library takes seconds longer than tiles that are decoded directly."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
-    """What a user may say about the slide and about the candidates; see `classify_slide`."""
-
-    reader: Reader = "auto"
-    mpp: PixelSize | None = None
-    origin: Origin = "auto"
-    viewer: Viewer | None = None
-    candidate_classes: tuple[str, ...] = ()
-    area_classes: tuple[str, ...] = ()
-    unit: Unit | None = None
-    format: Format | None = None
-    keep_duplicates: bool = False
-    allow_upsampling: bool = False
-
-
-def given_pixel_size(mpp: float | tuple[float, float] | None) -> PixelSize | None:
-    """One number of um/px, or two (x, y), as a PixelSize. Raises InvalidOption for anything else."""
-    if mpp is None:
-        return None
-    both = mpp if isinstance(mpp, tuple | list) else (mpp, mpp)
-    if len(both) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in both):
-        raise InvalidOption(f"mpp must be one number of um/px, or two (x, y), not {mpp!r}")
-    return PixelSize(*map(float, both))
-
-
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """One slide and its candidates, ready to be read."""
@@ -86,11 +59,10 @@ class Prepared:
     """Every object of the points file."""
     selection: Selection
     plan: ReadPlan
-    predictions: tuple[Prediction, ...]
-    """Of the selected candidates, in file order; those that are to be classified say so already, and
-    lack only a probability."""
+    placed: tuple[PlacedCandidate, ...]
+    """The selected candidates, in file order."""
     to_read: tuple[int, ...]
-    """Positions in `predictions`, in the order of reading."""
+    """Positions in `placed`, in the order of reading."""
     windows: tuple[Window, ...]
     """One for each of `to_read`."""
     open_slide: Callable[[], Slide]
@@ -108,29 +80,48 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
     Raises SlideError, CandidateError or InvalidOption; CandidatesOffSlide if there are candidates and
     not one of them is on the slide.
     """
-    with open_slide(slide_path, reader=options.reader) as slide:
-        info = slide.info
-    mpp = settle_mpp(info, given=options.mpp, allow_coarse=options.allow_upsampling, model_mpp=patch.mpp)
-    _warn_of_other_mpp(info, options.mpp)
+    info, mpp = _slide_and_pixel_size(slide_path, options, patch)
     candidates = read_candidates(
         points_path, unit=options.unit, format=options.format, slide_name=slide_path.name
     )
+    return _prepared(info, mpp, candidates, options, patch)
+
+
+def prepare_candidates(
+    slide_path: Path, candidates: Candidates, options: ReadOptions, patch: PatchPart
+) -> Prepared:
+    """Do what `prepare` does, for candidates that are in memory."""
+    info, mpp = _slide_and_pixel_size(slide_path, options, patch)
+    return _prepared(info, mpp, candidates, options, patch)
+
+
+def _slide_and_pixel_size(path: Path, options: ReadOptions, patch: PatchPart) -> tuple[SlideInfo, PixelSize]:
+    with open_slide(path, reader=options.reader) as slide:
+        info = slide.info
+    mpp = settle_mpp(info, given=options.mpp, allow_coarse=options.allow_upsampling, model_mpp=patch.mpp)
+    _warn_of_other_mpp(info, options.mpp)
+    return info, mpp
+
+
+def _prepared(
+    info: SlideInfo, mpp: PixelSize, candidates: Candidates, options: ReadOptions, patch: PatchPart
+) -> Prepared:
     selection = select_candidates(candidates, options.candidate_classes, regions=options.area_classes)
     frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
-    predictions = _locate(selection, info, mpp, frames.points)
-    _warn_of_regions(predictions, mpp, candidates.unit)
-    _refuse_all_outside(predictions, info, points_path, frames)
+    placed = _place(selection, info, mpp, frames.points)
+    _warn_of_regions(placed, mpp, candidates.unit)
+    _refuse_all_outside(placed, info, candidates.where, frames)
     if not options.keep_duplicates:
-        predictions = _mark_duplicates(predictions, mpp)
+        placed = _mark_duplicates(placed, mpp)
     plan = plan_reading(info.levels, mpp, model_mpp=patch.mpp, patch=patch.side)
-    rows = [i for i, p in enumerate(predictions) if p.status == "pending"]
+    rows = [i for i, p in enumerate(placed) if p.left_out is None]
     if options.reader == "auto" and len(rows) >= WORTH_TELLING:
         _tell_of_slow_reading(info, plan.level)
-    windows = [place_window(predictions[i].x, predictions[i].y, plan) for i in rows]
+    windows = [place_window(placed[i].x, placed[i].y, plan) for i in rows]
     order = reading_order(windows, info.tile)
     for i, window in zip(rows, windows, strict=True):
         share = padding_share(window, info.area, plan.downsample)
-        predictions[i] = replace(predictions[i], padding=round(share, 4))
+        placed[i] = replace(placed[i], padding=round(share, 4))
     return Prepared(
         slide=info,
         mpp=mpp,
@@ -138,10 +129,10 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
         candidates=candidates,
         selection=selection,
         plan=plan,
-        predictions=tuple(predictions),
+        placed=tuple(placed),
         to_read=tuple(rows[i] for i in order),
         windows=tuple(windows[i] for i in order),
-        open_slide=functools.partial(open_slide, slide_path, reader=options.reader),
+        open_slide=functools.partial(open_slide, info.path, reader=options.reader),
     )
 
 
@@ -151,16 +142,16 @@ def _tell_of_slow_reading(info: SlideInfo, level: int) -> None:
         log.info("%s: level %d is read by %s, which is slower: %s", info.path, level, info.reader, reason)
 
 
-def _warn_of_regions(predictions: Sequence[Prediction], mpp: PixelSize, unit: Unit) -> None:
+def _warn_of_regions(placed: Sequence[PlacedCandidate], mpp: PixelSize, unit: Unit) -> None:
     """An annotated region among the candidates would be counted as one figure, at its middle."""
     um = max(mpp.x, mpp.y) if unit == "px" else 1.0
-    wide = [p.candidate.source for p in predictions if p.candidate.extent * um > WIDEST_UM]
+    wide = [p.candidate.source for p in placed if p.candidate.extent * um > WIDEST_UM]
     if wide:
         log.warning(
             "%d of %d candidates are wider than %g um, and so no figures but regions, perhaps: %s; "
             "to leave them out, name the class of the figures with --candidate-class",
             len(wide),
-            len(predictions),
+            len(placed),
             WIDEST_UM,
             ", ".join(wide[:5]) + (", ..." if len(wide) > 5 else ""),
         )
@@ -174,23 +165,24 @@ def _warn_of_other_mpp(info: SlideInfo, given: PixelSize | None) -> None:
         )
 
 
-def _locate(
+def _place(
     selection: Selection, info: SlideInfo, mpp: PixelSize, offset: tuple[int, int]
-) -> list[Prediction]:
-    """Every selected candidate in level-0 px, those off the slide marked as such."""
+) -> list[PlacedCandidate]:
+    """Place every selected candidate in level-0 px; leave out those off the slide."""
     candidates = selection.candidates
     ids = object_ids(candidates.items, info.path.name)
     per_unit = (1 / mpp.x, 1 / mpp.y) if candidates.unit == "um" else (1.0, 1.0)
     area = info.area
-    located = []
+    placed = []
     for c, object_id in zip(candidates, ids, strict=True):
         frame_x, frame_y = c.x * per_unit[0], c.y * per_unit[1]
         x, y = frame_x + offset[0], frame_y + offset[1]
         inside = area.x <= x < area.x + area.width and area.y <= y < area.y + area.height
-        status: Status = "pending" if inside else "outside"
-        reason = None if inside else f"centre at x {x:.0f}, y {y:.0f}; {_area_text(info)}"
-        located.append(Prediction(c, object_id, frame_x, frame_y, x, y, status, reason))
-    return located
+        left_out = None
+        if not inside:
+            left_out = LeftOut("outside", f"centre at x {x:.0f}, y {y:.0f}; {_area_text(info)}")
+        placed.append(PlacedCandidate(c, object_id, frame_x, frame_y, x, y, left_out=left_out))
+    return placed
 
 
 def _area_text(info: SlideInfo) -> str:
@@ -200,33 +192,33 @@ def _area_text(info: SlideInfo) -> str:
 
 
 def _refuse_all_outside(
-    predictions: list[Prediction], info: SlideInfo, points_path: Path, frames: Frames
+    placed: Sequence[PlacedCandidate], info: SlideInfo, where: str, frames: Frames
 ) -> None:
-    if not predictions or any(p.status != "outside" for p in predictions):
+    if not placed or any(p.left_out is None for p in placed):
         return
-    xs, ys = [p.x for p in predictions], [p.y for p in predictions]
+    xs, ys = [p.x for p in placed], [p.y for p in placed]
     raise CandidatesOffSlide(
-        f"{points_path}: all {len(predictions)} candidates lie off the slide: they span x {min(xs):.0f} to "
+        f"{where}: all {len(placed)} candidates lie off the slide: they span x {min(xs):.0f} to "
         f"{max(xs):.0f}, y {min(ys):.0f} to {max(ys):.0f} px; {_area_text(info)}; are they of another slide, "
         f"in um, or counted from another origin (now file + {frames.points} px: {frames.points_by})?"
     )
 
 
-def _mark_duplicates(predictions: list[Prediction], mpp: PixelSize) -> list[Prediction]:
-    """All but the first of candidates with one id, or with centres within 2 um; those outside are left."""
-    rows = [i for i, p in enumerate(predictions) if p.status == "pending"]
+def _mark_duplicates(placed: Sequence[PlacedCandidate], mpp: PixelSize) -> list[PlacedCandidate]:
+    """Leave out all but the first of candidates with one id, or with centres within 2 um."""
+    rows = [i for i, p in enumerate(placed) if p.left_out is None]
     xy_um: NDArray[np.float64] = np.array(
-        [(predictions[i].x * mpp.x, predictions[i].y * mpp.y) for i in rows], dtype=np.float64
+        [(placed[i].x * mpp.x, placed[i].y * mpp.y) for i in rows], dtype=np.float64
     ).reshape(-1, 2)
-    ids = [predictions[i].candidate.id for i in rows]
-    marked = list(predictions)
+    ids = [placed[i].candidate.id for i in rows]
+    marked = list(placed)
     far = 0
     found = find_duplicates(xy_um, ids, distance_um=DUPLICATE_UM)
     for row, duplicate in found.items():
-        i, kept = rows[row], predictions[rows[duplicate.of]].candidate.source
+        i, kept = rows[row], placed[rows[duplicate.of]].candidate.source
         away = f"{duplicate.distance_um:.1f} um"
         reason = f"same id as {kept}, {away} away" if duplicate.same_id else f"{away} from {kept}"
-        marked[i] = replace(marked[i], status="duplicate", reason=reason)
+        marked[i] = replace(marked[i], left_out=LeftOut("duplicate", reason))
         far += duplicate.distance_um > DUPLICATE_UM
     if far:
         log.warning(

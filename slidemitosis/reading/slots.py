@@ -1,4 +1,4 @@
-"""Places for batches of patches in shared memory, with a note of how far each one has come.
+"""Keep batches of patches in shared memory, each with a note of the row that is being read.
 
 Everything is copied in and out: a numpy view of the memory that outlives an error, in its traceback
 say, would keep the memory from being closed.
@@ -27,7 +27,7 @@ _LINUX_SHARED = Path("/dev/shm")  # noqa: S108
 
 @dataclass(frozen=True, slots=True)
 class SlotLayout:
-    """The same in the process that reads as in the one that classifies."""
+    """Sizes that the process that reads and the one that classifies agree on."""
 
     count: int
     batch_size: int
@@ -37,17 +37,17 @@ class SlotLayout:
 
     @property
     def patch_bytes(self) -> int:
-        """Of one patch, uint8 (patch, patch, 3)."""
+        """Bytes of one patch, uint8 (patch, patch, 3)."""
         return self.patch * self.patch * 3
 
     @property
     def slot_bytes(self) -> int:
-        """Of a slot: the row that is being read, then its patches."""
+        """Bytes of one slot: the row that is being read, then its patches."""
         return _ROW.size + self.batch_size * self.patch_bytes
 
 
 class Slots:
-    """Shared memory in this layout. Made by one process (`name` None), and opened by others by its name."""
+    """Shared memory in this layout, made by one process (`name` None) and opened by others by its name."""
 
     def __init__(self, layout: SlotLayout, name: str | None = None) -> None:
         self.layout = layout
@@ -56,7 +56,7 @@ class Slots:
 
     @property
     def name(self) -> str:
-        """For other processes."""
+        """Name under which other processes open the memory."""
         return self._memory.name
 
     @property
@@ -69,7 +69,7 @@ class Slots:
         _ROW.pack_into(self._buffer, slot * self.layout.slot_bytes, row)
 
     def row(self, slot: int) -> int:
-        """The row that is, or was last, being read."""
+        """Return the row that is, or was last, being read."""
         (row,) = _ROW.unpack_from(self._buffer, slot * self.layout.slot_bytes)
         return int(row)
 
@@ -79,7 +79,7 @@ class Slots:
         self._buffer[start : start + self.layout.patch_bytes] = pixels.tobytes()
 
     def take(self, slot: int, rows: int) -> NDArray[np.uint8]:
-        """A copy of the first rows, uint8 (rows, patch, patch, 3)."""
+        """Return a copy of the first rows, uint8 (rows, patch, patch, 3)."""
         start = slot * self.layout.slot_bytes + _ROW.size
         data = bytearray(self._buffer[start : start + rows * self.layout.patch_bytes])
         return np.frombuffer(data, np.uint8).reshape(rows, self.layout.patch, self.layout.patch, 3)
@@ -94,7 +94,7 @@ class Slots:
 
 
 def _create(size: int) -> SharedMemory:
-    """Shared memory that is really there: Linux grants any size, and kills who touches what is lacking."""
+    """Make shared memory that is really there: Linux grants any size, and kills who uses what is lacking."""
     if _LINUX_SHARED.is_dir() and (free := shutil.disk_usage(_LINUX_SHARED).free) < size:
         raise ReadingFailed(
             f"the reader processes need {size / 1e6:.0f} MB of shared memory, and {_LINUX_SHARED} has "

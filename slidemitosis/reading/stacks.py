@@ -1,8 +1,8 @@
-"""Stacks of patches: the pages of a TIFF, each a patch, read a few at a time and none of them lost.
+"""Read stacks of patches: TIFFs each page of which is a patch, a few at a time and without losing a page.
 
-Libraries end a stack without a word where it is cut or its directories are damaged, and give black for pixels
-that are not there. Here every page is found, and checked as far as can be without decoding it, before the
-first is read.
+Where a file is cut off or its directories are damaged, libraries end the stack without an error, and give
+black for pixels that are not there. Here every page is found, and checked as far as it can be without
+decoding it, before the first is read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Of TIFF 6.0: what the numbers of a pixel mean, and how they are packed.
+# Codes of TIFF 6.0 for what the numbers of a pixel mean, and for how they are packed.
 _RGB, _YCBCR, _JPEG = 2, 6, 7
 
 
@@ -60,12 +60,12 @@ class PatchStack:
         return len(self._places)
 
     def batches(self, size: int) -> Iterator[NDArray[np.uint8]]:
-        """The patches in their order, uint8 (B, side, side, 3), B up to `size`."""
+        """Yield the patches in their order, uint8 (B, side, side, 3), B up to `size`."""
         for start in range(0, len(self), size):
             yield np.stack([self._pixels(i) for i in range(start, min(start + size, len(self)))])
 
     def _find_pages(self, file: BinaryIO) -> list[int]:
-        """Where the directory of each page is. Raises UnreadableStack."""
+        """Return where in the file each page's directory is, in bytes. Raises UnreadableStack."""
         import tifffile
 
         try:
@@ -98,7 +98,7 @@ class PatchStack:
                 raise UnreadableStack(f"{self.path}: page {i + 1} {wrong}")
 
     def _page(self, i: int) -> Any:
-        """A tifffile.TiffPage, read anew, so that memory does not grow with the pages."""
+        """Return a tifffile.TiffPage, read anew, so that memory does not grow with the pages."""
         import tifffile
 
         try:
@@ -109,7 +109,7 @@ class PatchStack:
             raise UnreadableStack(f"{self.path}: page {i + 1} is damaged: {_one_line(e)}") from e
 
     def _misfit(self, page: Any) -> str | None:
-        """What of a page's kind is not as it should be."""
+        """Say in words how a page is not of the kind that is wanted; None if it is."""
         side, wanted = self.side, f"patches of {self.side} x {self.side} px, RGB with 8 bit, are wanted"
         if (page.imagewidth, page.imagelength) != (side, side):
             remedy = "; a slide is for `slidemitosis classify`" if page.imagewidth > 8 * side else ""
@@ -117,7 +117,7 @@ class PatchStack:
         if page.dtype != np.uint8 or page.shape != (side, side, 3):
             numbers = " x ".join(map(str, page.shape))
             return f"holds {page.dtype or 'numbers of an unknown kind'}, {numbers}; {wanted}"
-        # The codec makes RGB of the YCbCr in a JPEG; elsewhere it would be taken for RGB.
+        # The codec turns the YCbCr of a JPEG into RGB; elsewhere YCbCr would be taken for RGB.
         if page.photometric != _RGB and (page.photometric, page.compression) != (_YCBCR, _JPEG):
             return f"has colours of another kind ({page.photometric!s}); {wanted}"
         return None
@@ -134,7 +134,7 @@ class PatchStack:
 
 
 def _lacking(page: Any, size: int) -> str | None:
-    """What of a page is not in the file of `size` bytes, in words; tifffile would read it as black."""
+    """Say in words what of a page is not in the file of `size` bytes; tifffile would read it as black."""
     counts, offsets = page.databytecounts, page.dataoffsets
     if not counts or len(counts) != len(offsets) or 0 in counts:
         return "is damaged: pixels without a place in the file"
@@ -144,7 +144,7 @@ def _lacking(page: Any, size: int) -> str | None:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Keep what tifffile logs from standard error: what matters is checked here, or raises."""
+    """Keep what tifffile logs from standard error: what matters is checked here, or raised."""
     logger = logging.getLogger("tifffile")
     handler = logging.NullHandler()
     logger.addHandler(handler)

@@ -1,4 +1,4 @@
-"""Place the windows of pixels that are read for patches, and order them; pure."""
+"""Place the windows of pixels that are read for patches, and order them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from slidemitosis.geometry import Bounds, Level, PixelSize
 
 Resampling = Literal["none", "resampled", "downsampled", "upsampled"]
-# Scanners that are called 40x differ by this much: within it figures are as large as those trained on.
+# Scanners that are called 40x differ by this share; within it figures are as large as those trained on.
 _ALIKE = 0.1
 
 
@@ -28,16 +28,16 @@ class ReadPlan:
 
     level: int
     downsample: float
-    """level-0 px a level px."""
+    """Side of a pixel of the level, level-0 px."""
     scale_x: float
-    """Level px a patch px."""
+    """Side of a pixel of the patch, level px."""
     scale_y: float
     patch: int
     """Side of a patch, patch px."""
 
     @property
     def exact(self) -> bool:
-        """Whether level pixels are taken as they are.
+        """Whether the level's pixels are taken as they are.
 
         Resampling by less than half a pixel over the whole patch would only blur it.
         """
@@ -45,7 +45,7 @@ class ReadPlan:
 
     @property
     def resampling(self) -> Resampling:
-        """What happens to the level's pixels; "resampled" is by less than a tenth, up or down."""
+        """What happens to the level's pixels; "resampled": by less than a tenth, up or down."""
         if self.exact:
             return "none"
         if min(self.scale_x, self.scale_y) < 1 - _ALIKE:
@@ -55,9 +55,9 @@ class ReadPlan:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is read for one patch: whole pixels of one level, and what part of them is the patch.
+    """The pixels that are read for one patch: whole pixels of one level, and what part of them is the patch.
 
-    It may hang over the level's edges.
+    A window may hang over the level's edges.
     """
 
     level: int
@@ -89,7 +89,7 @@ _FILTER_REACH = 2
 
 
 def place_window(x: float, y: float, plan: ReadPlan) -> Window:
-    """The window of the patch centred on (x, y), level-0 px.
+    """Return the window of the patch centred on (x, y), level-0 px.
 
     Where level pixels are taken as they are, the patch starts at the pixel boundary nearest to half
     a patch left of and above the centre; otherwise it is placed exactly.
@@ -105,7 +105,7 @@ def place_window(x: float, y: float, plan: ReadPlan) -> Window:
 
 
 def _span(centre: float, patch: int, scale: float) -> tuple[int, int, float, float]:
-    """(first px, number of px, start and end of the patch among them), with room for the filter."""
+    """Return first px, number of px, and start and end of the patch among them, with room for the filter."""
     start = centre - patch * scale / 2
     reach = _FILTER_REACH * max(scale, 1.0)
     first = math.floor(start - reach)
@@ -114,7 +114,7 @@ def _span(centre: float, patch: int, scale: float) -> tuple[int, int, float, flo
 
 
 def padding_share(window: Window, area: Bounds, downsample: float) -> float:
-    """Share of the patch, 0..1, that lies beyond `area`, which is where the slide has pixels."""
+    """Return the share of the patch, 0..1, that lies beyond `area`, which is where the slide has pixels."""
     left, top, right, bottom = window.box or (0, 0, window.width, window.height)
     x0, y0 = area.x / downsample, area.y / downsample
     x1, y1 = (area.x + area.width) / downsample, (area.y + area.height) / downsample
@@ -124,16 +124,16 @@ def padding_share(window: Window, area: Bounds, downsample: float) -> float:
 
 
 def reading_order(windows: Sequence[Window], tile: tuple[int, int]) -> NDArray[np.int64]:
-    """An order of the windows, (N,), in which each tile is decoded once by a reader with a cache of tiles.
+    """Order the windows, (N,), so that a reader with a cache of tiles decodes each tile once.
 
-    Strips of so many rows of tiles that a few columns of one fit into the cache; within a strip column of
-    tiles by column, within a column from top to bottom, by the tile of the window's top left corner. What a
-    window reaches into of the next column is then still there when that column's turn comes, and only tiles
-    between two strips are decoded twice.
+    The order goes by the tile of a window's top left corner: strip by strip, within a strip column of tiles
+    by column, within a column from top to bottom. A strip has so many rows of tiles that a few of its columns
+    fit into the cache. Tiles of the next column that a window reaches into are then still there when that
+    column's turn comes, and only tiles between two strips are decoded twice.
     """
     if not windows:
         return np.empty(0, np.int64)
-    # What lies beyond the left or upper edge shares the first tiles.
+    # Windows beyond the left or upper edge share the first tiles.
     at = np.array([(max(w.y, 0), max(w.x, 0)) for w in windows], dtype=np.int64)
     tiles = at // np.array([tile[1], tile[0]])
     strips = tiles[:, 0] // _strip_rows(tile)
@@ -142,7 +142,7 @@ def reading_order(windows: Sequence[Window], tile: tuple[int, int]) -> NDArray[n
 
 
 def _strip_rows(tile: tuple[int, int]) -> int:
-    """Rows of tiles of a strip: three columns of them fit into the cache, with two rows more.
+    """Return the rows of tiles of a strip: three columns of them, with two rows more, fit into the cache.
 
     Three, since tiles need not lie where `tile` says: those of a slide with bounds begin at the bounds.
     """

@@ -1,4 +1,4 @@
-"""What runs in a reader process: jobs in, pixels into shared memory.
+"""Run a reader process: take jobs from its pipe, and write pixels into shared memory.
 
 It knows numpy, Pillow and a slide library, and neither torch nor the pool that started it.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from slidemitosis.errors import SlideMitosisError, UnreadableSlide
+from slidemitosis.reading.processes import GONE, receive, send
 from slidemitosis.reading.slots import Slots
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def read_patch(slide: Slide, window: Window, patch: int) -> NDArray[np.uint8]:
-    """One patch, uint8 (patch, patch, 3) RGB. Raises UnreadableSlide.
+    """Read one patch, uint8 (patch, patch, 3) RGB. Raises UnreadableSlide.
 
     Pixels of another size than the model's are resampled by Pillow's bicubic filter, whose support
     grows with the reduction, so that nothing aliases.
@@ -49,7 +50,7 @@ class ReopeningSlide:
         self._slide: Slide | None = open_slide()
 
     def read(self, window: Window) -> NDArray[np.uint8]:
-        """One patch, uint8 (patch, patch, 3) RGB. Raises UnreadableSlide after a second try."""
+        """Read one patch, uint8 (patch, patch, 3) RGB. Raises UnreadableSlide if a second try fails too."""
         try:
             return self._read_once(window)
         except UnreadableSlide:
@@ -72,15 +73,18 @@ class ReopeningSlide:
 
 
 def work(connection: Connection, layout: SlotLayout, name: str) -> None:
-    """A worker's life: take slides and jobs from the pipe until it closes."""
+    """Take slides and jobs from the pipe until it closes.
+
+    layout, name: of the shared memory for the patches.
+    """
     # Ctrl-C reaches every process of the terminal; the parent decides, and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     slots = Slots(layout, name)
     reader: ReopeningSlide | None = None
     failure: SlideMitosisError | None = None
-    _send(connection, ("ready", None))
+    send(connection, ("ready", None))
     with contextlib.closing(slots):
-        while (message := _receive(connection)) is not None:
+        while (message := receive(connection)) is not GONE:
             kind, value = message
             if kind == "slide":
                 if reader is not None:
@@ -91,14 +95,14 @@ def work(connection: Connection, layout: SlotLayout, name: str) -> None:
             answer: tuple[str, Any] = ("cannot open", failure)
             if reader is not None:
                 answer = ("done", _read(reader, slots, slot, windows))
-            if not _send(connection, answer):
+            if not send(connection, answer):
                 break
 
 
 def _open(
     open_slide: Callable[[], Slide], patch: int
 ) -> tuple[ReopeningSlide | None, SlideMitosisError | None]:
-    """The slide, or why it cannot be opened."""
+    """Return the open slide, or why it cannot be opened."""
     try:
         return ReopeningSlide(open_slide, patch), None
     except SlideMitosisError as e:
@@ -108,7 +112,7 @@ def _open(
 def _read(
     reader: ReopeningSlide, slots: Slots, slot: int, windows: list[tuple[int, Window]]
 ) -> tuple[dict[int, str], float]:
-    """Read a job's windows into its slot; reasons of those that could not be read by row, and seconds."""
+    """Read a job's windows into its slot; return why rows could not be read, by row, and the seconds."""
     failures: dict[int, str] = {}
     started = time.perf_counter()
     for row, window in windows:
@@ -118,20 +122,3 @@ def _read(
         except UnreadableSlide as e:
             failures[row] = str(e)
     return failures, time.perf_counter() - started
-
-
-def _send(connection: Connection, message: tuple[str, Any]) -> bool:
-    """False if the parent is gone."""
-    try:
-        connection.send(message)
-    except OSError:
-        return False
-    return True
-
-
-def _receive(connection: Connection) -> Any:
-    """The next message; None if the parent is gone."""
-    try:
-        return connection.recv()
-    except (EOFError, OSError):
-        return None

@@ -1,1 +1,10 @@
-"""TODO."""
+"""Whole-slide images: find and open one, know its size, levels, resolution and bounds, read RGB pixels.
+
+- `open`: opens a slide with the library that reads it.
+- `slide`: an open slide, whichever library reads it; `openslide` and `tiffslide`: the two libraries' slides.
+- `properties`: a library's metadata as numbers.
+- `direct`, `tiles`, `tiff`: decode JPEG tiles without the library, on levels where that gives its pixels.
+- `moved`: looks for slides by name that are not where a list or a project says.
+
+Uses the ground only.
+"""

@@ -1,7 +1,7 @@
-"""Which levels of a slide can be read tile by tile without the slide library, and of the others why not.
+"""Decide which levels of a slide can be read tile by tile without the slide library, and why others cannot.
 
-The library stays the authority: over sizes, bounds and colours, and, by `prove`, over the pixels. All of this
-depends on the file alone, so that every process that opens the slide comes to the same choice.
+Sizes, bounds and colours are taken from the library, and `prove` compares pixels with it. The decision
+depends on the file alone, so that every process that opens the slide decides alike.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from slidemitosis.slides.tiles import TileReader
 
 VENDORS = ("aperio", "generic-tiff", "leica", None)
-"""Those whose tiles lie edge to edge in one TIFF page a level. Others overlap tiles, or are no TIFF.
+"""Vendors whose tiles lie edge to edge in one TIFF page a level; others overlap tiles, or are no TIFF.
 
-OpenSlide names a vendor of every file; tiffslide has no name for OME-TIFF and the like."""
+None is for OME-TIFF and the like, for which tiffslide has no name; OpenSlide names every file's vendor."""
 
-# Pixels to each side of a tile's corner that are compared with the library's.
-_PROOF = 64
-# Tiles that are tried until one is not damaged.
-_TRIES = 3
+_PROOF = 64  # px on each side of a tile's corner that are compared with the library's
+_TRIES = 3  # tiles that are tried until one is not damaged
 
 # TIFF tags.
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -40,7 +38,7 @@ _ORIENTATION, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 274, 277, 284, 339
 _TILE_WIDTH, _TILE_HEIGHT, _OFFSETS, _COUNTS, _TABLES = 322, 323, 324, 325, 347
 _DEPTH, _TILE_DEPTH = 32997, 32998
 
-# Tag -> (the value that is read, the value where there is no such tag, what any other is called).
+# Tag -> (the value that can be read, the value of a page without the tag, the tag's name in a message).
 _WANTED = {
     _COMPRESSION: (7, 1, "compression"),
     _BITS: (8, 1, "bits per sample"),
@@ -62,15 +60,15 @@ _COMPRESSIONS = {
 
 
 class _NotDirectError(Exception):
-    """Why tiles cannot be decoded directly, in words."""
+    """Tiles cannot be decoded directly; the message says why."""
 
 
 def find_pages(
     path: Path, vendor: str | None, levels: tuple[Level, ...], bounds: Bounds | None
 ) -> tuple[dict[int, TiledPage], tuple[str | None, ...]]:
-    """Level -> its page, of those that can be decoded directly; and for each level why it cannot, or None.
+    """Return level -> page for the levels that can be decoded directly; and for each level why not, or None.
 
-    An ICC profile is no reason: neither library applies one when it reads a region.
+    An ICC profile is no reason, since neither library applies one when it reads a region.
     """
     if vendor not in VENDORS:
         reason = f"vendor {vendor}; only tiles of {', '.join(filter(None, VENDORS))} and OME-TIFF are"
@@ -92,9 +90,9 @@ def find_pages(
 
 
 def _page(file: BinaryIO, directories: list[Directory], level: Level, bounds: Bounds | None) -> TiledPage:
-    """The page of one level. Raises _NotDirectError, BadTiff, OSError."""
+    """Find the page of one level. Raises _NotDirectError, BadTiff, OSError."""
     if not float(level.downsample).is_integer():
-        # The library then places pixels at fractions of one, and blends them where tiles meet.
+        # Here the library shifts pixels by fractions, and blends them where tiles meet.
         raise _NotDirectError(f"its downsample, {level.downsample:.6g}, is not whole")
     area = bounds or Bounds(0, 0, level.width, level.height)
     if bounds:
@@ -119,7 +117,7 @@ def _page(file: BinaryIO, directories: list[Directory], level: Level, bounds: Bo
 
 
 def _tiled_page(file: BinaryIO, directory: Directory) -> TiledPage:
-    """What a directory says of its tiles. Raises _NotDirectError, BadTiff, OSError."""
+    """Make a page of its directory. Raises _NotDirectError, BadTiff, OSError."""
     for tag, (wanted, default, name) in _WANTED.items():
         value = whole_number(file, directory, tag, default)
         if value != wanted:
@@ -149,6 +147,7 @@ def _numbers(file: BinaryIO, directory: Directory, tag: int) -> NDArray[np.integ
 
 
 def _check(page: TiledPage) -> None:
+    """Raise _NotDirectError if tiles are too large, missing, or not as many as the page needs."""
     if min(page.tile_width, page.tile_height) < 1:
         raise _NotDirectError(f"its tiles are {page.tile_width} x {page.tile_height} px")
     if 4 * 3 * page.tile_width * page.tile_height > CACHE_BYTES:
@@ -158,7 +157,7 @@ def _check(page: TiledPage) -> None:
         raise _NotDirectError(
             f"it has {len(page.offsets)} places and {len(page.counts)} sizes of {expected} tiles"
         )
-    # What stands in for a tile that is not there differs by vendor: the library knows.
+    # What is shown instead of a missing tile differs by vendor, which the library knows.
     empty = int(((page.counts == 0) | (page.offsets == 0)).sum())
     if empty:
         raise _NotDirectError(f"{empty} of its {expected} tiles are empty")
@@ -167,11 +166,11 @@ def _check(page: TiledPage) -> None:
 def prove(
     tiles: TileReader, level: int, read: Callable[[int, int, int, int, int], NDArray[np.uint8]]
 ) -> str | None:
-    """Why a level's tiles must not be decoded directly; None if a sample gives the library's pixels.
+    """Compare a sample of a level with the library's pixels; return how it differs, or None if it is equal.
 
-    `read` is the library's, of the same slide. The sample lies around a corner of the tile with most bytes,
-    so that it shows tissue and not glass: a shift, other colours, another codec all show there. Where it is
-    damaged, the next ones are tried. Raises what `read` raises.
+    `read` (level, x, y, width, height) reads the same slide by the library. The sample lies around a corner
+    of the tile with most bytes, which shows tissue and not glass, so that a shift, other colours or another
+    codec are seen. If that tile is damaged, the next ones are tried. Raises what `read` raises.
     """
     page = tiles.pages[level]
     most = min(_TRIES, len(page.counts))
@@ -191,9 +190,9 @@ def prove(
 
 
 def _around_a_corner(page: TiledPage, number: int) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the sample, level px: four tiles meet in it, where there are as many."""
+    """Return left, top, width and height of the sample, level px; if possible, four tiles meet in it."""
     row, column = divmod(number, page.columns)
-    # The tile's lower right corner, or where the page ends there, the opposite one.
+    # The tile's lower right corner, or the opposite one if the page ends there.
     x, y = (column + 1) * page.tile_width, (row + 1) * page.tile_height
     x = x if x < page.width else column * page.tile_width
     y = y if y < page.height else row * page.tile_height

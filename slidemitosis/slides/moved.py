@@ -1,4 +1,4 @@
-"""Files that are no longer where a list or a project says: looked for by name in folders of the user's."""
+"""Look by name for slides that are no longer where a list or a QuPath project says."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def is_there(place: Path) -> bool:
-    """Whether something is at a path that somebody else wrote down, which need not be a usable one."""
+    """Tell whether a file or folder is at a path, which comes from a file and may be no usable path."""
     try:
         return place.exists()
-    except (OSError, ValueError):  # a name that is too long or holds a null, or a share that is off
+    except (OSError, ValueError):  # a name that is too long or holds a null, or an unreachable share
         return False
 
 
 def find_by_name(names: Collection[str], folders: Sequence[Path]) -> dict[str, list[Path]]:
-    """Every file of each name in the folders and all theirs, as absolute paths, sorted.
+    """Find all files of each name in folders and their subfolders; return them as absolute paths, sorted.
 
-    A file that is reached twice, by folders that overlap or by links, counts once; links are not followed
-    into folders. Nothing is walked where there are no names. Raises InvalidOption for what is no folder.
+    A file that is found twice, because folders overlap or by a link, counts once; links to folders are not
+    followed. Without names no folder is searched. Raises InvalidOption if one of `folders` is no folder.
     """
     for folder in folders:
         if not (is_there(folder) and folder.is_dir()):
@@ -32,7 +32,7 @@ def find_by_name(names: Collection[str], folders: Sequence[Path]) -> dict[str, l
     places: dict[str, dict[Path, Path]] = {name: {} for name in names}
     for folder in dict.fromkeys(f.resolve() for f in folders) if places else ():
         for parent, below, files in os.walk(folder):
-            below.sort()  # so that of two links to one file it is always the same that is taken
+            below.sort()  # so that the same one of two links to a file is always taken
             for name in places.keys() & files:
                 place = Path(parent, name)
                 if is_there(place):

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from slidemitosis.errors import InvalidOption, UnreadableSlide
+from slidemitosis.options.read import Reader
 from slidemitosis.slides.openslide import open_openslide
 from slidemitosis.slides.tiffslide import open_tiffslide
 
 if TYPE_CHECKING:
     from slidemitosis.slides.slide import Slide
 
-Reader = Literal["auto", "openslide", "tiffslide"]
-
 
 def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
     """Open a whole-slide image.
 
-    `reader` "auto" takes OpenSlide, and tiffslide for files of a kind that OpenSlide does not know, and
-    decodes tiles without either where that gives the same pixels; "openslide" and "tiffslide" take that
-    library alone or fail. Raises UnreadableSlide.
+    `reader` "auto" takes OpenSlide, or tiffslide for formats that OpenSlide does not know, and decodes
+    tiles without either where that gives the same pixels; "openslide" and "tiffslide" use that library
+    alone. Raises UnreadableSlide, InvalidOption.
     """
     path = Path(path)
     try:
         kind = "folder" if path.is_dir() else "file" if path.exists() else None
-    except (OSError, ValueError) as e:  # a name that is too long, or holds a null
+    except (OSError, ValueError) as e:  # a name that is too long or holds a null
         raise UnreadableSlide(f"{str(path)[:80]!r}: not a usable file name: {e}") from e
     if reader not in get_args(Reader):
         raise InvalidOption(f"reader {reader!r} is not known; use {', '.join(get_args(Reader))}")
@@ -40,7 +39,7 @@ def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
     try:
         slide.decode_directly()
     except OSError as e:  # UnreadableSlide is one
-        # An error is terminal for the library's handle, and this tile may be one that nobody asks for.
+        # The library's handle is useless after an error, but the tile that failed may never be asked for.
         slide.close()
         slide = _open_library(path, reader)
         reason = f"tiles cannot be compared with the library's pixels: {e}"

@@ -1,4 +1,4 @@
-"""Slides that OpenSlide reads; the only importer of that library."""
+"""Read slides by OpenSlide; the only module that imports it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 class OpenSlideSlide(Slide):
+    """A slide that OpenSlide reads."""
+
     def __init__(self, path: Path) -> None:
         import openslide
 
@@ -51,7 +53,7 @@ class OpenSlideSlide(Slide):
         )
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        # OpenSlide wants the place in level-0 pixels; rounding costs half a level-0 pixel at most.
+        # OpenSlide takes the place in level-0 px; rounding shifts it by half of one at most.
         downsample = self.info.levels[level].downsample
         place = (round(x * downsample), round(y * downsample))
         try:
@@ -63,14 +65,15 @@ class OpenSlideSlide(Slide):
         return np.asarray(region)
 
     def close(self) -> None:
+        """Give back the file handles."""
         super().close()
         self._handle.close()
 
 
 def open_openslide(path: Path) -> Slide | None:
-    """Open a slide with OpenSlide; None for a file of a kind that it does not know.
+    """Open a slide with OpenSlide; return None if it does not know the format.
 
-    Raises UnreadableSlide for one that it knows and cannot open.
+    Raises UnreadableSlide if it knows the format but cannot open the file.
     """
     import openslide
 

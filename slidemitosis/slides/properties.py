@@ -1,4 +1,4 @@
-"""What a slide library's properties say: text to numbers. Pure; `library` is the prefix of its keys."""
+"""Read numbers from a slide library's properties; pure. `library` is the prefix of the keys."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _number(value: object) -> float | None:
 
 
 def pixel_size(properties: Mapping[str, Any], library: str) -> PixelSize | None:
-    """um/px of level 0; None where they state none, or what cannot be one."""
+    """Return um/px of level 0; None if it is not stated or not a positive number."""
     x, y = (_number(properties.get(f"{library}.mpp-{axis}")) for axis in "xy")
     return PixelSize(x, y) if x and y and x > 0 and y > 0 else None
 
 
 def bounds(properties: Mapping[str, Any], library: str, full: Level) -> Bounds | None:
-    """The part of the slide that holds pixels; None where they state none, or the full extent."""
+    """Return the part of the slide that holds pixels; None if none is stated, or it is the full extent."""
     numbers = [_number(properties.get(f"{library}.bounds-{k}")) for k in ("x", "y", "width", "height")]
     if any(v is None for v in numbers):
         return None
@@ -37,7 +37,7 @@ def bounds(properties: Mapping[str, Any], library: str, full: Level) -> Bounds |
 
 
 def colour(text: object) -> tuple[int, int, int]:
-    """RGB of "rrggbb"; white where nothing is stated, as scanners show empty glass."""
+    """Return the RGB of "rrggbb"; white if none is stated, as scanners show empty glass."""
     try:
         value = bytes.fromhex(str(text or "ffffff").lstrip("#"))
     except ValueError:
@@ -46,6 +46,6 @@ def colour(text: object) -> tuple[int, int, int]:
 
 
 def tile(properties: Mapping[str, Any], library: str) -> tuple[int, int]:
-    """Width and height of a tile of level 0, px; 256 x 256 where they state none."""
+    """Return width and height of a tile of level 0, px; 256 x 256 if they are not stated."""
     width, height = (_number(properties.get(f"{library}.level[0].tile-{k}")) for k in ("width", "height"))
     return (int(width), int(height)) if width and height else (256, 256)

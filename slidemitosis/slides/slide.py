@@ -1,4 +1,4 @@
-"""An open slide, whichever library reads it, and what is known of it without its pixels."""
+"""`Slide`, an open slide whichever library reads it, and `SlideInfo`, its metadata."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ BY_LIBRARY = "the library was asked for"
 
 @dataclass(frozen=True, slots=True)
 class SlideInfo:
-    """What is known of a slide without reading its pixels."""
+    """A slide's metadata, known without reading pixels."""
 
     path: Path
     reader: str
-    """"openslide" or "tiffslide", as it was really opened."""
+    """"openslide" or "tiffslide": the library that opened it."""
     reader_version: str
     vendor: str | None
     levels: tuple[Level, ...]
     mpp: PixelSize | None
-    """From the metadata; None where they state none."""
+    """From the metadata; None if they do not state it."""
     bounds: Bounds | None
-    """None where the metadata state none, or state the full extent."""
+    """None if the metadata state none, or the full extent."""
     background: tuple[int, int, int]
-    """RGB of what lies beyond the slide's edge and in its empty parts."""
+    """RGB shown beyond the slide's edge and in its empty parts."""
     tile: tuple[int, int]
     """Width and height of a tile of level 0, px."""
     not_direct: tuple[str | None, ...]
-    """One for each level: why its tiles are not decoded directly; None where they are."""
+    """For each level why its tiles are not decoded directly; None if they are."""
     quickhash: str | None = None
-    """OpenSlide's hash of the smallest level and the metadata; None where it gives none."""
+    """OpenSlide's hash of the smallest level and the metadata; None if there is none."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,41 +55,44 @@ class SlideInfo:
 
     @property
     def area(self) -> Bounds:
-        """Where the slide has pixels: its bounds, or else its full extent."""
+        """The part that holds pixels: the bounds, or the full extent without bounds; level-0 px."""
         return self.bounds or Bounds(0, 0, *self.size)
 
 
 class Slide(abc.ABC):
     """An open slide. It belongs to one process and to one thread.
 
-    After an `UnreadableSlide` from `read` it must be closed: OpenSlide answers every later read of
-    the same handle with the same error.
+    After an `UnreadableSlide` from `read` it must be closed: OpenSlide then raises the same error at every
+    later read.
     """
 
     info: SlideInfo
     _tiles: TileReader | None = None
-    """Of the levels whose tiles are decoded directly."""
+    """Reads the levels whose tiles are decoded directly; None if there are none."""
 
     @abc.abstractmethod
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        """RGBA or RGB pixels of a region that lies inside the level, uint8 (height, width, 3 or 4)."""
+        """Read a region inside the level by the library, uint8 (height, width, 3 or 4), RGB or RGBA.
+
+        Raises UnreadableSlide.
+        """
 
     def close(self) -> None:
-        """Give back the file handles."""
+        """Close the files."""
         if self._tiles is not None:
             self._tiles.close()
 
     def read(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        """RGB pixels of a region in level px, uint8 (height, width, 3).
+        """Read RGB pixels of a region in level px, uint8 (height, width, 3).
 
-        Whatever lies beyond the level's edges, or is transparent, is the slide's background colour.
+        What lies beyond the level's edges, or is transparent, has the slide's background colour.
         Raises UnreadableSlide.
         """
         if self._tiles is not None and level in self._tiles.pages:
             try:
                 return self._tiles.region(level, x, y, width, height, self.info.background)
             except BadTile as e:
-                # The library may know better, and if not, then its error is the one to show.
+                # The library may be able to read the tile; if not, its error is the one to show.
                 log.debug("%s: level %d at x %d, y %d: %s", self.info.path.name, level, x, y, e)
         return self._read_by_library(level, x, y, width, height)
 
@@ -101,14 +104,14 @@ class Slide(abc.ABC):
         x1, y1 = min(x + width, extent.width), min(y + height, extent.height)
         if x0 < x1 and y0 < y1:
             pixels = self._pixels(level, x0, y0, x1 - x0, y1 - y0)
-            out[y0 - y : y1 - y, x0 - x : x1 - x] = _opaque(pixels, self.info.background)
+            out[y0 - y : y1 - y, x0 - x : x1 - x] = over_background(pixels, self.info.background)
         return out
 
     def decode_directly(self) -> None:
-        """From now on decode the tiles of those levels of which this gives the library's pixels.
+        """Decode tiles without the library from now on, on levels where that gives the library's pixels.
 
-        `info.not_direct` says which. Raises OSError if the file cannot be opened again, UnreadableSlide if
-        the library cannot read what it is compared with; the slide must be closed then, as after `read`.
+        Sets `info.not_direct`. Raises OSError if the file cannot be opened a second time, UnreadableSlide if
+        the library cannot read the sample to compare; the slide must be closed then, as after `read`.
         """
         info = self.info
         pages, reasons = find_pages(info.path, info.vendor, info.levels, info.bounds)
@@ -128,8 +131,8 @@ class Slide(abc.ABC):
         self.close()
 
 
-def _opaque(pixels: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """RGB of straight-alpha RGBA pixels over the background colour."""
+def over_background(pixels: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Lay straight-alpha RGBA pixels over the background colour; return RGB, uint8 (H, W, 3)."""
     if pixels.shape[2] == 3:
         return pixels
     alpha = pixels[..., 3:].astype(np.uint16)

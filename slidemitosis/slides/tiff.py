@@ -1,7 +1,7 @@
-"""TIFF and BigTIFF directories, as far as the tiles of a slide need them.
+"""Read TIFF and BigTIFF directories, as far as a slide's tiles need them.
 
-Written out because every reader process opens the slide: tifffile would import for a tenth of a second and
-make a Python number of each place of a million tiles. TIFF 6.0, and BigTIFF for files above 4 GB.
+Every reader process opens the slide, and tifffile would take a tenth of a second to import and make a million
+Python numbers of the tiles' places. Source: TIFF 6.0, and BigTIFF for files above 4 GB.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ if TYPE_CHECKING:
 # Types of values, by TIFF's number: bytes, text, short, long, undefined, IFD, and BigTIFF's three.
 _TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 _SUB_DIRECTORIES = 330
-# Slides have a dozen; more is a loop, or a stack of something else.
+# A slide has a dozen; a file with more has a loop, or is no slide.
 _MOST_DIRECTORIES = 1000
 
 
 class BadTiff(ValueError):
-    """Not a TIFF, or one with damaged directories. It never leaves the package: see `direct`."""
+    """The file is no TIFF, or its directories are damaged. Callers turn it into a reason or another error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where the values of one tag lie in the file."""
+    """Place and type of one tag's values in the file."""
 
     dtype: np.dtype[Any]
     count: int
     offset: int  # bytes from the start of the file
 
     def read(self, file: BinaryIO) -> NDArray[Any]:
-        """The values, (count,), in this machine's byte order. Raises BadTiff."""
+        """Read the values, (count,), in this machine's byte order. Raises BadTiff."""
         data = _bytes(file, self.offset, self.count * self.dtype.itemsize)
         return np.frombuffer(data, self.dtype).astype(self.dtype.newbyteorder("="), copy=False)
 
 
 Directory = dict[int, Field]
-"""Tag -> where its values are. Tags whose type holds no whole numbers, nor bytes, are left out."""
+"""Tag -> place of its values; only tags whose values are whole numbers or bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How one file's directories are written: "<" or ">", and the formats of its numbers."""
+    """Byte order and number formats of one file's directories, in the words of `struct`."""
 
-    order: str
+    order: str  # "<" or ">"
     count: str  # number of tags of a directory
     offset: str  # place in the file; also the number of a tag's values
 
     @property
     def inline(self) -> int:
-        """Bytes of a tag's values that are kept in the tag itself, in place of where they are."""
+        """Most bytes of values that are written in the tag itself, instead of their place."""
         return struct.calcsize(self.offset)
 
     def unpack(self, form: str, data: bytes) -> tuple[Any, ...]:
@@ -64,7 +64,7 @@ class _Layout:
 
 
 def read_directories(file: BinaryIO) -> list[Directory]:
-    """The directories of a TIFF in their order, each followed by its SubIFDs. Raises BadTiff, OSError."""
+    """Read the directories of a TIFF in order, each followed by its SubIFDs. Raises BadTiff, OSError."""
     layout, offset = _header(file)
     found: list[Directory] = []
     while offset:
@@ -79,9 +79,9 @@ def read_directories(file: BinaryIO) -> list[Directory]:
 
 
 def page_places(file: BinaryIO) -> list[int]:
-    """Where the directories of a TIFF's pages begin, bytes from its start, in their order; without SubIFDs.
+    """Return where the directory of each page begins, in bytes from the file's start; without SubIFDs.
 
-    Raises BadTiff where they do not lead to an end, and OSError.
+    Raises BadTiff if a directory is damaged or leads back to an earlier one, and OSError.
     """
     layout, offset = _header(file)
     places: dict[int, None] = {}
@@ -98,7 +98,7 @@ def page_places(file: BinaryIO) -> list[int]:
 
 
 def whole_number(file: BinaryIO, directory: Mapping[int, Field], tag: int, default: int) -> int:
-    """A tag that holds one number, or several that are the same; -1 if they differ. Raises BadTiff."""
+    """Read a tag that holds one number, or several equal ones; return -1 if they differ. Raises BadTiff."""
     if tag not in directory:
         return default
     values = set(directory[tag].read(file).tolist())
@@ -119,7 +119,7 @@ def _header(file: BinaryIO) -> tuple[_Layout, int]:
 
 
 def _directory(file: BinaryIO, layout: _Layout, at: int) -> tuple[Directory, int]:
-    """One directory, and where the next one is; 0 after the last."""
+    """Read one directory; return it and the place of the next, 0 after the last."""
     head, inline = struct.calcsize(layout.count), layout.inline
     (number,) = layout.unpack(layout.count, _bytes(file, at, head))
     if number > 4096:  # a tag each for all that was ever defined
@@ -140,7 +140,7 @@ def _directory(file: BinaryIO, layout: _Layout, at: int) -> tuple[Directory, int
 
 
 def _bytes(file: BinaryIO, offset: int, size: int) -> bytes:
-    # The end is asked first: a damaged size must not reserve memory for it.
+    # Compared with the file's size first, so that a damaged number does not reserve memory.
     if offset + size > file.seek(0, 2):
         raise BadTiff("the file ends within its TIFF directories")
     file.seek(offset)

@@ -1,4 +1,4 @@
-"""Slides that tiffslide reads; the only importer of that library."""
+"""Read slides by tiffslide; the only module that imports it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 class TiffSlideSlide(Slide):
+    """A slide that tiffslide reads."""
+
     def __init__(self, path: Path) -> None:
         import tiffslide
 
@@ -53,11 +55,11 @@ class TiffSlideSlide(Slide):
         )
 
     def lacking(self) -> str | None:
-        """What of the pixels is not in the file, in words; tiffslide would read it as black."""
+        """Say which tiles are missing from the file, which tiffslide would show as black; None if none."""
         tif = self._handle.ts_tifffile
         series = tif.series[self._handle.properties["tiffslide.series-index"] or 0]
         pages = [page for level in series.levels for page in level.pages if page is not None]
-        # A slide has a million tiles, and every reader process opens it.
+        # NumPy, because a slide may have a million tiles and every reader process opens it.
         offsets, counts = (
             np.array([n for page in pages for n in getattr(page, name)], np.int64)
             for name in ("dataoffsets", "databytecounts")
@@ -71,15 +73,15 @@ class TiffSlideSlide(Slide):
         return f"the file ends {beyond} bytes before its last tile" if beyond > 0 else None
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        # tiffslide divides the place by the downsample and cuts the fraction off, so that a place a
-        # little inside the wanted pixel is what gives that pixel.
+        # tiffslide divides the place by the downsample and drops the fraction, so the place must lie just
+        # inside the wanted pixel.
         downsample = self.info.levels[level].downsample
         place = (x, y)
         if downsample != 1:
             place = (math.ceil(x * downsample + 1e-6), math.ceil(y * downsample + 1e-6))
         try:
             region = self._handle.read_region(place, level, (width, height), as_array=True)
-        # What tifffile, zarr and the codecs raise on damaged data has no common root.
+        # The errors of tifffile, zarr and the codecs on damaged data have no common class.
         except Exception as e:
             raise UnreadableSlide(
                 f"{self.info.path.name}: level {level} at x {place[0]}, y {place[1]}: {_one_line(e)}"
@@ -96,7 +98,7 @@ class TiffSlideSlide(Slide):
     def _blank_outside_bounds(
         self, pixels: NDArray[np.uint8], level: int, x: int, y: int
     ) -> NDArray[np.uint8]:
-        """tiffslide has no transparency: what lies outside a slide's bounds is black, as tissue is not."""
+        """Fill what lies outside the slide's bounds with its background; tiffslide leaves it black."""
         b = self.info.bounds
         if b is None:
             return pixels
@@ -110,12 +112,13 @@ class TiffSlideSlide(Slide):
         return np.where(inside, pixels[..., :3], background)
 
     def close(self) -> None:
+        """Give back the file handles."""
         super().close()
         self._handle.close()
 
 
 class _Complaints(logging.Handler):
-    """What tifffile logs as an error where it carries on: an offset beyond the file's end, say."""
+    """Collects errors that tifffile only logs, such as an offset beyond the file's end."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -126,15 +129,16 @@ class _Complaints(logging.Handler):
 
 
 def open_tiffslide(path: Path) -> Slide:
+    """Open a slide with tiffslide. Raises UnreadableSlide, also if some of its tiles are not in the file."""
     complaints = _Complaints()
     logger = logging.getLogger("tifffile")
     logger.addHandler(complaints)
     propagate, logger.propagate = logger.propagate, False
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tifffile warns of every oddity; what matters raises
+            warnings.simplefilter("ignore")  # tifffile warns of harmless oddities
             slide = TiffSlideSlide(path)
-    # tifffile's parsers raise anything from KeyError to struct.error on damaged files.
+    # On damaged files tifffile's parsers raise anything from KeyError to struct.error.
     except Exception as e:
         raise UnreadableSlide(f"{path}: tiffslide cannot open it: {_one_line(e)}") from e
     finally:

@@ -1,8 +1,8 @@
-"""JPEG tiles of a TIFF, fetched and decoded once while they are in a cache, and regions cut from them.
+"""Read regions from the JPEG tiles of a TIFF, which are decoded once and kept in a cache.
 
-The pixels are those of OpenSlide 4, which gives each tile's JPEG to libjpeg-turbo in the colour space that
-the TIFF states, and makes an error of every warning. So does this; whatever it is not sure of is a `BadTile`,
-and the caller asks the library.
+The pixels are those of OpenSlide 4, which decodes each tile by libjpeg-turbo in the colour space that the
+TIFF states and treats every warning as an error. So does this module; it raises `BadTile` for every doubtful
+tile, and the caller asks the library.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 Space = Literal["YCbCr", "RGB"]
 
 CACHE_BYTES = 64 * 2**20
-"""What a reader process keeps of decoded tiles, at most; three bytes a pixel."""
+"""Most bytes of decoded tiles that a reader process keeps; a pixel has three."""
 
 _START = b"\xff\xd8"
 
 
 class BadTile(Exception):
-    """A tile that is damaged, or other than its page says. It never leaves `slides`."""
+    """A tile is damaged or not as its page says. Never raised outside `slides`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TiledPage:
-    """One TIFF page of JPEG tiles, and where it lies in its level."""
+    """One TIFF page of JPEG tiles, and its place in the level."""
 
     width: int  # page px, which are level px
     height: int  # page px
     tile_width: int  # px
     tile_height: int  # px
     offsets: NDArray[np.integer]
-    """Of each tile, row by row, bytes from the start of the file, (rows x columns,)."""
+    """Place of each tile, row by row, in bytes from the start of the file, (rows x columns,)."""
     counts: NDArray[np.integer]
     """Bytes of each tile, (rows x columns,)."""
     tables: bytes
-    """What is left out of each tile: a JPEG of tables alone, or nothing."""
+    """A JPEG that holds only the tables that the tiles lack; empty if they have their own."""
     space: Space
-    """What the JPEG's samples are, whatever its own markers say."""
+    """Colour space of the JPEG's samples, as the TIFF states it."""
     x: int = 0  # level px, the page's left edge
     y: int = 0  # level px, the page's top edge
 
@@ -61,17 +61,17 @@ class TiledPage:
 
     @property
     def head(self) -> bytes:
-        """What stands before each tile, less the tile's own first two bytes: colour space and tables."""
+        """Bytes that replace the first two of each tile: start marker, colour space and tables."""
         return _START + _adobe(self.space) + self.tables[2:-2]
 
 
 def _adobe(space: Space) -> bytes:
-    """Adobe's APP14 marker, by which libjpeg learns whether samples are YCbCr (1) or RGB (0)."""
+    """Return Adobe's APP14 marker, which tells libjpeg that samples are YCbCr (1) or RGB (0)."""
     return b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([space == "YCbCr"])
 
 
 class TileCache:
-    """The tiles that were used last, never more than `limit` bytes of them."""
+    """Keeps the tiles used last, at most `limit` bytes of them."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self.limit = limit
@@ -79,14 +79,14 @@ class TileCache:
         self._tiles: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
 
     def get(self, key: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """The tile of this (level, number), now the one used last; None if it is not here."""
+        """Return the tile of a (level, number) and mark it as used last; None if it is not kept."""
         tile = self._tiles.get(key)
         if tile is not None:
             self._tiles.move_to_end(key)
         return tile
 
     def put(self, key: tuple[int, int], tile: NDArray[np.uint8]) -> None:
-        """Keep a tile that is not here yet, instead of those used longest ago."""
+        """Keep a tile that is not kept yet; drop those used longest ago if room is needed."""
         if tile.nbytes > self.limit:
             return
         while self.bytes + tile.nbytes > self.limit:
@@ -96,7 +96,7 @@ class TileCache:
 
 
 class TileReader:
-    """The tiles of one slide's levels. It belongs to one process and to one thread."""
+    """Reads regions from one slide's tiles. It belongs to one process and to one thread."""
 
     def __init__(self, path: Path, pages: dict[int, TiledPage]) -> None:
         import simplejpeg
@@ -107,20 +107,20 @@ class TileReader:
         self._heads = {level: page.head for level, page in pages.items()}
         self._decode = simplejpeg.decode_jpeg
         self._look = simplejpeg.decode_jpeg_header
-        # Unbuffered: a tile is read whole, and what follows it in the file is seldom the next one wanted.
+        # Unbuffered, since a tile is read whole and the next one wanted seldom follows it in the file.
         self._file = path.open("rb", buffering=0)
         self._size = self._file.seek(0, 2)
 
     def close(self) -> None:
-        """Give back the file handle."""
+        """Close the file."""
         self._file.close()
 
     def region(
         self, level: int, x: int, y: int, width: int, height: int, background: tuple[int, int, int]
     ) -> NDArray[np.uint8]:
-        """RGB pixels of a region in level px, uint8 (height, width, 3).
+        """Read RGB pixels of a region in level px, uint8 (height, width, 3).
 
-        Whatever the page does not cover is `background`. Raises BadTile.
+        What the page does not cover has the colour `background`. Raises BadTile.
         """
         page = self.pages[level]
         x, y = x - page.x, y - page.y
@@ -145,7 +145,7 @@ class TileReader:
         return out
 
     def _tile(self, level: int, number: int) -> NDArray[np.uint8]:
-        """RGB pixels of a whole tile, uint8 (tile height, tile width, 3). Raises BadTile."""
+        """Take a tile from the cache or the file, uint8 (tile height, tile width, 3). Raises BadTile."""
         tile = self.cache.get((level, number))
         if tile is None:
             page = self.pages[level]
@@ -167,10 +167,10 @@ class TileReader:
         return data
 
     def decode(self, page: TiledPage, head: bytes, data: bytes) -> NDArray[np.uint8]:
-        """RGB pixels of one tile's bytes, uint8 (tile height, tile width, 3). Raises BadTile.
+        """Decode the bytes of one tile to RGB, uint8 (tile height, tile width, 3). Raises BadTile.
 
-        libjpeg would make RGB of grey and of other sizes, too, where OpenSlide refuses; and a marker of the
-        tile's own may outrank `head`'s. The header, a hundredth of the time, tells both.
+        libjpeg would also decode grey tiles and other sizes, which OpenSlide refuses, and a marker in the
+        tile may overrule that in `head`. Reading the header, a hundredth of the time, shows both.
         """
         if data[:2] != _START:
             raise BadTile("a tile is no JPEG")
@@ -181,7 +181,7 @@ class TileReader:
                 raise BadTile(f"a tile is {width} x {height} px, not {page.tile_width} x {page.tile_height}")
             if space != page.space:
                 raise BadTile(f"a tile's samples are {space}, not {page.space} as the TIFF states")
-            # "strict", the default, makes an error of libjpeg's warnings: of a tile that is cut off, say.
+            # "strict", the default, turns libjpeg's warnings into errors, as for a tile that is cut off.
             tile: NDArray[np.uint8] = self._decode(data, strict=True)
         except ValueError as e:
             raise BadTile(f"a tile cannot be decoded: {e}") from e

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import safetensors.torch
 import torch
 
+from slidemitosis.files import whole_file
 from slidemitosis.models.card import FORMAT, TASK, ModelCard, NetworkPart, PatchPart
 from slidemitosis.models.decision import DecisionPart, ValidationPart
 from slidemitosis.models.files import file_sha256
@@ -62,9 +63,8 @@ def write_network(network: Network, part: NetworkPart, folder: Path) -> NetworkP
     """
     path = folder / part.weights
     state = {k: _stored(v).contiguous() for k, v in network.state_dict().items()}
-    beside = path.with_suffix(".part")
-    safetensors.torch.save_file(state, beside)
-    beside.replace(path)
+    with whole_file(path) as partial:
+        safetensors.torch.save_file(state, partial)
     return dataclasses.replace(
         part, sha256=file_sha256(path), parameters=sum(p.numel() for p in network.parameters())
     )

@@ -1,10 +1,11 @@
-"""The README of a model folder, filled from its card and its evaluation."""
+"""Write the README of a model folder from its card and its evaluation."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from slidemitosis.labels import SUBTYPES
+from slidemitosis.train.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,14 +15,13 @@ if TYPE_CHECKING:
     from slidemitosis.train.recipe.recipe import Recipe
 
 
+_SCORES = ("Data", "Figures (AMF)", "BA at threshold", "BA at 0.5", "Sensitivity", "Specificity", "AUROC")
+
+
 def model_readme(
-    card: ModelCard,
-    recipe: Recipe,
-    scores: Sequence[tuple[str, Metrics]],
-    *,
-    notes: Sequence[str],
+    card: ModelCard, recipe: Recipe, scores: Sequence[tuple[str, Metrics]], *, notes: Sequence[str]
 ) -> str:
-    """Markdown: what the model is, its scores by data set, its data, how it was made, its limits."""
+    """Say in Markdown what the model is, its scores by data set, its data, how it was made, its limits."""
     v, d = card.validation, card.decision
     networks = f"{len(card.networks)} networks" if len(card.networks) > 1 else "one network"
     backbones = ", ".join(dict.fromkeys(n.architecture for n in card.networks))
@@ -41,9 +41,7 @@ def model_readme(
         "",
         "On figures that were not trained on, one view.",
         "",
-        "| Data | Figures (AMF) | BA at threshold | BA at 0.5 | Sensitivity | Specificity | AUROC |",
-        "|---|---|---|---|---|---|---|",
-        *(_score_row(name, m) for name, m in scores),
+        table(_SCORES, [_score_row(name, m) for name, m in scores], rule="---"),
         "",
         *(f"- {note}" for note in notes),
         *([""] if notes else []),
@@ -79,7 +77,7 @@ def model_readme(
 
 
 def _further(card: ModelCard) -> list[str]:
-    """What it says besides the type."""
+    """Say what the model tells besides the type."""
     if not card.extra_outputs:
         return []
     doubt = "whether experts would disagree (calibrated on the same figures)" if card.hardness else ""
@@ -88,7 +86,6 @@ def _further(card: ModelCard) -> list[str]:
     return [f"It also tells {told}; see the report of `slidemitosis evaluate`.", ""] if told else []
 
 
-def _score_row(name: str, m: Metrics) -> str:
+def _score_row(name: str, m: Metrics) -> list[str]:
     values = (m.balanced_accuracy, m.balanced_accuracy_at_half, m.sensitivity, m.specificity, m.auroc)
-    shown = " | ".join("none" if x is None else f"{x:.4f}" for x in values)
-    return f"| {name} | {m.figures:,} ({m.atypical:,}) | {shown} |"
+    return [name, f"{m.figures:,} ({m.atypical:,})", *("none" if x is None else f"{x:.4f}" for x in values)]

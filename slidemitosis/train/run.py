@@ -32,7 +32,7 @@ from slidemitosis.train.data.seen import write_seen
 from slidemitosis.train.data.split import folds
 from slidemitosis.train.decisions import calibrated, training_prior, with_hardness
 from slidemitosis.train.evaluate.metrics import Scored
-from slidemitosis.train.evaluate.report import read_predictions, write_predictions
+from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions
 from slidemitosis.train.evaluate.run import score_figures
 from slidemitosis.train.export import gather_networks, network_part, new_card, write_network
 from slidemitosis.train.fit.loop import Job, train_network

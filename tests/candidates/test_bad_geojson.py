@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from slidemitosis.candidates.formats.geojson import parse_geojson
 from slidemitosis.errors import UnreadableCandidates
+from tests.candidates.refused import refused
 
 PATH = Path("folder/a.geojson")
 POINT = {"type": "Point", "coordinates": [3, 4]}
@@ -17,11 +18,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 def refusal(text: str) -> str:
-    with pytest.raises(UnreadableCandidates) as caught:
-        parse_geojson(text, path=PATH)
-    message = str(caught.value)
-    assert message.startswith(f"{PATH}: ")
-    assert "\n" not in message
+    message = refused(PATH, parse_geojson, text, path=PATH)
     assert len(message) < 300
     return message
 

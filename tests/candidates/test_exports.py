@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from slidemitosis.candidates import Candidates, read_candidates, select_candidates
-
-EXPORTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "qupath"
+from slidemitosis.candidates import Candidates, parse_geojson, read_candidates, select_candidates
+from slidemitosis.errors import UnreadableCandidates
+from tests.conftest import needs_shared
 
 # Source, class and centre of the eleven objects, three of them the points of one.
 ELEVEN = [
@@ -32,10 +32,7 @@ ELEVEN = [
 
 
 def export(name: str) -> Path:
-    path = EXPORTS / name
-    if not path.exists():
-        pytest.skip(f"no QuPath export at {path}")
-    return path
+    return needs_shared("data", "qupath", name)
 
 
 def assert_eleven(candidates: Candidates) -> None:
@@ -55,7 +52,7 @@ def assert_eleven(candidates: Candidates) -> None:
 def test_all_eleven_objects_have_their_centre_and_class(name: str) -> None:
     candidates = read_candidates(export(name))
     assert_eleven(candidates)
-    assert (candidates.format, candidates.unit, candidates.path) == ("geojson", "px", EXPORTS / name)
+    assert (candidates.format, candidates.unit, candidates.path) == ("geojson", "px", export(name))
 
 
 def test_the_hand_worked_pentagon_is_right() -> None:
@@ -97,9 +94,6 @@ def test_qupath_06_writes_nothing_that_is_refused() -> None:
 
 
 def test_a_real_export_cut_off_anywhere_is_refused() -> None:
-    from slidemitosis.candidates.formats.geojson import parse_geojson
-    from slidemitosis.errors import UnreadableCandidates
-
     text = export("export-0.5.1.geojson").read_text("utf-8").rstrip()
     for length in range(1, len(text), 97):
         with pytest.raises(UnreadableCandidates, match=r"export\.geojson: line \d+.* cut off"):

@@ -203,24 +203,18 @@ def test_the_centre_of_a_cell_is_that_of_its_nucleus() -> None:
     assert (parse_one(cell).x, parse_one(cell).y) == (7, 8)
 
 
-def test_centroid_in_a_hole_moves_inside() -> None:
-    ring = polygon(square(0, 0, 100), square(20, 20, 60))
-    one = parse_one(ring)
-    assert shapely.geometry.shape(ring).contains(shapely.Point(one.x, one.y))
-
-
-def test_centroid_beside_a_crescent_moves_inside() -> None:
-    crescent = polygon(
-        [[0, 0], [100, 0], [100, 10], [10, 10], [10, 90], [100, 90], [100, 100], [0, 100], [0, 0]]
-    )
-    one = parse_one(crescent)
-    assert shapely.geometry.shape(crescent).contains(shapely.Point(one.x, one.y))
-
-
-def test_a_centre_between_two_parts_moves_into_one() -> None:
-    parts = {"type": "MultiPolygon", "coordinates": [[square(0, 0, 10)], [square(100, 0, 10)]]}
-    one = parse_one(parts)
-    assert shapely.geometry.shape(parts).contains(shapely.Point(one.x, one.y))
+@pytest.mark.parametrize(
+    "outline",
+    [
+        polygon(square(0, 0, 100), square(20, 20, 60)),
+        polygon([[0, 0], [100, 0], [100, 10], [10, 10], [10, 90], [100, 90], [100, 100], [0, 100], [0, 0]]),
+        {"type": "MultiPolygon", "coordinates": [[square(0, 0, 10)], [square(100, 0, 10)]]},
+    ],
+    ids=["in a hole", "beside a crescent", "between two parts"],
+)
+def test_a_centre_that_is_outside_moves_inside(outline: dict[str, Any]) -> None:
+    one = parse_one(outline)
+    assert shapely.geometry.shape(outline).contains(shapely.Point(one.x, one.y))
 
 
 def test_a_ring_that_crosses_itself_has_a_centre_on_the_area_it_covers() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from slidemitosis.candidates.images import choose_image
 from slidemitosis.errors import UnreadableCandidates
+from tests.candidates.refused import refused
 
 PATH = Path("many.csv")
 
@@ -50,9 +51,7 @@ def test_two_images_of_the_slides_name_are_refused_with_both() -> None:
 
 
 def test_several_images_without_a_slide_are_refused_with_ten_of_them() -> None:
-    with pytest.raises(UnreadableCandidates) as caught:
-        chosen(None, *(f"{n:03}.tiff" for n in range(1, 504)))
-    message = str(caught.value)
+    message = refused(PATH, chosen, None, *(f"{n:03}.tiff" for n in range(1, 504)))
     assert message.startswith("many.csv: holds the objects of 503 images, '001.tiff' (1), ")
     assert "'010.tiff' (1) and 493 more;" in message
     assert "011" not in message

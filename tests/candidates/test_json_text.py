@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slidemitosis.candidates.formats import json_text as jsontext
 from slidemitosis.candidates.formats.json_text import (
     collection,
     compact,
@@ -88,7 +87,7 @@ def test_a_collection_is_taken_apart_in_one_go(
 
 @given(st.lists(with_nan, max_size=6), layouts)
 def test_what_is_not_finite_stays_in_the_elements(value: list[Any], layout: dict[str, Any]) -> None:
-    """Numbers stand for it while the text is taken apart; strings that hold the same letters stay too."""
+    """Strings that hold the same letters stay too."""
     for text in (text_of(value, layout), text_of({"features": value, "type": "NaN"}, layout)):
         _, listed = collection(text)
         assert listed is not None
@@ -204,4 +203,4 @@ def test_a_large_list_is_a_view_of_its_text() -> None:
     _, listed = collection(text)
     assert listed is not None
     assert all(not isinstance(part, bytes) for part in listed)
-    assert jsontext.elements(b"[]") == []
+    assert elements(b"[]") == []

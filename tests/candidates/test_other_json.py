@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from slidemitosis.candidates import read_candidates, select_candidates
 from slidemitosis.candidates.formats import coco
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
+from tests.candidates.refused import refused
 
 if TYPE_CHECKING:
     from slidemitosis.candidates import Candidates
@@ -28,23 +29,14 @@ IMPOSTER = {"id": 1, "image_id": 1, "category_id": 2, "bbox": [4336, 346, 4386, 
 MIDOG = {"info": {}, "images": IMAGES, "categories": CATEGORIES, "annotations": [IMPOSTER, FIGURE]}
 
 
-def write(tmp_path: Path, document: object) -> Path:
+def read(tmp_path: Path, document: object, **options: Any) -> Candidates:
     path = tmp_path / "found.json"
     path.write_text(json.dumps(document))
-    return path
-
-
-def read(tmp_path: Path, document: object, **options: Any) -> Candidates:
-    return read_candidates(write(tmp_path, document), **options)
+    return read_candidates(path, **options)
 
 
 def refusal(tmp_path: Path, document: object, **options: Any) -> str:
-    with pytest.raises(UnreadableCandidates) as caught:
-        read(tmp_path, document, **options)
-    message = str(caught.value)
-    assert message.startswith(f"{tmp_path / 'found.json'}: ")
-    assert "\n" not in message
-    return message
+    return refused(tmp_path / "found.json", read, tmp_path, document, **options)
 
 
 def changed(**entries: Any) -> dict[str, Any]:

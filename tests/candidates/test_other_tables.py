@@ -9,6 +9,7 @@ import pytest
 
 from slidemitosis.candidates import read_candidates, select_candidates
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
+from tests.candidates.refused import refused
 from tests.conftest import needs_shared
 
 if TYPE_CHECKING:
@@ -38,12 +39,7 @@ def read(tmp_path: Path, *lines: str, **options: object) -> Candidates:
 
 
 def refusal(tmp_path: Path, *lines: str, **options: object) -> str:
-    with pytest.raises(UnreadableCandidates) as caught:
-        read(tmp_path, *lines, **options)
-    message = str(caught.value)
-    assert message.startswith(f"{tmp_path / 'table.tsv'}: ")
-    assert "\n" not in message
-    return message
+    return refused(tmp_path / "table.tsv", read, tmp_path, *lines, **options)
 
 
 def measured(candidates: Candidates) -> list[dict[str, float]]:

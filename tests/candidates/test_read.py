@@ -12,6 +12,7 @@ import pytest
 from slidemitosis.candidates import read as files
 from slidemitosis.candidates import read_candidates
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
+from tests.candidates.refused import refused
 
 POINT = json.dumps({"type": "Point", "coordinates": [3, 4]}).encode()
 TABLE = b"x,y\n3,4\n"
@@ -33,12 +34,7 @@ def write(tmp_path: Path, data: bytes, name: str = "points.dat") -> Path:
 
 
 def refusal(path: Path | str) -> str:
-    with pytest.raises(UnreadableCandidates) as caught:
-        read_candidates(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message
+    return refused(path, read_candidates, path)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.geojson", "a.txt", "a"])

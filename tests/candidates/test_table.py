@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from slidemitosis.candidates.formats.table import parse_table
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
+from tests.candidates.refused import refused
 
 if TYPE_CHECKING:
-    from slidemitosis.candidates import Candidates, Unit
+    from slidemitosis.candidates import Candidates
+    from slidemitosis.options.read import Unit
 
 PATH = Path("folder/a.csv")
 
@@ -31,12 +33,7 @@ def outcome(text: str) -> str:
 
 
 def refusal(text: str) -> str:
-    with pytest.raises(UnreadableCandidates) as caught:
-        parse(text)
-    message = str(caught.value)
-    assert message.startswith(f"{PATH}: ")
-    assert "\n" not in message
-    return message
+    return refused(PATH, parse, text)
 
 
 def test_the_columns_are_found_by_name_in_any_order() -> None:
@@ -135,18 +132,8 @@ def test_missing_columns_are_refused_with_those_found(text: str) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        "",
-        "nan",
-        "inf",
-        "-Infinity",
-        "1e999",
-        "1_000",
-        "abc",
-        "1 2",
-        "0x10",
-        "\N{ARABIC-INDIC DIGIT ONE}",
-        "+",
-        ".",
+        *("", "nan", "inf", "-Infinity", "1e999", "1_000", "abc", "1 2", "0x10"),
+        *("\N{ARABIC-INDIC DIGIT ONE}", "+", "."),
     ],
 )
 def test_a_coordinate_that_is_no_finite_number_is_refused_with_its_line(bad: str) -> None:

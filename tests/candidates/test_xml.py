@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slidemitosis.candidates import Candidates, read_candidates, select_candidates
-from slidemitosis.errors import InvalidOption, UnreadableCandidates
+from slidemitosis.errors import InvalidOption
+from tests.candidates.refused import refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,12 +66,7 @@ def read(tmp_path: Path, text: str, **options: str) -> Candidates:
 
 
 def refusal(tmp_path: Path, text: str) -> str:
-    with pytest.raises(UnreadableCandidates) as caught:
-        read(tmp_path, text)
-    message = str(caught.value)
-    assert message.startswith(f"{tmp_path / 'drawn.xml'}: ")
-    assert "\n" not in message
-    return message
+    return refused(tmp_path / "drawn.xml", read, tmp_path, text)
 
 
 def test_annotations_of_asap_count_from_the_corner_of_the_slide(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from slidemitosis.classify.classifier import SlideClassifier
 from slidemitosis.cli import main
 from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.errors import InvalidOption
-from slidemitosis.reading.prepare import ReadOptions
+from slidemitosis.options import ComputeOptions, ReadOptions
 from tests.conftest import write_aperio, write_points, write_scn
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_both_together_are_as_fast_as_waiting_and_computing_allow() -> None:
 def test_a_bench_measures_the_same_candidates_that_are_classified(slide: Path, tmp_path: Path) -> None:
     points = write_points(tmp_path / "p.geojson", [(100, 100), (300, 200), (5000, 5000)])
     before = sorted(p.name for p in tmp_path.iterdir())
-    with SlideClassifier("lite0", device="cpu", workers=1) as classifier:
+    with SlideClassifier("lite0", compute=ComputeOptions(device="cpu", workers=1)) as classifier:
         found = bench_slide(classifier, slide, points, ReadOptions(), figures=5)
     assert (found.figures, found.drawn, found.engine, found.workers) == (2, False, "onnx", 1)
     assert found.reading_alone > 0
@@ -107,7 +107,7 @@ def test_nothing_to_classify_is_nothing_to_measure(slide: Path, tmp_path: Path) 
     points = tmp_path / "p.csv"
     points.write_text("x,y\n")
     with (
-        SlideClassifier("lite0", workers=0) as classifier,
+        SlideClassifier("lite0", compute=ComputeOptions(workers=0)) as classifier,
         pytest.raises(InvalidOption, match="no candidate"),
     ):
         bench_slide(classifier, slide, points, ReadOptions(unit="px"), figures=1)
@@ -116,5 +116,5 @@ def test_nothing_to_classify_is_nothing_to_measure(slide: Path, tmp_path: Path) 
 def test_a_slide_with_bounds_can_be_measured(tmp_path: Path) -> None:
     region = draw_phantom().pixels[:400, :600]
     path = write_scn(tmp_path / "a.scn", np.ascontiguousarray(region), at=(256, 512), collection=(2000, 2000))
-    with SlideClassifier("lite0", workers=0) as classifier:
+    with SlideClassifier("lite0", compute=ComputeOptions(workers=0)) as classifier:
         assert bench_slide(classifier, path, None, ReadOptions(), figures=9).figures == 9

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import inspect
 import json
+import math
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,15 @@ import numpy as np
 import pytest
 import torch
 
-from slidemitosis import SlideClassifier, classify_slide, load_model
+from slidemitosis import (
+    Candidates,
+    ComputeOptions,
+    SlideClassifier,
+    classify_candidates,
+    classify_slide,
+    load_model,
+    read_candidates,
+)
 from slidemitosis.cli import main
 from slidemitosis.demo.files import write_candidates, write_slide
 from slidemitosis.demo.tissue import draw_phantom
@@ -23,6 +33,7 @@ from slidemitosis.errors import (
     MissingResolution,
     OutputError,
     ReadingFailed,
+    UnreadableCandidates,
     UnreadableSlide,
     UnsettledClasses,
     UnsettledOrigin,
@@ -34,17 +45,15 @@ from slidemitosis.models.card import write_card
 from slidemitosis.models.classifier import empty_network
 from slidemitosis.models.decision import HardnessPart
 from slidemitosis.models.shipped import find_model
-from slidemitosis.reading.prepare import ReadOptions, prepare
+from slidemitosis.options import ReadOptions
+from slidemitosis.reading.prepare import prepare
 from slidemitosis.train.export import network_part, new_card, write_network
 from slidemitosis.train.recipe.recipe import load_recipe
+from tests.classify.written import Written, classify, objects_of, rows_of
 from tests.conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
-from tests.qupath_rules import qupath_features
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-    from slidemitosis.classify.classifier import SlideResult
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +70,6 @@ def painted(tmp_path: Path) -> Path:
     return write_aperio(tmp_path / "painted.svs", [position_colours(700, 500)])
 
 
-def rows_of(result: SlideResult) -> list[dict[str, str]]:
-    with result.candidates_path.open(newline="") as f:
-        return list(csv.DictReader(f))
-
-
-def objects_of(result: SlideResult) -> list[dict[str, Any]]:
-    return qupath_features(result.objects_path.read_bytes())
-
-
 def without_times(path: Path) -> dict[str, Any]:
     summary: dict[str, Any] = json.loads(path.read_text())
     assert summary.pop("seconds")["total"] > 0
@@ -82,25 +82,25 @@ def test_probabilities_are_those_of_the_patches_around_the_centres(drawn: tuple[
     import torch
 
     slide, points = drawn
-    result = classify_slide(slide, points, out=points.parent / "direct", model="lite0", workers=0)
+    result = classify(slide, points, out=points.parent / "direct", model="lite0", workers=0)
     model = load_model("lite0")
     whole = np.asarray(openslide.OpenSlide(slide).read_region((0, 0), 0, (1200, 900)).convert("RGB"))
     padded = np.pad(whole, ((64, 64), (64, 64), (0, 0)), constant_values=255)
-    for p in result.predictions:
-        ring = np.array(p.candidate.feature["geometry"]["coordinates"][0][:-1])  # type: ignore[index]
+    for p in result.candidates:
+        ring = np.array(p.placed.candidate.feature["geometry"]["coordinates"][0][:-1])  # type: ignore[index]
         x, y = np.floor(ring.mean(axis=0) - 64 + 0.5).astype(int) + 64
         patch = np.ascontiguousarray(padded[y : y + 128, x : x + 128])
         with torch.inference_mode():
             logit = model(torch.from_numpy(patch)[None])[:, 0].numpy()
         assert p.probability == pytest.approx(float(model.card.decision.probability(logit)[0]), abs=2e-5)
-        assert p.probability is not None
-        assert p.atypical == (p.probability >= model.card.decision.threshold)
+        assert p.call is not None
+        assert p.call.atypical == (p.call.probability >= model.card.decision.threshold)
 
 
 def test_counts_rate_table_and_objects_agree(drawn: tuple[Path, Path]) -> None:
     slide, points = drawn
-    result = classify_slide(slide, points)
-    assert result.objects_path.parent == points.parent / "drawn.slidemitosis"
+    result = classify(slide, points)
+    assert result.files.objects.parent == points.parent / "drawn.slidemitosis"
     rows, objects = rows_of(result), objects_of(result)
     calls = [r["call"] for r in rows]
     assert len(rows) == len(objects) == 14
@@ -137,11 +137,12 @@ def test_subtypes_and_doubt_are_told_alike_in_table_objects_summary_and_report(
 ) -> None:
     slide, points = drawn
     model = many_tasks(tmp_path / "many")
-    result = classify_slide(slide, points, model=model, out=tmp_path / "out")
+    result = classify(slide, points, model=model, out=tmp_path / "out")
     rows = rows_of(result)
-    for row, o, p in zip(rows, objects_of(result), result.predictions, strict=True):
+    for row, o, p in zip(rows, objects_of(result), result.candidates, strict=True):
         measured = o["properties"]["measurements"]
-        of_type = {k: v for k, v in p.subtypes.items() if k.startswith(row["call"])}
+        assert p.prediction is not None
+        of_type = {k: v for k, v in p.prediction.subtypes.items() if k.startswith(row["call"])}
         assert row["subtype"] == max(of_type, key=lambda k: of_type[k])
         assert o["properties"]["metadata"]["slidemitosis.subtype"] == row["subtype"]
         assert float(row["p_subtype"]) == measured[f"P({row['subtype']})"]
@@ -149,7 +150,7 @@ def test_subtypes_and_doubt_are_told_alike_in_table_objects_summary_and_report(
         amf = sum(measured[f"P({s})"] for s in AMF_SUBTYPES)
         assert amf == pytest.approx(float(row["p_atypical"]), abs=4e-6)
     s = result.summary
-    expected = {k: sum(p.subtypes[k] for p in result.predictions) for k in SUBTYPES}
+    expected = {k: sum(p.prediction.subtypes[k] for p in result.candidates if p.prediction) for k in SUBTYPES}
     assert s["expected_subtypes"] == pytest.approx(expected, abs=0.006)
     assert s["expected_hard"] == pytest.approx(sum(float(r["p_hard"]) for r in rows), abs=0.006)
     words = ["classify", *map(str, (slide, "--points", points, "--model", model))]
@@ -164,7 +165,7 @@ def test_doubt_that_is_not_calibrated_is_not_shown(drawn: tuple[Path, Path], tmp
     slide, points = drawn
     model = many_tasks(tmp_path / "many")
     write_card(replace(find_model(model), hardness=None))
-    result = classify_slide(slide, points, model=model, out=tmp_path / "out")
+    result = classify(slide, points, model=model, out=tmp_path / "out")
     assert result.summary["expected_hard"] is None
     assert {r["p_hard"] for r in rows_of(result)} == {""}
     assert not any("P(experts disagree)" in o["properties"]["measurements"] for o in objects_of(result))
@@ -173,7 +174,7 @@ def test_doubt_that_is_not_calibrated_is_not_shown(drawn: tuple[Path, Path], tmp
 def test_a_model_that_tells_subtypes_tells_none_of_bare_glass(tmp_path: Path) -> None:
     glass = write_aperio(tmp_path / "glass.svs", [np.full((300, 300, 3), 240, np.uint8)])
     points = write_points(tmp_path / "p.geojson", [(150, 150)])
-    summary = classify_slide(glass, points, model=many_tasks(tmp_path / "many")).summary
+    summary = classify(glass, points, model=many_tasks(tmp_path / "many")).summary
     assert summary["expected_subtypes"] == dict.fromkeys(SUBTYPES, 0.0)
     assert summary["expected_hard"] == 0.0
 
@@ -182,24 +183,22 @@ def test_the_result_is_the_same_bytes_for_every_number_of_workers(drawn: tuple[P
     slide, points = drawn
     found = []
     for workers in (0, 1, 2, 4):
-        result = classify_slide(
-            slide, points, out=points.parent / f"w{workers}", workers=workers, batch_size=4
-        )
-        summary = without_times(result.summary_path)
+        result = classify(slide, points, out=points.parent / f"w{workers}", workers=workers, batch_size=4)
+        summary = without_times(result.files.summary)
         assert summary["options"].pop("workers") == workers
-        found.append((result.objects_path.read_bytes(), result.candidates_path.read_bytes(), summary))
+        found.append((result.files.objects.read_bytes(), result.files.candidates.read_bytes(), summary))
     assert all(f == found[0] for f in found)
 
 
 def test_a_rerun_gives_the_same_bytes_but_for_times(drawn: tuple[Path, Path]) -> None:
     slide, points = drawn
-    first = classify_slide(slide, points, out=points.parent / "again")
-    before = [first.objects_path.read_bytes(), first.candidates_path.read_bytes()]
-    summary = without_times(first.summary_path)
-    second = classify_slide(slide, points, out=points.parent / "again")
-    assert [second.objects_path.read_bytes(), second.candidates_path.read_bytes()] == before
-    assert without_times(second.summary_path) == summary
-    assert sorted(p.name for p in first.objects_path.parent.iterdir()) == [
+    first = classify(slide, points, out=points.parent / "again")
+    before = [first.files.objects.read_bytes(), first.files.candidates.read_bytes()]
+    summary = without_times(first.files.summary)
+    second = classify(slide, points, out=points.parent / "again")
+    assert [second.files.objects.read_bytes(), second.files.candidates.read_bytes()] == before
+    assert without_times(second.files.summary) == summary
+    assert sorted(p.name for p in first.files.objects.parent.iterdir()) == [
         "candidates.csv",
         "objects.geojson",
         "summary.json",
@@ -208,9 +207,9 @@ def test_a_rerun_gives_the_same_bytes_but_for_times(drawn: tuple[Path, Path]) ->
 
 def test_its_own_objects_are_candidates_again(drawn: tuple[Path, Path]) -> None:
     slide, points = drawn
-    first = classify_slide(slide, points, out=points.parent / "one")
-    again = classify_slide(slide, first.objects_path, out=points.parent / "two")
-    assert again.objects_path.read_bytes() == first.objects_path.read_bytes()
+    first = classify(slide, points, out=points.parent / "one")
+    again = classify(slide, first.files.objects, out=points.parent / "two")
+    assert again.files.objects.read_bytes() == first.files.objects.read_bytes()
 
 
 def test_figures_inside_other_objects_are_classified_once(painted: Path, tmp_path: Path) -> None:
@@ -226,7 +225,7 @@ def test_figures_inside_other_objects_are_classified_once(painted: Path, tmp_pat
     points = tmp_path / "nested.geojson"
     figure = nested("Mitosis", 200, nested("Spot", 210), nested("Mitosis", 300))
     points.write_text(json.dumps([nested("Region", 100, figure)]))
-    result = classify_slide(painted, points, workers=0)
+    result = classify(painted, points, workers=0)
     assert [r["source"] for r in rows_of(result)] == [
         "feature 1, child 1",
         "feature 1, child 1, child 2",
@@ -235,26 +234,26 @@ def test_figures_inside_other_objects_are_classified_once(painted: Path, tmp_pat
     (inside,) = first["properties"]["childObjects"]
     assert inside["properties"]["classification"]["names"] == ["Spot"]
     assert second["properties"]["childObjects"] == []
-    again = classify_slide(painted, result.objects_path, out=tmp_path / "again", workers=0)
-    assert again.objects_path.read_bytes() == result.objects_path.read_bytes()
+    again = classify(painted, result.files.objects, out=tmp_path / "again", workers=0)
+    assert again.files.objects.read_bytes() == result.files.objects.read_bytes()
 
 
 def test_eight_views_are_another_and_a_recorded_answer(drawn: tuple[Path, Path]) -> None:
     slide, points = drawn
-    one = classify_slide(slide, points, out=points.parent / "v1")
-    eight = classify_slide(slide, points, out=points.parent / "v8", views=8)
+    one = classify(slide, points, out=points.parent / "v1")
+    eight = classify(slide, points, out=points.parent / "v8", views=8)
     assert eight.summary["options"]["views"] == 8
     difference = [abs((a.probability or 0) - (b.probability or 0)) for a, b in _pairs(one, eight)]
     assert 0 < max(difference) < 0.8
 
 
-def _pairs(a: SlideResult, b: SlideResult) -> list[tuple[Any, Any]]:
-    return list(zip(a.predictions, b.predictions, strict=True))
+def _pairs(a: Written, b: Written) -> list[tuple[Any, Any]]:
+    return list(zip(a.candidates, b.candidates, strict=True))
 
 
 def test_no_candidates_are_a_result_whose_rate_is_null(painted: Path, tmp_path: Path) -> None:
-    result = classify_slide(painted, write_points(tmp_path / "none.geojson", []))
-    summary = json.loads(result.summary_path.read_text())
+    result = classify(painted, write_points(tmp_path / "none.geojson", []))
+    summary = json.loads(result.files.summary.read_text())
     assert summary["fraction_amf_of_all"] is None
     assert summary["fraction_amf_of_all_wilson_95"] is None
     assert summary["ratio_amf_to_nmf"] is None
@@ -266,7 +265,7 @@ def test_no_candidates_are_a_result_whose_rate_is_null(painted: Path, tmp_path: 
 def test_every_candidate_has_a_row_and_an_object_whatever_became_of_it(painted: Path, tmp_path: Path) -> None:
     centres = [(100, 100), (103, 104), (5000, 100), (400, 300), (0, 0)]  # the second 5 px = 1.25 um off
     points = write_points(tmp_path / "p.geojson", centres)
-    result = classify_slide(painted, points)
+    result = classify(painted, points)
     rows = rows_of(result)
     assert [r["status"] for r in rows] == ["classified", "duplicate", "outside", "classified", "classified"]
     assert rows[1]["reason"] == "1.2 um from feature 1"
@@ -277,14 +276,14 @@ def test_every_candidate_has_a_row_and_an_object_whatever_became_of_it(painted: 
     names = [o["properties"]["classification"]["names"] for o in objects_of(result)]
     assert names[1] == names[2] == ["Mitosis"]
     assert all(len(n) == 2 for n in (names[0], names[3], names[4]))
-    kept = classify_slide(painted, points, keep_duplicates=True, out=tmp_path / "kept")
+    kept = classify(painted, points, keep_duplicates=True, out=tmp_path / "kept")
     assert kept.rate.classified == 4
 
 
 def test_the_same_id_twice_is_counted_once_and_loses_no_object(painted: Path, tmp_path: Path) -> None:
     points = tmp_path / "p.csv"
     points.write_text("id,x,y\na,100,100\na,400,300\nb,200,200\n")
-    result = classify_slide(painted, points)
+    result = classify(painted, points)
     assert [r["status"] for r in rows_of(result)] == ["classified", "duplicate", "classified"]
     assert rows_of(result)[1]["reason"] == "same id as line 2, 90.1 um away"
     assert len({o["id"] for o in objects_of(result)}) == 3
@@ -293,10 +292,10 @@ def test_the_same_id_twice_is_counted_once_and_loses_no_object(painted: Path, tm
 def test_micrometres_of_a_table_become_pixels(painted: Path, tmp_path: Path) -> None:
     points = tmp_path / "p.csv"
     points.write_text("x_um,y_um\n25,50\n")
-    (row,) = rows_of(classify_slide(painted, points))
+    (row,) = rows_of(classify(painted, points))
     assert (row["x"], row["y"], row["level0_x"], row["level0_y"]) == ("100", "200", "100", "200")
     points.write_text("x,y\n25,50\n")
-    (row,) = rows_of(classify_slide(painted, points, unit="um", mpp=(0.5, 0.25), out=tmp_path / "o"))
+    (row,) = rows_of(classify(painted, points, unit="um", mpp=(0.5, 0.25), out=tmp_path / "o"))
     assert (row["level0_x"], row["level0_y"]) == ("50", "200")
 
 
@@ -320,8 +319,8 @@ def test_bounds_shift_candidates_and_not_the_objects(tmp_path: Path, reader: str
         (patch,) = windows_read(slide, points, origin=origin, reader=reader)
         np.testing.assert_array_equal(patch, want)
     with pytest.raises(UnsettledOrigin):
-        classify_slide(slide, from_bounds, reader=reader)  # type: ignore[arg-type]
-    result = classify_slide(slide, from_bounds, origin="bounds", reader=reader)  # type: ignore[arg-type]
+        classify(slide, from_bounds, reader=reader)
+    result = classify(slide, from_bounds, origin="bounds", reader=reader)
     (row,) = rows_of(result)
     assert (row["x"], row["y"], row["level0_x"], row["level0_y"]) == ("200", "150", "328", "214")
     assert objects_of(result)[0]["geometry"]["coordinates"] == [200, 150]
@@ -335,7 +334,7 @@ def test_candidates_of_a_wrong_origin_are_an_error_with_both_sizes(tmp_path: Pat
     with pytest.raises(
         CandidatesOffSlide, match=r"1000 x 800 px, with pixels in 400 x 300 px at x 128, y 64"
     ) as e:
-        classify_slide(slide, points, origin="bounds")
+        classify(slide, points, origin="bounds")
     assert "x 1028 to 1078" in str(e.value)
     assert not (tmp_path / "a.slidemitosis").exists()
 
@@ -344,9 +343,9 @@ def test_a_coarse_slide_is_refused_or_flagged_in_every_output(tmp_path: Path) ->
     slide = write_aperio(tmp_path / "a.svs", [position_colours(700, 500) * np.uint8(13)], mpp=1.0)
     points = write_points(tmp_path / "p.geojson", [(300, 200)])
     with pytest.raises(UnsuitableResolution, match="--allow-upsampling"):
-        classify_slide(slide, points)
+        classify(slide, points)
     assert not (tmp_path / "a.slidemitosis").exists()
-    result = classify_slide(slide, points, allow_upsampling=True)
+    result = classify(slide, points, allow_upsampling=True)
     assert rows_of(result)[0]["upsampled"] == "true"
     (o,) = objects_of(result)
     assert o["properties"]["measurements"]["Upsampled"] == 1.0
@@ -370,10 +369,10 @@ def test_the_pixel_size_given_is_the_one_used_and_said_so(tmp_path: Path) -> Non
     slide = write_tiff(tmp_path / "plain.tif", position_colours(700, 500))
     points = write_points(tmp_path / "p.geojson", [(300, 200)])
     with pytest.raises(MissingResolution):
-        classify_slide(slide, points)
+        classify(slide, points)
     (patch,) = windows_read(slide, points, mpp=PixelSize(0.25, 0.25))
     np.testing.assert_array_equal(patch, position_colours(128, 128, x0=300 - 64, y0=200 - 64))
-    result = classify_slide(slide, points, mpp=0.25)
+    result = classify(slide, points, mpp=0.25)
     assert result.summary["slide"]["mpp_source"] == "given"
 
 
@@ -385,16 +384,16 @@ def test_only_mitoses_are_classified_where_classes_say_which_they_are(painted: P
     ):
         feature["properties"]["classification"] = {"name": name, "color": [0, 0, 0]}
     points.write_text(json.dumps(data))
-    result = classify_slide(painted, points)
+    result = classify(painted, points)
     assert [r["class"] for r in rows_of(result)] == ["Mitosis", "Tumor: Mitosis"]
     assert result.summary["points"]["left_out"] == [
         {"class": "Non-mitotic figure", "count": 1},
         {"class": "Stroma", "count": 1},
     ]
-    asked = classify_slide(painted, points, candidate_classes=["stroma"], out=tmp_path / "s")
+    asked = classify(painted, points, candidate_classes=["stroma"], out=tmp_path / "s")
     assert [r["class"] for r in rows_of(asked)] == ["Stroma"]
     with pytest.raises(UnsettledClasses, match="Stroma"):
-        classify_slide(painted, points, candidate_classes=["nothing"])
+        classify(painted, points, candidate_classes=["nothing"])
 
 
 def test_a_slide_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
@@ -410,7 +409,7 @@ def test_a_slide_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> Non
     slide.write_bytes(data)
     points = write_points(tmp_path / "p.geojson", [(300, 200), (100, 400)])
     with pytest.raises(ReadingFailed, match=r"a\.svs: not one of 2 candidates could be read"):
-        classify_slide(slide, points)
+        classify(slide, points)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svs", "p.geojson"]
 
 
@@ -425,7 +424,7 @@ def test_one_bad_tile_costs_only_the_candidates_on_it(tmp_path: Path) -> None:
     data[offset : offset + count] = bytes([255]) * count
     slide.write_bytes(data)
     centres = [(160, 224), (600, 200), (900, 400), (130, 200)]
-    result = classify_slide(slide, write_points(tmp_path / "p.geojson", centres), workers=2, batch_size=1)
+    result = classify(slide, write_points(tmp_path / "p.geojson", centres), workers=2, batch_size=1)
     assert [r["status"] for r in rows_of(result)] == ["unreadable", "classified", "classified", "unreadable"]
     assert "a.svs: level 0" in rows_of(result)[0]["reason"]
     assert result.rate.classified == 2
@@ -437,7 +436,7 @@ def test_an_output_folder_that_cannot_be_is_known_at_once(painted: Path, tmp_pat
     (tmp_path / "file").write_text("in the way")
     points = write_points(tmp_path / "p.geojson", [(300, 200)])
     with pytest.raises(OutputError, match="--out"):
-        classify_slide(painted, points, out=tmp_path / where)
+        classify(painted, points, out=tmp_path / where)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "p.geojson", "painted.svs"]
 
 
@@ -445,16 +444,16 @@ def test_points_and_tables_arrive_packed_or_not(painted: Path, tmp_path: Path) -
     points = write_points(tmp_path / "p.geojson", [(300, 200), (100, 400)])
     packed = tmp_path / "p.geojson.gz"
     packed.write_bytes(gzip.compress(points.read_bytes()))
-    plain = classify_slide(painted, points, out=tmp_path / "a")
-    same = classify_slide(painted, packed, out=tmp_path / "b")
-    assert plain.objects_path.read_bytes() == same.objects_path.read_bytes()
+    plain = classify(painted, points, out=tmp_path / "a")
+    same = classify(painted, packed, out=tmp_path / "b")
+    assert plain.files.objects.read_bytes() == same.files.objects.read_bytes()
 
 
 def test_real_exports_of_qupath_go_through_a_real_slide(tmp_path: Path) -> None:
     """A real Aperio region (20x) and what QuPath 0.5.1 wrote for it: eleven objects of every kind."""
     slide = needs_shared("data", "CMU-1-Small-Region.svs")
     points = needs_shared("data", "qupath", "export-0.5.1.geojson")
-    result = classify_slide(slide, points, out=tmp_path / "o", candidate_classes=["Mitosis"])
+    result = classify(slide, points, out=tmp_path / "o", candidate_classes=["Mitosis"])
     originals = {f["id"]: f for f in json.loads(points.read_text())["features"]}
     kept = [o for o in objects_of(result) if o["id"] in originals]
     assert len(kept) >= 3
@@ -473,7 +472,7 @@ def test_a_region_among_the_candidates_is_warned_of(
     ring = [[50, 50], [600, 50], [600, 400], [50, 400], [50, 50]]
     data["features"][0]["geometry"] = {"type": "Polygon", "coordinates": [ring]}
     points.write_text(json.dumps(data))
-    classify_slide(painted, points)
+    classify(painted, points)
     (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert warning.startswith("1 of 2 candidates are wider than 100 um")
     assert "feature 1;" in warning
@@ -486,7 +485,7 @@ def test_bare_glass_is_no_figure_and_not_in_the_rate(tmp_path: Path) -> None:
         0, 5, (500, 300, 1), dtype=np.uint8
     )  # a scanner's noise
     slide = write_aperio(tmp_path / "a.svs", [pixels])
-    result = classify_slide(slide, write_points(tmp_path / "p.geojson", [(150, 250), (500, 250)]))
+    result = classify(slide, write_points(tmp_path / "p.geojson", [(150, 250), (500, 250)]))
     assert [r["status"] for r in rows_of(result)] == ["blank", "classified"]
     assert rows_of(result)[0]["p_atypical"] == ""
     assert (result.rate.classified, result.rate.blank) == (1, 1)
@@ -498,7 +497,7 @@ def test_bare_glass_is_no_figure_and_not_in_the_rate(tmp_path: Path) -> None:
 def test_what_lies_outside_the_bounds_is_off_the_slide(tmp_path: Path, reader: Any) -> None:
     slide = write_scn(tmp_path / "a.scn", position_colours(400, 300), at=(128, 64), collection=(1000, 800))
     points = write_points(tmp_path / "p.geojson", [(60, 30), (140, 200), (528, 100), (527, 363)])
-    result = classify_slide(slide, points, origin="level0", reader=reader)
+    result = classify(slide, points, origin="level0", reader=reader)
     rows = rows_of(result)
     assert [r["status"] for r in rows] == ["outside", "classified", "outside", "classified"]
     assert "with pixels in 400 x 300 px at x 128, y 64" in rows[0]["reason"]
@@ -510,7 +509,7 @@ def test_one_id_for_many_figures_is_warned_of(
 ) -> None:
     points = tmp_path / "p.csv"
     points.write_text("id,x,y\n" + "".join(f"case 7,{100 + 50 * i},100\n" for i in range(8)))
-    result = classify_slide(painted, points)
+    result = classify(painted, points)
     assert result.rate.duplicates == 7
     (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert warning.startswith("7 candidates have another one's id and lie up to 88 um from it")
@@ -525,36 +524,36 @@ def test_a_rerun_on_objects_finds_the_same_duplicates_and_unclassified_ones(tmp_
     data = json.loads(points.read_text())
     data["features"][2]["id"] = data["features"][1]["id"]
     points.write_text(json.dumps(data))
-    first = classify_slide(slide, points)
+    first = classify(slide, points)
     assert [r["status"] for r in rows_of(first)] == ["blank", "classified", "duplicate", "classified"]
-    again = classify_slide(slide, first.objects_path, out=tmp_path / "again")
-    assert again.objects_path.read_bytes() == first.objects_path.read_bytes()
+    again = classify(slide, first.files.objects, out=tmp_path / "again")
+    assert again.files.objects.read_bytes() == first.files.objects.read_bytes()
 
 
 def test_inputs_and_results_of_other_inputs_are_never_replaced(painted: Path, tmp_path: Path) -> None:
     points = write_points(tmp_path / "objects.geojson", [(300, 200)])
     before = points.read_bytes()
     with pytest.raises(OutputError, match="is an input"):
-        classify_slide(painted, points, out=tmp_path)
+        classify(painted, points, out=tmp_path)
     assert points.read_bytes() == before
     out = tmp_path / "out"
-    classify_slide(painted, points, out=out)
-    classify_slide(painted, points, out=out)  # the same again is fine
+    classify(painted, points, out=out)
+    classify(painted, points, out=out)  # the same again is fine
     other = write_points(tmp_path / "other.geojson", [(100, 200)])
     results = [p.read_bytes() for p in sorted(out.iterdir())]
     with pytest.raises(OutputError, match=r"results of other inputs \(painted\.svs with objects\.geojson\)"):
-        classify_slide(painted, other, out=out)
+        classify(painted, other, out=out)
     assert [p.read_bytes() for p in sorted(out.iterdir())] == results
     namesake = tmp_path / "elsewhere"
     namesake.mkdir()
     twin = write_points(namesake / "objects.geojson", [(200, 200), (400, 300)])
     with pytest.raises(OutputError, match="results of other inputs"):
-        classify_slide(painted, twin, out=out)
+        classify(painted, twin, out=out)
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "candidates.csv").write_text("mine")
     with pytest.raises(OutputError, match="is there already"):
-        classify_slide(painted, points, out=foreign)
+        classify(painted, points, out=foreign)
     assert (foreign / "candidates.csv").read_text() == "mine"
 
 
@@ -578,14 +577,14 @@ def test_options_that_cannot_be_meant_are_named(
 ) -> None:
     points = write_points(tmp_path / "p.geojson", [(300, 200)])
     with pytest.raises(InvalidOption):
-        classify_slide(painted, points, **options)
+        classify(painted, points, **options)
     assert not (tmp_path / "painted.slidemitosis").exists()
 
 
 def test_both_axes_of_the_pixel_size_are_compared_with_the_metadata(
     painted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    classify_slide(painted, write_points(tmp_path / "p.geojson", [(300, 200)]), mpp=(0.25, 0.2))
+    classify(painted, write_points(tmp_path / "p.geojson", [(300, 200)]), mpp=(0.25, 0.2))
     assert "the metadata say 0.25 um/px, --mpp says 0.25 x 0.2" in caplog.text
 
 
@@ -594,21 +593,21 @@ def test_one_classifier_does_slide_after_slide_even_after_one_that_fails(
 ) -> None:
     """What it writes is what `classify_slide` writes, and readers and model are those of the first slide."""
     slide, points = drawn
-    alone = classify_slide(slide, points, model="lite0", out=tmp_path / "alone", workers=1)
-    with SlideClassifier("lite0", workers=1) as classifier:
-        first = classifier.classify(slide, points, out=tmp_path / "first")
-        forward, processes = classifier.forward, [w.process.pid for w in classifier._pool._workers]
+    alone = classify(slide, points, model="lite0", out=tmp_path / "alone", workers=1)
+    with SlideClassifier("lite0", compute=ComputeOptions(workers=1)) as classifier:
+        first = classify(slide, points, out=tmp_path / "first", classifier=classifier)
+        engine, processes = classifier.engine, [w.process.pid for w in classifier._pool._workers]
         with pytest.raises(UnreadableSlide, match="no such file"):
-            classifier.classify(tmp_path / "gone.svs", points, out=tmp_path / "none")
+            classify(tmp_path / "gone.svs", points, out=tmp_path / "none", classifier=classifier)
         with pytest.raises(KeyboardInterrupt):
-            classifier.classify(slide, points, out=tmp_path / "none", progress=interrupt)
-        second = classifier.classify(slide, points, out=tmp_path / "second")
-        assert classifier.forward is forward
+            classify(slide, points, out=tmp_path / "none", progress=interrupt, classifier=classifier)
+        second = classify(slide, points, out=tmp_path / "second", classifier=classifier)
+        assert classifier.engine is engine
         assert [w.process.pid for w in classifier._pool._workers] == processes
     assert not (tmp_path / "none").exists()
     for result in (first, second):
-        assert result.objects_path.read_bytes() == alone.objects_path.read_bytes()
-        assert result.candidates_path.read_bytes() == alone.candidates_path.read_bytes()
+        assert result.files.objects.read_bytes() == alone.files.objects.read_bytes()
+        assert result.files.candidates.read_bytes() == alone.files.candidates.read_bytes()
 
 
 def interrupt(_done: int, _total: int) -> None:
@@ -623,7 +622,7 @@ def test_slow_reading_is_told_once_with_its_reason_where_it_costs_seconds(
         caplog.clear()
         monkeypatch.setattr("slidemitosis.reading.prepare.WORTH_TELLING", worth)
         with caplog.at_level("INFO"):
-            result = classify_slide(painted, points, reader=reader)  # type: ignore[arg-type]
+            result = classify(painted, points, reader=reader)
         told = [r.getMessage() for r in caplog.records if "which is slower" in r.getMessage()]
         assert len(told) == times
         assert all(
@@ -639,19 +638,58 @@ def test_a_slide_of_jpeg_tiles_is_read_directly_with_the_same_results(tmp_path: 
     windows = windows_read(slide, points)
     assert len(windows) == 40
     results = [
-        classify_slide(slide, points, reader=reader, out=tmp_path / reader)
-        for reader in ("auto", "openslide")
+        classify(slide, points, reader=reader, out=tmp_path / reader) for reader in ("auto", "openslide")
     ]
     assert [r.summary["reading"]["direct"] for r in results] == [True, False]
     assert [r.summary["reading"]["not_direct"] for r in results] == [None, "the library was asked for"]
-    assert results[0].candidates_path.read_text() == results[1].candidates_path.read_text()
+    assert results[0].files.candidates.read_text() == results[1].files.candidates.read_text()
     for ours, theirs in zip(windows, windows_read(slide, points, reader="openslide"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_both_ways_of_classifying_take_the_same_options_with_the_same_defaults() -> None:
-    def options(*functions: Callable[..., object]) -> dict[str, object]:
-        found = [p for f in functions for p in inspect.signature(f).parameters.values()]
-        return {p.name: p.default for p in found if p.name != "self"}
+def test_nothing_is_written_that_was_not_asked_for_and_write_gives_what_the_command_gives(
+    drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    slide, points = (shutil.copy(path, tmp_path) for path in drawn)
+    result = classify_slide(slide, points, model="lite0", compute=ComputeOptions(workers=0))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["drawn.geojson", "drawn.svs"]
+    files = result.write(tmp_path / "out")
+    command = [
+        sys.executable,
+        "-m",
+        "slidemitosis",
+        "classify",
+        slide,
+        "--points",
+        points,
+        "--model",
+        "lite0",
+    ]
+    subprocess.run(
+        [*command, "--workers", "0", "--out", tmp_path / "by-command"], check=True, capture_output=True
+    )
+    for path in files.all[:2]:
+        assert path.read_bytes() == (tmp_path / "by-command" / path.name).read_bytes()
+    assert without_times(files.summary) == without_times(tmp_path / "by-command" / "summary.json")
 
-    assert options(classify_slide) == options(SlideClassifier, SlideClassifier.classify)
+
+def test_candidates_in_memory_are_classified_as_those_of_a_file(
+    drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    slide, points = drawn
+    of_file = read_candidates(points)
+    in_memory = Candidates.from_xy([(c.x, c.y) for c in of_file])
+    compute = ComputeOptions(workers=0)
+    result = classify_candidates(slide, in_memory, model="lite0", compute=compute)
+    expected = classify_slide(slide, points, model="lite0", compute=compute)
+    assert [r.prediction for r in result.candidates] == [r.prediction for r in expected.candidates]
+    assert result.rate == expected.rate
+    files = result.write(tmp_path / "out")
+    assert json.loads(files.summary.read_text())["points"]["path"] is None
+    assert result.write(tmp_path / "out") == files  # of the same slide: replaced
+
+
+@pytest.mark.parametrize("xy", [[(1.0,)], [("a", 2)], [(1.0, math.nan)]])
+def test_places_in_memory_that_are_no_places_are_refused(xy: Any) -> None:
+    with pytest.raises(UnreadableCandidates, match="position 1"):
+        Candidates.from_xy(xy)

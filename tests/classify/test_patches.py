@@ -16,10 +16,11 @@ from PIL import Image
 
 from slidemitosis.classify.patches import BATCH, classify_patches, csv_text, midog25_text
 from slidemitosis.cli import main
-from slidemitosis.engines.choose import ComputeOptions, load_forward
+from slidemitosis.engines.choose import load_engine
 from slidemitosis.errors import UnreadableStack
 from slidemitosis.labels import SUBTYPES
 from slidemitosis.models.shipped import find_model
+from slidemitosis.options import ComputeOptions
 from tests.conftest import REPOSITORY
 from tests.engines.test_onnx_engine import drawn_patches
 from tests.models.test_classifier import make_model
@@ -55,9 +56,9 @@ def test_each_page_gets_the_probability_of_its_own_pixels(
 ) -> None:
     card = find_model("lite0")
     found = classify_patches(stack, model="lite0", compute=CPU)
-    forward = load_forward(card, CPU)
-    want = [float(card.decision.probability(forward.submit(p[None])().logit)[0]) for p in patches]
-    forward.close()
+    engine = load_engine(card, CPU)
+    want = [float(card.decision.probability(engine.submit(p[None])().logit)[0]) for p in patches]
+    engine.close()
     assert [said.probability for said in found] == pytest.approx(want, abs=1e-5)
     assert np.ptp(want) > 0.02
     assert [said.atypical for said in found] == [p >= card.decision.threshold for p in want]
@@ -133,9 +134,9 @@ def test_the_challenges_json_has_an_entry_for_each_page_even_a_blank_one(stack: 
 
 
 def test_certain_probabilities_are_floats_too(tmp_path: Path) -> None:
-    from slidemitosis.prediction import Stated
+    from slidemitosis.prediction import Prediction
 
-    sure = [Stated(False, p, p == 1, None, {}) for p in (0.0, 1.0)]
+    sure = [Prediction(p, p == 1) for p in (0.0, 1.0)]
     assert official_reading(midog25_text(sure)) == [(False, 0.0), (True, 1.0)]
 
 

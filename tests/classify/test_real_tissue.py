@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from slidemitosis import classify_slide, load_model
-from slidemitosis.engines.torch_engine import SizedForward
+from slidemitosis import load_model
+from slidemitosis.engines.torch_engine import TorchEngine
 from slidemitosis.models.shipped import DEFAULT_MODEL
+from tests.classify.written import classify
 from tests.conftest import needs_shared
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ def test_scores_through_a_slide_are_those_on_the_files(tissue: tuple[Path, list[
     ]
     assert len({f.name for f in files}) == 826
     patches = np.stack([np.asarray(Image.open(f).convert("RGB")) for f in files])
-    forward = SizedForward(model, piece=8, views=1, precision="fp32")
-    on_files = scores(labels, decision.probability(forward(patches).logit), decision.threshold)
+    engine = TorchEngine(model, piece=8, views=1, precision="fp32")
+    on_files = scores(labels, decision.probability(engine(patches).logit), decision.threshold)
 
-    result = classify_slide(slide, slide.with_suffix(".geojson"))
-    by_id = {p.candidate.id: p.probability for p in result.predictions}
+    result = classify(slide, slide.with_suffix(".geojson"))
+    by_id = {p.placed.candidate.id: p.probability for p in result.candidates}
     through_slide = np.array([by_id[row["id"]] for row in truth], dtype=np.float64)
     on_slide = scores(labels, through_slide, decision.threshold)
 

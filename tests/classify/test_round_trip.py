@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slidemitosis.candidates import Candidates
-    from slidemitosis.prediction import Prediction
+    from slidemitosis.prediction import CandidateResult
 
 PATH = Path("a.geojson")
 ID = "3f0c1a52-7e5b-4a0e-9d0e-1f2a3b4c5d6e"
@@ -79,7 +79,7 @@ def parse(*features: Any, style: str = "compact") -> Candidates:
 
 
 def written(
-    predictions: Sequence[Prediction],
+    predictions: Sequence[CandidateResult],
     *,
     taken: Sequence[str | None] = (),
     shift: tuple[int, int] = (0, 0),
@@ -124,7 +124,10 @@ def assert_survives(out: dict[str, Any], source: dict[str, Any]) -> None:
     replaced = {"type", "object_type", "objectType", "classification", "measurements", "metadata"}
     kept = {k: v for k, v in was.items() if k not in replaced and v is not None}
     assert {k: v for k, v in now.items() if k not in replaced} == kept
-    assert finite(now.get("measurements")) == finite(was.get("measurements"))
+    # A detector's score is seen in QuPath as a measurement.
+    scores = {k: was[k] for k in ("probability",) if k in was}
+    expected = dict(finite(scores)) | dict(finite(was.get("measurements")))
+    assert finite(now.get("measurements")) == list(expected.items())
     metadata = {k: v for k, v in now["metadata"].items() if not k.startswith(OURS)}
     assert metadata == {k: v for k, v in (was.get("metadata") or {}).items() if not k.startswith(OURS)}
 

@@ -12,8 +12,10 @@ from slidemitosis import SlideClassifier
 from slidemitosis.classify.stream import predict_batches
 from slidemitosis.classify.timing import Stopwatch
 from slidemitosis.demo.tissue import draw_phantom
+from slidemitosis.options import ComputeOptions, ReadOptions
+from slidemitosis.prediction import Prediction
 from slidemitosis.reading.batches import one_ahead
-from slidemitosis.reading.prepare import ReadOptions, prepare
+from slidemitosis.reading.prepare import prepare
 from tests.conftest import write_aperio, write_points
 
 if TYPE_CHECKING:
@@ -53,17 +55,17 @@ def test_no_second_is_counted_twice(tmp_path: Path) -> None:
             time.sleep(0.3)
             yield batch
 
-    with SlideClassifier("lite0", device="cpu", workers=0) as classifier:
+    with SlideClassifier("lite0", compute=ComputeOptions(device="cpu", workers=0)) as classifier:
         prepared = prepare(slide, points, ReadOptions(), classifier.card.patch)
-        forward, clock = classifier.forward, Stopwatch()
+        engine, clock = classifier.engine, Stopwatch()
         predictions = predict_batches(
             prepared,
             slowly(classifier.read(prepared)),
-            forward,
+            engine,
             clock=clock,
             progress=lambda *done: progress.append(done),
         )
-    assert [p.status for p in predictions] == ["classified"] * 2
+    assert [isinstance(said, Prediction) and not said.blank for said in predictions] == [True, True]
     assert progress == [(0, 2), (2, 2)]
     seconds = clock.told()
     assert seconds["waiting"] >= 0.3

@@ -1,8 +1,12 @@
-"""Small cohorts of painted slides."""
+"""Small cohorts of painted slides, and commands that classify them."""
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,26 +14,59 @@ from typing import TYPE_CHECKING
 from tests.conftest import position_colours, write_aperio, write_points
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "slidemitosis"]
+MODEL = ("--model", "lite0")
+PATIENCE = 1200  # seconds; a command that takes longer hangs, however busy the machine is
 
 
-def run(*words: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """A real `slidemitosis` with these words."""
-    return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=timeout
-    )
+    command = [*COMMAND, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
-def paint_slides(folder: Path, names: list[str], *, figures: int = 3) -> None:
-    """Slides that differ in their pixels, each beside its candidates."""
+@contextlib.contextmanager
+def running(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A real `slidemitosis` in a group of processes of its own, none of which outlives the block."""
+    command, pipe = [*COMMAND, *map(str, words)], subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def await_line(process: subprocess.Popen[str], text: str) -> None:
+    """Read what a command says until a line holds `text`; fails where the command ends without it."""
+    assert process.stderr is not None
+    assert any(text in line for line in process.stderr), f"it ended without saying {text!r}"
+
+
+def rows(out: Path, table: str = "cohort.csv") -> dict[str, dict[str, str]]:
+    """The rows of a cohort's table by the name of the slide, or by the patient."""
+    with (out / table).open(encoding="utf-8", newline="") as file:
+        return {row.get("name") or row["patient"]: row for row in csv.DictReader(file)}
+
+
+def fresh(told: str) -> list[str]:
+    """Slides that were classified anew, by the events on standard error."""
+    events = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    return sorted(e["name"] for e in events if e["event"] == "slide" and e["fresh"])
+
+
+def paint_slides(folder: Path, names: list[str], *, figures: int = 3) -> Path:
+    """Slides that differ in their pixels, each beside its candidates; their folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         pixels = position_colours(400, 300, x0=7 * number)
         write_aperio(folder / f"{name}.svs", [pixels])
         centres = [(60 + 30 * i, 80 + 20 * i + number % 5) for i in range(figures)]
         write_points(folder / f"{name}.geojson", [(float(x), float(y)) for x, y in centres])
+    return folder
 
 
 def result_bytes(out: Path) -> dict[str, bytes]:

@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.cohort.cohort_slides import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -30,9 +32,10 @@ class Processes:
         self._start(
             "scheduler", "--port", "0", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(told)
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not self.address:
             assert time.monotonic() < deadline, "the scheduler does not start"
+            assert self.started[0].poll() is None, "the scheduler has ended"
             time.sleep(0.05)
             with contextlib.suppress(OSError, ValueError):
                 self.address = json.loads(told.read_text())["address"]

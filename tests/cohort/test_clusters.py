@@ -12,14 +12,13 @@ import pytest
 
 from slidemitosis.cohort.executors.clusters import ClusterTable, read_cluster
 from slidemitosis.errors import InvalidOption
-from tests.cohort.cohort_slides import COMMAND, paint_slides, result_bytes, run
+from tests.cohort.cohort_slides import COMMAND, MODEL, PATIENCE, paint_slides, result_bytes, run
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 EXAMPLES = REPOSITORY / "examples"
-MODEL = ("--model", "lite0")
 
 # Runs the parts of an array, and what depends on it, before it returns; any other job in the background.
 _SBATCH = """\
@@ -113,7 +112,7 @@ def test_a_cluster_without_gpus_is_not_started_for_cuda(tmp_path: Path) -> None:
     paint_slides(tmp_path / "pairs", ["a"])
     path = table(tmp_path, 'kind = "local"', "workers = 1")
     words = ("--cluster", path, "--device", "cuda:0")
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *words, timeout=60)
+    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *words)
     assert done.returncode == 2
     assert "--device cuda needs GPU = 1 in [resources]" in done.stderr
 
@@ -150,7 +149,7 @@ def test_the_example_can_be_read_also_with_all_that_it_comments_out(tmp_path: Pa
 )
 def test_options_that_cannot_be_meant_are_one_line(tmp_path: Path, words: list[str], told: str) -> None:
     paint_slides(tmp_path / "pairs", ["a"])
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *words, timeout=60)
+    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *words)
     assert done.returncode == 2
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
@@ -172,7 +171,7 @@ def test_options_that_cannot_be_meant_are_one_line(tmp_path: Path, words: list[s
 def test_a_cluster_that_does_not_start_is_one_line(tmp_path: Path, lines: list[str], told: str) -> None:
     paint_slides(tmp_path / "pairs", ["a"])
     path = table(tmp_path, 'kind = "local"', "workers = 1", *lines)
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", "--cluster", path, timeout=60)
+    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", "--cluster", path)
     assert done.returncode == 2
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
@@ -182,7 +181,7 @@ def test_a_cluster_that_does_not_start_is_one_line(tmp_path: Path, lines: list[s
 def test_no_sbatch_is_one_line(tmp_path: Path) -> None:
     paint_slides(tmp_path / "pairs", ["a"])
     path = table(tmp_path, 'kind = "slurm"', "workers = 1", "[options]", 'memory = "1GB"', 'interface = "lo"')
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", "--cluster", path, timeout=60)
+    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", "--cluster", path)
     assert done.returncode == 2
     assert "sbatch is not on the PATH" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -217,7 +216,7 @@ def test_resources_and_options_reach_the_job_script(slurm: Path, tmp_path: Path)
 def test_workers_that_sbatch_starts_do_the_slides_and_are_cancelled(slurm: Path, tmp_path: Path) -> None:
     paint_slides(tmp_path / "pairs", [f"s{i}" for i in range(4)])
     path = table(tmp_path, 'kind = "slurm"', "workers = 2", "[options]", 'memory = "2GB"', 'interface = "lo"')
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *MODEL, "--cluster", path, timeout=120)
+    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *MODEL, "--cluster", path)
     assert done.returncode == 0, done.stderr
     assert run("cohort", tmp_path / "pairs", "--out", tmp_path / "local", *MODEL).returncode == 0
     assert result_bytes(tmp_path / "r") == result_bytes(tmp_path / "local")
@@ -233,7 +232,7 @@ def test_the_array_script_does_all_parts_and_then_the_tables(
     paint_slides(tmp_path / "my pairs", ["a", "b", "c"])
     (tmp_path / "my pairs/b.svs").write_bytes(b"no slide")
     words = [EXAMPLES / "04_slurm_array.sh", tmp_path / "my pairs", tmp_path / "my results", "2"]
-    subprocess.run(["bash", *map(str, words)], check=True, timeout=120, capture_output=True)
+    subprocess.run(["bash", *map(str, words)], check=True, timeout=PATIENCE, capture_output=True)
     first, second = (slurm / "submitted").read_text().splitlines()
     assert first == "--parsable --array=1-2 part"
     assert second.startswith("--dependency=afterany:")

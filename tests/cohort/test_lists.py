@@ -12,21 +12,13 @@ from hypothesis import strategies as st
 from slidemitosis.cohort.lists.read import folder_name, read_cohort
 from slidemitosis.errors import InvalidCohort, InvalidOption
 from slidemitosis.geometry import PixelSize
-from slidemitosis.reading.prepare import ReadOptions
-from tests.cohort.cohort_slides import paint_slides
+from slidemitosis.options import ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 PLAIN = ReadOptions()
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    """A folder with the slides a, b and c, and their candidates."""
-    paint_slides(tmp_path / "pairs", ["a", "b", "c"])
-    return tmp_path / "pairs"
 
 
 @pytest.fixture

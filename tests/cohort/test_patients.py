@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slidemitosis.cohort.tables.columns import is_ours, row_values
+from slidemitosis.cohort.tables.columns import is_ours
 from slidemitosis.cohort.tables.patients import Recorded, patient_rows, patients_together, pooled_values
-from slidemitosis.rates.correction import ErrorCounts
+from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.intervals import wilson_interval
-from tests.cohort.cohort_slides import paint_slides, run
+from tests.cohort.cohort_slides import paint_slides, rows, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,24 +89,18 @@ def test_a_cohort_of_patients_comes_out_whole(tmp_path: Path) -> None:
     done = run("cohort", tmp_path / "list.csv", "--out", tmp_path / "r", *words)
     assert done.returncode == 0, done.stderr
     assert "1 rows fit no slide" in done.stderr
-    with (tmp_path / "r/patients.csv").open(newline="") as file:
-        p, q = csv.DictReader(file)
-    assert (p["slides_done"], p["candidates"], p["area_mm2"], p["mitoses_per_mm2"]) == (
-        "2",
-        "6",
-        "0.01",
-        "600",
-    )
+    p, q = rows(tmp_path / "r", "patients.csv").values()
+    wanted = {"slides_done": "2", "candidates": "6", "area_mm2": "0.01", "mitoses_per_mm2": "600"}
+    assert {name: p[name] for name in wanted} == wanted
     assert (q["patient"], q["area_mm2"]) == ("Q", "")
-    with (tmp_path / "r/cohort.csv").open(newline="") as file:
-        assert [r["age"] for r in csv.DictReader(file)] == ["61", "61", "47"]
+    assert [r["age"] for r in rows(tmp_path / "r").values()] == ["61", "61", "47"]
     whole = json.loads((tmp_path / "r/cohort.json").read_text())
     assert whole["counts"]["done"] == 3
     assert whole["together"]["candidates"] == 9
     assert (tmp_path / "r/cohort.png").exists()
-    summary = json.loads((tmp_path / "r/slides/a/summary.json").read_text())
-    assert row_values(summary).keys() <= whole["slides"][0].keys()
-    assert all(map(is_ours, row_values(summary)))
+    values = json.loads((tmp_path / "r/slides/a/row.json").read_text())["values"]
+    assert values.keys() <= whole["slides"][0].keys()
+    assert all(map(is_ours, values))
 
 
 def test_every_column_is_explained(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from slidemitosis.cohort.lists.read import read_cohort
 from slidemitosis.errors import SlideMitosisError
 from slidemitosis.geometry import PixelSize, Viewer
+from slidemitosis.options import ReadOptions
 from slidemitosis.qupath.project import COLUMNS, MANIFEST
-from slidemitosis.reading.prepare import ReadOptions
-from tests.cohort.cohort_slides import paint_slides, run
+from tests.cohort.cohort_slides import paint_slides, rows, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,10 +74,9 @@ def test_a_projects_images_are_read_with_what_qupath_says_of_them(project: Path)
 def test_a_project_is_run_like_any_cohort(project: Path, tmp_path: Path) -> None:
     done = run("cohort", project, "--out", tmp_path / "r", "--model", "lite0")
     assert done.returncode == 3
-    with (tmp_path / "r/cohort.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [r["status"] for r in rows] == ["done", "done", "skipped", "failed"]
-    assert [r["site"] for r in rows] == ["S1", "S2", "S3", "S4"]
+    found = rows(tmp_path / "r").values()
+    assert [r["status"] for r in found] == ["done", "done", "skipped", "failed"]
+    assert [r["site"] for r in found] == ["S1", "S2", "S3", "S4"]
 
 
 def test_an_image_that_qupath_shows_at_another_size_is_that_images_failure(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -16,31 +15,11 @@ import filelock
 import pytest
 
 from slidemitosis.cohort.identity import same_slide, slide_identity
-from tests.cohort.cohort_slides import COMMAND, paint_slides, run
+from tests.cohort.cohort_slides import MODEL, PATIENCE, await_line, fresh, paint_slides, rows, run, running
 from tests.conftest import write_points
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-MODEL = ("--model", "lite0")
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    """A folder with the slides a, b and c, and their candidates."""
-    paint_slides(tmp_path / "pairs", ["a", "b", "c"])
-    return tmp_path / "pairs"
-
-
-def rows(out: Path) -> dict[str, dict[str, str]]:
-    with (out / "cohort.csv").open(encoding="utf-8", newline="") as file:
-        return {row["name"]: row for row in csv.DictReader(file)}
-
-
-def fresh(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Slides that were classified anew, by the events on standard error."""
-    events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    return sorted(e["name"] for e in events if e["event"] == "slide" and e["fresh"])
 
 
 def test_one_bad_slide_never_ends_the_run(pairs: Path, tmp_path: Path) -> None:
@@ -77,27 +56,27 @@ def test_a_cohorts_files_are_those_of_classify(pairs: Path, tmp_path: Path) -> N
 
 def test_what_is_done_is_recognised_and_what_changed_is_done_again(pairs: Path, tmp_path: Path) -> None:
     words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
-    assert fresh(run(*words)) == ["a", "b", "c"]
+    assert fresh(run(*words).stderr) == ["a", "b", "c"]
     table = (tmp_path / "r/cohort.csv").read_bytes()
-    assert fresh(run(*words)) == []
+    assert fresh(run(*words).stderr) == []
     assert (tmp_path / "r/cohort.csv").read_bytes() == table
 
     points = json.loads((pairs / "b.geojson").read_text())
     points["features"].pop()
     (pairs / "b.geojson").write_text(json.dumps(points))
-    assert fresh(run(*words)) == ["b"]
+    assert fresh(run(*words).stderr) == ["b"]
 
     paint_slides(tmp_path / "other", ["x", "c"])
     shutil.copy(tmp_path / "other/c.svs", pairs / "c.svs")
-    assert fresh(run(*words)) == ["c"]
+    assert fresh(run(*words).stderr) == ["c"]
 
     # A copy has another time and the same content.
     os.utime(pairs / "a.svs", (1, 1))
-    assert fresh(run(*words)) == []
+    assert fresh(run(*words).stderr) == []
 
-    assert fresh(run(*words, "--views", "8")) == ["a", "b", "c"]
-    assert fresh(run(*words, "--views", "8", "--force")) == ["a", "b", "c"]
-    assert fresh(run(*words, "--views", "8", "--jobs", "1", "--workers", "1")) == []
+    assert fresh(run(*words, "--views", "8").stderr) == ["a", "b", "c"]
+    assert fresh(run(*words, "--views", "8", "--force").stderr) == ["a", "b", "c"]
+    assert fresh(run(*words, "--views", "8", "--jobs", "1", "--workers", "1").stderr) == []
 
 
 def test_a_failure_counts_and_costs_no_earlier_result(pairs: Path, tmp_path: Path) -> None:
@@ -113,7 +92,7 @@ def test_a_failure_counts_and_costs_no_earlier_result(pairs: Path, tmp_path: Pat
     (pairs / "list.csv").unlink()
     # It is there again, and nothing has to be done again.
     again = run(*words)
-    assert (again.returncode, fresh(again)) == (0, [])
+    assert (again.returncode, fresh(again.stderr)) == (0, [])
     assert (tmp_path / "r/cohort.csv").read_bytes() == before
     assert "failed.json" not in {p.name for p in (tmp_path / "r/slides/a").iterdir()}
 
@@ -141,14 +120,11 @@ def test_a_run_that_is_broken_off_says_no_less_than_is_known(pairs: Path, tmp_pa
     assert run("cohort", pairs, "--out", tmp_path / "r", *MODEL).returncode == 0
     paint_slides(pairs, ["a", "b", "c", "d"])
     with filelock.FileLock(tmp_path / "r/locks/a.lock"), filelock.FileLock(tmp_path / "r/locks/b.lock"):
-        words = [*COMMAND, "cohort", str(pairs), "--out", str(tmp_path / "r"), *MODEL, "--progress", "json"]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if '"event": "slide"' in line:
-                break
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
+        with running(*words) as process:
+            await_line(process, '"event": "slide"')
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE)
     found = rows(tmp_path / "r")
     assert {found[n]["status"] for n in "abc"} == {"done"}
 
@@ -208,7 +184,7 @@ def test_a_slide_with_another_file_of_points_is_done_again(pairs: Path, tmp_path
     (pairs / "a.geojson").unlink()
     (pairs / "a.csv").write_text("x,y,class\n90,90,Mitosis\n")
     again = run(*words)
-    assert (again.returncode, fresh(again)) == (0, ["a"])
+    assert (again.returncode, fresh(again.stderr)) == (0, ["a"])
     assert rows(tmp_path / "r")["a"]["candidates"] == "1"
 
 
@@ -270,33 +246,25 @@ def test_a_slide_that_another_run_holds_is_waited_for_and_not_done_twice(pairs: 
     words = ("cohort", pairs, "--out", out, *MODEL, "--progress", "json")
     assert run(*words).returncode == 0
     table = (out / "cohort.csv").read_bytes()
-    with filelock.FileLock(out / "locks/a.lock"):
-        process = subprocess.Popen(
-            [*COMMAND, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stderr is not None
-        lines: list[str] = []
-        while not any("another run is at work on it" in line for line in lines):
-            lines.append(process.stderr.readline())
-            assert lines[-1], "it ended without a word about the other run"
+    lock = filelock.FileLock(out / "locks/a.lock")
+    with lock, running(*words) as process:
+        await_line(process, "another run is at work on it")
         time.sleep(0.5)
         assert process.poll() is None
-    _, err = process.communicate(timeout=60)
+        lock.release()
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert '"fresh": true' not in err
     assert (out / "cohort.csv").read_bytes() == table
 
 
 def test_two_runs_at_once_do_each_slide_once(tmp_path: Path) -> None:
-    folder, out = tmp_path / "many", tmp_path / "r"
-    paint_slides(folder, [f"s{i}" for i in range(8)])
-    words = [*COMMAND, "cohort", str(folder), "--out", str(out), *MODEL, "--progress", "json", "--jobs", "1"]
-    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "12"]
-    told = [p.communicate(timeout=120)[1] for p in both]
-    assert [p.returncode for p in both] == [0, 0]
-    events = [json.loads(line) for text in told for line in text.splitlines() if line.startswith("{")]
-    anew = sorted(e["name"] for e in events if e["event"] == "slide" and e["fresh"])
-    assert anew == [f"s{i}" for i in range(8)]
+    folder, out = paint_slides(tmp_path / "many", [f"s{i}" for i in range(8)]), tmp_path / "r"
+    words = ("cohort", folder, "--out", out, *MODEL, "--progress", "json", "--jobs", "1")
+    with running(*words) as one, running(*words) as other:
+        told = [p.communicate(timeout=PATIENCE)[1] for p in (one, other)]
+    assert [p.returncode for p in (one, other)] == [0, 0]
+    assert fresh("".join(told)) == [f"s{i}" for i in range(8)]
     alone = tmp_path / "alone"
     assert run("cohort", folder, "--out", alone, *MODEL).returncode == 0
     assert (out / "cohort.csv").read_bytes() == (alone / "cohort.csv").read_bytes()
@@ -304,48 +272,37 @@ def test_two_runs_at_once_do_each_slide_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path, number: signal.Signals) -> None:
-    folder, out = tmp_path / "many", tmp_path / "r"
-    paint_slides(folder, [f"s{i}" for i in range(12)], figures=8)
-    words = [*COMMAND, "cohort", str(folder), "--out", str(out), *MODEL, "--progress", "json", "--jobs", "1"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if '"event": "slide"' in line:
-            break
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    folder, out = paint_slides(tmp_path / "many", [f"s{i}" for i in range(12)], figures=8), tmp_path / "r"
+    words = ("cohort", folder, "--out", out, *MODEL, "--progress", "json", "--jobs", "1")
+    with running(*words) as process:
+        await_line(process, '"event": "slide"')
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "what is done is kept, and the same command goes on" in err
     assert "Traceback" not in err
     states = [r["status"] for r in rows(out).values()]
     assert "done" in states
     assert set(states) <= {"done", "pending"}
-    again = run(*words[3:])
+    again = run(*words)
     assert again.returncode == 0
     # One may have been done that nobody had heard of any more.
-    assert states.count("pending") - len(fresh(again)) in (0, 1)
+    assert states.count("pending") - len(fresh(again.stderr)) in (0, 1)
 
 
 @pytest.mark.parametrize("executor", ["local", pytest.param("dask", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("after", [0.1, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_ctrl_c_while_processes_start_is_one_line(tmp_path: Path, executor: str, after: float) -> None:
-    pairs = tmp_path / "pairs"
-    paint_slides(pairs, [f"s{i}" for i in range(8)])
+    pairs = paint_slides(tmp_path / "pairs", [f"s{i}" for i in range(8)])
     for i in range(8):  # so many that no machine is done with them meanwhile
         write_points(pairs / f"s{i}.geojson", [(10 + 9 * (k % 40), 10 + 9 * (k // 40)) for k in range(900)])
-    words = [*COMMAND, "cohort", str(pairs), "--out", str(tmp_path / "r"), *MODEL, "--progress", "json"]
-    process = subprocess.Popen(
-        [*words, "--jobs", "2", "--executor", executor],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    assert '"done": 0' in process.stderr.readline()
-    time.sleep(after)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, err = process.communicate(timeout=60)
+    words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
+    with running(*words, "--jobs", "2", "--executor", executor) as process:
+        assert process.stderr is not None
+        assert '"done": 0' in process.stderr.readline()
+        time.sleep(after)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     last = err.splitlines()[-1]
     assert "interrupted; what is done is kept" in json.loads(last)["text"]
@@ -353,16 +310,12 @@ def test_ctrl_c_while_processes_start_is_one_line(tmp_path: Path, executor: str,
 
 
 def test_a_process_that_dies_takes_one_slide_with_it(tmp_path: Path) -> None:
-    folder, out = tmp_path / "many", tmp_path / "r"
-    paint_slides(folder, [f"s{i}" for i in range(6)], figures=60)
-    words = [*COMMAND, "cohort", str(folder), "--out", str(out), *MODEL, "--progress", "json", "--jobs", "1"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if '"event": "slide"' in line:
-            break
-    subprocess.run(["pkill", "-KILL", "-P", str(process.pid), "-f", "spawn_main"], check=True)
-    process.communicate(timeout=120)
+    folder, out = paint_slides(tmp_path / "many", [f"s{i}" for i in range(6)], figures=60), tmp_path / "r"
+    words = ("cohort", folder, "--out", out, *MODEL, "--progress", "json", "--jobs", "1")
+    with running(*words) as process:
+        await_line(process, '"event": "slide"')
+        subprocess.run(["pkill", "-KILL", "-P", str(process.pid), "-f", "spawn_main"], check=True)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 3
     found = rows(out)
     failed = [r for r in found.values() if r["status"] == "failed"]
@@ -370,7 +323,7 @@ def test_a_process_that_dies_takes_one_slide_with_it(tmp_path: Path) -> None:
     assert failed[0]["step"] == "process"
     assert "SIGKILL" in failed[0]["cause"]
     assert len([r for r in found.values() if r["status"] == "done"]) == 5
-    assert run(*words[3:]).returncode == 0
+    assert run(*words).returncode == 0
 
 
 def test_a_folder_of_somebody_elses_files_is_refused(pairs: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import itertools
 import json
 import os
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cohort.cohort_slides import COMMAND, paint_slides, result_bytes, run
+from tests.cohort.cohort_slides import COMMAND, paint_slides, result_bytes, rows, run
 from tests.conftest import write_points
 
 if TYPE_CHECKING:
@@ -108,23 +107,22 @@ def test_kills_at_any_moment_change_nothing_and_cost_no_finished_slide(tmp_path:
     print(f"{len(done_before)} slides were finished by the runs that were killed")
     assert 10 < len(done_before) < SLIDES - len(BROKEN)  # else nothing was shown
 
-    last = run(*words, timeout=600)
+    last = run(*words)
     assert last.returncode == 3
     assert f"{SLIDES}: {SLIDES - len(BROKEN)} done, {len(BROKEN)} failed" in last.stdout
     again = {n for n, fresh in endings(iter(last.stderr.splitlines())) if fresh}
     assert not again & set(done_before)
     now = finished(out)
     assert {n: now[n] for n in done_before} == done_before
-    with (out / "cohort.csv").open(encoding="utf-8", newline="") as file:
-        rows = {row["name"]: row for row in csv.DictReader(file)}
-    assert {n for n, row in rows.items() if row["status"] != "done"} == set(BROKEN)
+    told = rows(out)
+    assert {n for n, row in told.items() if row["status"] != "done"} == set(BROKEN)
     for name, (step, cause) in BROKEN.items():
-        assert rows[name]["step"] == step
-        assert cause in rows[name]["cause"]
+        assert told[name]["step"] == step
+        assert cause in told[name]["cause"]
         assert f"{name} failed ({step})" in last.stderr
 
     unbroken = tmp_path / "unbroken"
-    assert run(*words[:3], str(unbroken), *words[4:], timeout=600).returncode == 3
+    assert run(*words[:3], str(unbroken), *words[4:]).returncode == 3
     theirs, ours = result_bytes(unbroken), result_bytes(out)
     for name, data in itertools.chain(theirs.items(), ours.items()):
         assert theirs.get(name) == ours.get(name) == data, name

@@ -18,17 +18,14 @@ from slidemitosis.cohort.job import CohortPlan, SlideJobs
 from slidemitosis.cohort.lists.read import read_cohort
 from slidemitosis.cohort.store import CohortStore
 from slidemitosis.cohort.tables.cohort import CohortTables, recorded
-from slidemitosis.engines.choose import ComputeOptions
 from slidemitosis.errors import OutputError
-from slidemitosis.reading.prepare import ReadOptions
-from tests.cohort.cohort_slides import paint_slides, result_bytes, run
+from slidemitosis.options import ComputeOptions, ReadOptions
+from tests.cohort.cohort_slides import MODEL, paint_slides, result_bytes, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from slidemitosis.cohort.slides import Cohort, Outcome
-
-MODEL = ("--model", "lite0")
 
 
 def cohort_of(path: Path) -> Cohort:
@@ -51,8 +48,7 @@ def classify_all(cohort: Cohort, out: Path) -> dict[str, Outcome]:
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
     """A folder with the slide a and its candidates."""
-    paint_slides(tmp_path / "pair", ["a"])
-    return tmp_path / "pair"
+    return paint_slides(tmp_path / "pair", ["a"])
 
 
 def _half_written(folder: Path) -> None:

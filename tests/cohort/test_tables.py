@@ -18,7 +18,7 @@ from slidemitosis.cohort.store import CohortStore
 from slidemitosis.cohort.tables.cohort import CohortTables, table_text
 from slidemitosis.cohort.tables.plot import write_figure
 from slidemitosis.errors import InvalidCohort
-from slidemitosis.reading.prepare import ReadOptions
+from slidemitosis.options import ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,9 +15,9 @@ from slidemitosis.classify.classifier import SlideClassifier
 from slidemitosis.cli import main
 from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.engines import choose as engine
-from slidemitosis.engines.choose import ComputeOptions, available_processors, load_forward
-from slidemitosis.engines.onnx_engine import GraphForward
-from slidemitosis.engines.torch_engine import SizedForward
+from slidemitosis.engines.choose import available_processors, load_engine
+from slidemitosis.engines.onnx_engine import OnnxEngine
+from slidemitosis.engines.torch_engine import TorchEngine
 from slidemitosis.errors import InvalidCard, InvalidOption, WeightsMismatch
 from slidemitosis.export.onnx import export_graph
 from slidemitosis.labels import NMF_SUBTYPES
@@ -25,6 +25,7 @@ from slidemitosis.models.card import HeadPart, read_card, write_card
 from slidemitosis.models.classifier import build_model
 from slidemitosis.models.files import check_weights, file_sha256
 from slidemitosis.models.shipped import find_model, list_models
+from slidemitosis.options import ComputeOptions
 from tests.conftest import write_aperio, write_points
 from tests.models.test_classifier import make_model
 
@@ -67,7 +68,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
 
 
 def graph_outputs(card: ModelCard, patches: NDArray[np.uint8], **how: Any) -> Outputs:
-    forward = GraphForward(card, **({"piece": 4, "views": 1, "threads": 2} | how))
+    forward = OnnxEngine(card, **({"piece": 4, "views": 1, "threads": 2} | how))
     try:
         return forward(patches)
     finally:
@@ -85,7 +86,7 @@ def test_every_shipped_model_has_a_graph_that_gives_torchs_probabilities(
 ) -> None:
     card = find_model(name)
     some = patches if views == 1 else patches[4:8]
-    want = SizedForward(build_model(card), piece=8, views=views, precision="fp32")(some)
+    want = TorchEngine(build_model(card), piece=8, views=views, precision="fp32")(some)
     found = graph_outputs(card, some, views=views)
     np.testing.assert_allclose(stated(found, card), stated(want, card), rtol=0, atol=1e-4)
     assert np.ptp(found.logit) > 0.1  # patches as different as these are told apart
@@ -105,7 +106,7 @@ def test_a_graph_can_be_made_of_every_kind_of_input(
 ) -> None:
     card, difference = export_graph(make_model(tmp_path, **network))
     assert read_card(tmp_path) == card
-    want = SizedForward(build_model(card), piece=8, views=1, precision="fp32")(patches)
+    want = TorchEngine(build_model(card), piece=8, views=1, precision="fp32")(patches)
     found = graph_outputs(card, patches)
     np.testing.assert_allclose(stated(found, card), stated(want, card), rtol=0, atol=1e-4)
     assert difference < 1e-4
@@ -133,7 +134,7 @@ def test_outputs_do_not_depend_on_threads_and_keep_their_places(
 def test_batches_may_be_begun_before_the_first_is_asked_for(
     exported: ModelCard, patches: NDArray[np.uint8]
 ) -> None:
-    forward = GraphForward(exported, piece=2, views=1, threads=2)
+    forward = OnnxEngine(exported, piece=2, views=1, threads=2)
     begun = [forward.submit(p) for p in (patches[:5], patches[:0], patches[5:])]
     parts = [outputs().logit for outputs in begun]
     forward.close()
@@ -142,7 +143,7 @@ def test_batches_may_be_begun_before_the_first_is_asked_for(
 
 
 def test_what_was_begun_and_is_not_wanted_is_dropped(exported: ModelCard) -> None:
-    forward = GraphForward(exported, piece=1, views=8, threads=1)
+    forward = OnnxEngine(exported, piece=1, views=8, threads=1)
     forward.submit(np.zeros((3000, 128, 128, 3), np.uint8))
     forward.close()  # would take a minute if it were computed
     assert forward._threads._work_queue.qsize() <= 1
@@ -160,7 +161,7 @@ def test_a_damaged_file_is_refused_before_it_is_run(tmp_path: Path, damaged: str
     data[len(data) // 2] ^= 1
     (tmp_path / damaged).write_bytes(bytes(data))
     with pytest.raises(WeightsMismatch, match=f"{damaged}: SHA-256 is"):
-        GraphForward(card, piece=1, views=1, threads=1)
+        OnnxEngine(card, piece=1, views=1, threads=1)
 
 
 def test_a_graph_that_onnx_runtime_cannot_load_is_one_line(tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_a_graph_that_onnx_runtime_cannot_load_is_one_line(tmp_path: Path) -> No
     (tmp_path / "graph.onnx").write_bytes(b"no graph")
     other = replace(card, graph=replace(card.graph, sha256=file_sha256(tmp_path / "graph.onnx")))
     with pytest.raises(WeightsMismatch, match="--engine torch") as caught:
-        GraphForward(other, piece=1, views=1, threads=1)
+        OnnxEngine(other, piece=1, views=1, threads=1)
     assert "\n" not in str(caught.value)
 
 
@@ -195,11 +196,11 @@ def test_a_graph_of_other_networks_than_the_cards_is_refused(tmp_path: Path, cha
     card, _ = export_graph(make_model(tmp_path))
     other = replace(card, networks=(replace(card.networks[0], **change),))
     with pytest.raises(InvalidCard, match=r"made of other networks than the card's.*models export"):
-        load_forward(other, ComputeOptions(device="cpu"))
-    assert load_forward(other, ComputeOptions(engine="torch")).engine == "torch"
+        load_engine(other, ComputeOptions(device="cpu"))
+    assert load_engine(other, ComputeOptions(engine="torch")).name == "torch"
     twice = replace(card, networks=card.networks * 2)
     with pytest.raises(InvalidCard, match="made of other networks"):
-        load_forward(twice, ComputeOptions(engine="onnx"))
+        load_engine(twice, ComputeOptions(engine="onnx"))
 
 
 def test_what_was_checked_is_what_is_run(
@@ -241,16 +242,16 @@ def test_the_engine_follows_device_and_model(
     exported: ModelCard, monkeypatch: pytest.MonkeyPatch, options: Any, gpu: bool, engine_name: str
 ) -> None:
     monkeypatch.setattr(engine, "gpu_is_there", lambda: gpu)
-    forward = load_forward(exported, ComputeOptions(**options))
+    forward = load_engine(exported, ComputeOptions(**options))
     forward.close()
-    assert (forward.engine, forward.device, forward.precision) == (engine_name, "cpu", "fp32")
+    assert (forward.name, forward.device, forward.precision) == (engine_name, "cpu", "fp32")
     without = replace(exported, graph=None)
     if options.get("engine") != "onnx":
-        assert load_forward(without, ComputeOptions(**options)).engine == "torch"
+        assert load_engine(without, ComputeOptions(**options)).name == "torch"
 
 
 def test_a_compiled_network_is_torchs(exported: ModelCard) -> None:
-    assert load_forward(exported, ComputeOptions(compiled=True, device="cpu")).engine == "torch"
+    assert load_engine(exported, ComputeOptions(compiled=True, device="cpu")).name == "torch"
 
 
 @pytest.mark.parametrize(
@@ -270,9 +271,9 @@ def test_what_an_engine_cannot_do_is_refused(options: dict[str, Any], message: s
 def test_a_model_without_a_graph_says_how_to_make_one(tmp_path: Path) -> None:
     card = make_model(tmp_path)
     for build in (
-        lambda: load_forward(card, ComputeOptions(engine="onnx")),
-        lambda: SlideClassifier(tmp_path, engine="onnx"),
-        lambda: GraphForward(card, piece=1, views=1, threads=1),
+        lambda: load_engine(card, ComputeOptions(engine="onnx")),
+        lambda: SlideClassifier(tmp_path, compute=ComputeOptions(engine="onnx")),
+        lambda: OnnxEngine(card, piece=1, views=1, threads=1),
     ):
         with pytest.raises(InvalidCard, match="no ONNX graph; make it with `slidemitosis models export"):
             build()

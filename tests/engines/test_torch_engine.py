@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import nn
 
-from slidemitosis.engines.torch_engine import SizedForward, choose_device, choose_precision, dihedral_views
+from slidemitosis.engines.torch_engine import TorchEngine, choose_device, choose_precision, dihedral_views
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.card import TASK, HeadPart, ModelCard, NetworkPart, PatchPart
 from slidemitosis.models.classifier import Classifier
@@ -69,8 +69,8 @@ def patches() -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (9, 128, 128, 3), np.uint8)
 
 
-def forward(model: Classifier, *, piece: int = 8, views: int = 1) -> SizedForward:
-    return SizedForward(model, piece=piece, views=views, precision="fp32")
+def forward(model: Classifier, *, piece: int = 8, views: int = 1) -> TorchEngine:
+    return TorchEngine(model, piece=piece, views=views, precision="fp32")
 
 
 def key(patch: torch.Tensor) -> bytes:
@@ -265,7 +265,7 @@ def test_a_gpu_gives_the_logits_of_the_cpu(
 ) -> None:
     plain = forward(tiny)(patches).logit
     try:
-        found = SizedForward(tiny.to("cuda"), piece=4, views=1, precision=precision)(patches).logit
+        found = TorchEngine(tiny.to("cuda"), piece=4, views=1, precision=precision)(patches).logit
     finally:
         tiny.to("cpu")
     assert np.allclose(found, plain, atol=1e-3 if precision == "fp32" else 0.1)
@@ -276,6 +276,6 @@ def test_a_gpu_gives_the_logits_of_the_cpu(
 @pytest.mark.filterwarnings("ignore")  # of torch's own code
 def test_a_compiled_network_gives_the_same_outputs(tiny: Classifier, patches: NDArray[np.uint8]) -> None:
     """Also for a last piece of another size."""
-    compiled = SizedForward(tiny, piece=4, views=1, precision="fp32", compiled=True)
+    compiled = TorchEngine(tiny, piece=4, views=1, precision="fp32", compiled=True)
     np.testing.assert_allclose(compiled(patches).logit, forward(tiny)(patches).logit, atol=1e-4)
     assert compiled._run is not tiny

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from slidemitosis.cli import main
-from slidemitosis.engines.choose import ComputeOptions, load_forward
+from slidemitosis.engines.choose import load_engine
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.export import wsinfer as wsinfer_export
 from slidemitosis.export.wsinfer import CLASSES, CONFIG, MODEL, README, SUMS, export_wsinfer
@@ -23,6 +23,7 @@ from slidemitosis.models.card import write_card
 from slidemitosis.models.classifier import build_model, telling_patches
 from slidemitosis.models.decision import DecisionPart
 from slidemitosis.models.shipped import find_model
+from slidemitosis.options import ComputeOptions
 from tests.conftest import REPOSITORY, needs_shared
 from tests.engines.test_onnx_engine import HEADS, drawn_patches
 from tests.models.test_classifier import make_model
@@ -57,14 +58,14 @@ def as_wsinfer(folder: Path, patches: NDArray[np.uint8], scratch: Path) -> NDArr
     """P(normal) and P(atypical) of each patch, (B, 2), by a new process that has only the folder."""
     np.save(scratch / "patches.npy", patches)
     words = [sys.executable, "-c", AS_WSINFER, folder, scratch / "patches.npy", scratch / "p.npy"]
-    subprocess.run([str(w) for w in words], check=True, cwd=scratch, timeout=120)
+    subprocess.run([str(w) for w in words], check=True, cwd=scratch, timeout=600)
     found: NDArray[np.float32] = np.load(scratch / "p.npy")
     return found
 
 
 def ours(card: ModelCard, patches: NDArray[np.uint8]) -> NDArray[np.float64]:
     """P(atypical) as `classify` states it, by whichever engine the CPU gets."""
-    forward = load_forward(card, ComputeOptions(device="cpu"))
+    forward = load_engine(card, ComputeOptions(device="cpu"))
     try:
         return card.decision.probability(forward.submit(patches)().logit)
     finally:

@@ -439,7 +439,7 @@ def test_wrong_input_ends_in_one_line_and_writes_nothing(
 
 
 def test_help_names_every_format() -> None:
-    from slidemitosis.candidates import FORMATS
+    from slidemitosis.options.read import FORMATS
 
     for command in ("convert", "classify", "inspect", "bench"):
         text = " ".join(run(command, "--help").stdout.split()).replace("- ", "-")
@@ -448,12 +448,13 @@ def test_help_names_every_format() -> None:
 
 def test_a_file_of_many_slides_is_classified_by_the_slides_name(tmp_path: Path, slide: Path) -> None:
     from slidemitosis.models.shipped import find_model
-    from slidemitosis.reading.prepare import ReadOptions, prepare
+    from slidemitosis.options import ReadOptions
+    from slidemitosis.reading.prepare import prepare
 
     table = tmp_path / "cohort.csv"
     table.write_text("slide,x,y\na.svs,100,200\nb.svs,1,2\n")
     prepared = prepare(slide, table, ReadOptions(), find_model("lite0").patch)
-    assert [(p.x, p.y) for p in prepared.predictions] == [(100, 200)]
+    assert [(p.x, p.y) for p in prepared.candidates] == [(100, 200)]
     forced = ReadOptions(format="geojson")
     with pytest.raises(InvalidOption, match="is a table, which holds no geojson"):
         prepare(slide, table, forced, find_model("lite0").patch)
@@ -461,11 +462,11 @@ def test_a_file_of_many_slides_is_classified_by_the_slides_name(tmp_path: Path, 
 
 
 def test_scores_of_a_detector_reach_the_objects_for_qupath(tmp_path: Path, slide: Path) -> None:
-    from slidemitosis import classify_slide
+    from tests.classify.written import classify
 
     source = grand_challenge(tmp_path / "gc.json")
-    result = classify_slide(slide, source, model="lite0", workers=0, format="grand-challenge")
-    (one,) = features(result.objects_path)
+    result = classify(slide, source, model="lite0", workers=0, format="grand-challenge")
+    (one,) = features(result.files.objects)
     assert one["properties"]["measurements"]["probability"] == 0.75
     assert "P(atypical)" in one["properties"]["measurements"]
     assert one["geometry"]["type"] == "Polygon"  # a circle, which is seen better than a point

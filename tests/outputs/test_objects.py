@@ -22,7 +22,7 @@ from slidemitosis.candidates.formats.table import parse_table
 from slidemitosis.candidates.ids import object_ids
 from slidemitosis.outputs import objects
 from slidemitosis.outputs.objects import feature_collection, qupath_feature
-from slidemitosis.prediction import Prediction
+from slidemitosis.prediction import CandidateResult, PlacedCandidate, Prediction
 from tests.qupath_rules import qupath_features
 
 if TYPE_CHECKING:
@@ -50,30 +50,23 @@ def parse(*features: dict[str, Any]) -> Candidates:
 
 def predict(
     candidates: Iterable[Candidate], calls: Iterable[bool | None] | None = None, *, slide: str = "a.svs"
-) -> list[Prediction]:
+) -> list[CandidateResult]:
     """A prediction for each candidate: atypical, normal, or, where the call is None, unreadable."""
     candidates = list(candidates)
     calls = [True] * len(candidates) if calls is None else list(calls)
     return [
-        Prediction(
-            candidate=c,
-            object_id=object_id,
-            frame_x=c.x,
-            frame_y=c.y,
-            x=c.x,
-            y=c.y,
+        CandidateResult(
+            PlacedCandidate(c, object_id, frame_x=c.x, frame_y=c.y, x=c.x, y=c.y, padding=0.0),
             status="unreadable" if call is None else "classified",
             reason="the tile is damaged" if call is None else None,
-            padding=0.0,
-            probability=None if call is None else 0.93 if call else 0.07,
-            atypical=call,
+            prediction=None if call is None else Prediction(0.93 if call else 0.07, call),
         )
         for c, call, object_id in zip(candidates, calls, object_ids(candidates, slide), strict=True)
     ]
 
 
 def written(
-    predictions: Iterable[Prediction],
+    predictions: Iterable[CandidateResult],
     *,
     model: str = "lite0 1",
     upsampled: bool = False,
@@ -194,7 +187,7 @@ def test_a_measurement_that_is_no_finite_number_is_left_out(value: object) -> No
 def test_subtypes_and_doubt_are_measurements_and_the_likeliest_subtype_is_named() -> None:
     (plain,) = predict(parse(feature()))
     subtypes = {"NMF metaphase": 0.07, "AMF multipolar": 0.6, "AMF other": 0.33}
-    told = replace(plain, subtypes=subtypes, p_hard=0.25)
+    told = replace(plain, prediction=Prediction(0.93, atypical=True, subtypes=subtypes, p_hard=0.25))
     (found,) = qupath_features(written([told]))
     assert found["properties"]["measurements"] == {
         "P(atypical)": 0.93,
@@ -466,8 +459,8 @@ def test_a_candidate_of_a_table_gets_a_circle_around_its_place_in_the_file() -> 
 
 def test_the_circle_lies_in_the_frame_of_the_file_and_not_of_the_slide() -> None:
     (c,) = parse_table("x,y\n100,200\n", path=Path("a.csv"))
-    prediction = Prediction(c, ID, frame_x=50, frame_y=60, x=1050, y=2060, status="outside", reason="off")
-    (found,) = qupath_features(written([prediction]))
+    placed = PlacedCandidate(c, ID, frame_x=50, frame_y=60, x=1050, y=2060)
+    (found,) = qupath_features(written([CandidateResult(placed, "outside", "off", None)]))
     centre = shapely.geometry.shape(found["geometry"]).centroid
     assert (centre.x, centre.y) == pytest.approx((50, 60), abs=0.01)
 
@@ -559,7 +552,7 @@ def test_no_objects_are_an_empty_collection() -> None:
 
 def test_a_probability_that_is_no_number_is_never_written() -> None:
     (prediction,) = predict(parse(feature()))
-    object.__setattr__(prediction, "probability", math.nan)
+    object.__setattr__(prediction.prediction, "probability", math.nan)
     with pytest.raises(ValueError, match="JSON compliant"):
         written([prediction])
 

@@ -1,4 +1,4 @@
-"""The scripts for QuPath, run by a real Groovy on stand-ins of QuPath's classes (tests/groovy)."""
+"""Run the scripts for QuPath by a real Groovy, on stand-ins of QuPath's classes (tests/qupath/groovy)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SCRIPTS = REPOSITORY / "qupath_scripts"
-STANDINS = REPOSITORY / "tests" / "groovy" / "standins"
-HARNESS = REPOSITORY / "tests" / "groovy" / "harness.groovy"
+_BESIDE = Path(__file__).with_name("groovy")
+STANDINS = _BESIDE / "standins"
+HARNESS = _BESIDE / "harness.groovy"
 # QuPath brings these parts of Groovy and no others: not groovy-json, for one.
 _AS_IN_QUPATH = ("groovy-[0-9]*.jar", "groovy.jar", "groovy-jsr223*.jar", "groovy-xml*.jar")
 _NEEDED_BY_GROOVY_2 = ("antlr.jar", "asm.jar", "asm-*.jar", "commons-cli*.jar")
@@ -34,7 +35,7 @@ CLASS_PATH = "SLIDEMITOSIS_GROOVY"
 
 @functools.cache
 def java() -> str:
-    """Java 11 or later; skips the test, with the reason, where there is none."""
+    """Return the path of Java 11 or later; skips the test, with the reason, where there is none."""
     home = os.environ.get("JAVA_HOME", "")
     named = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     found = named or shutil.which("java")
@@ -45,7 +46,7 @@ def java() -> str:
 
 @functools.cache
 def groovy_class_path() -> str:
-    """Groovy and Gson, without what QuPath does not bring; skips the test where they are not here."""
+    """Return the class path of what QuPath brings of Groovy, and of Gson; skips the test without them."""
     if CLASS_PATH in os.environ:
         return os.environ[CLASS_PATH]
     command = shutil.which("groovy")
@@ -78,20 +79,15 @@ class Groovy:
         words = _groovy(compiler, "-d", folder, *sources, class_path=libraries)
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
+        command = _groovy("groovy.ui.GroovyMain", HARNESS, class_path=f"{libraries}{os.pathsep}{folder}")
         self._errors = folder / "errors.txt"
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
-                _groovy(
-                    "groovy.ui.GroovyMain", HARNESS, class_path=os.pathsep.join([libraries, str(folder)])
-                ),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
             )
 
     def play(self, scenario: Path) -> list[dict[str, Any]]:
-        """The reports of a scenario's steps."""
+        """Return the reports of a scenario's steps."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{scenario}\n")
@@ -102,7 +98,7 @@ class Groovy:
         return found
 
     def close(self) -> None:
-        """End it, whatever it is at."""
+        """End Groovy, whatever it is doing."""
         self._process.kill()
         self._process.communicate()
 
@@ -148,18 +144,15 @@ class QuPath:
         return self
 
     def run(self, script: str, **how: Any) -> QuPath:
-        path = SCRIPTS / f"{script}.groovy"
-        self.steps.append({"script": str(path), "image": 0, **how})
+        self.steps.append({"script": str(SCRIPTS / f"{script}.groovy"), "image": 0, **how})
         return self
 
     def call(self, script: str, function: str, *arguments: Any, **how: Any) -> QuPath:
         """Call a function; `fields`: settings of the script by name. {"file": path} is a file there."""
-        path = SCRIPTS / f"{script}.groovy"
-        self.steps.append({"script": str(path), "call": function, "args": arguments, **how})
-        return self
+        return self.run(script, call=function, args=arguments, **how)
 
     def reports(self) -> list[dict[str, Any]]:
-        """Do the steps, in one Groovy; a report of each."""
+        """Do the steps in one Groovy, and return a report of each."""
         scenario = {
             "qupath": self.version,
             "project": None if self.project is None else str(self.project),
@@ -173,21 +166,16 @@ class QuPath:
 
 
 def results(qupath: QuPath) -> list[Any]:
-    """What the functions that were called returned, or the reason for which they refused."""
+    """Return what the called functions returned, or the reason for which they refused."""
     found = qupath.reports()
     assert {r["error_class"] for r in found} <= {None, "IllegalStateException"}, found
     return [r["error"] or r.get("result") for r in found]
 
 
 def python_of_this_repository(folder: Path) -> str:
-    """A Python whose `-I -m slidemitosis` is this repository's: this one, or a script that stands for it."""
-    place = subprocess.run(
-        [sys.executable, "-I", "-c", "import slidemitosis; print(slidemitosis.__file__)"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-    ).stdout.strip()
+    """Return a Python whose `-I -m slidemitosis` is this repository's: this one, or a script that does so."""
+    asked = [sys.executable, "-I", "-c", "import slidemitosis; print(slidemitosis.__file__)"]
+    place = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=folder).stdout.strip()
     if place and Path(place).resolve().is_relative_to(REPOSITORY):
         return sys.executable
     entry = folder / "entry.py"
@@ -209,7 +197,7 @@ def python_of_this_repository(folder: Path) -> str:
 
 
 def classes(report: dict[str, Any]) -> dict[str, str]:
-    """Class by id, of the objects of a report."""
+    """Return the classes of a report's objects by id."""
     return {o["id"]: class_of(o) for o in report["objects"]}
 
 
@@ -219,12 +207,6 @@ def class_of(feature: dict[str, Any]) -> str:
 
 
 def polygon(x: float, y: float, half: float = 20) -> dict[str, Any]:
-    """A square around a centre."""
-    ring: Sequence[Sequence[float]] = [
-        [x - half, y - half],
-        [x + half, y - half],
-        [x + half, y + half],
-        [x - half, y + half],
-        [x - half, y - half],
-    ]
-    return {"type": "Polygon", "coordinates": [ring]}
+    """Return a square around a centre."""
+    corners = [(-half, -half), (half, -half), (half, half), (-half, half), (-half, -half)]
+    return {"type": "Polygon", "coordinates": [[[x + dx, y + dy] for dx, dy in corners]]}

@@ -1,10 +1,13 @@
-"""What the scripts for QuPath work out by themselves, run by a real Groovy."""
+"""Single functions of the scripts for QuPath, run by a real Groovy."""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from tests.qupath.standin_qupath import SCRIPTS, QuPath, results
@@ -13,27 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = sorted(p.stem for p in SCRIPTS.glob("*.groovy"))
-SECTION = re.compile(r"^// >>> (\w+)\n(.*?)^// <<< (\w+)\n", re.M | re.S)
 
 
 def text(name: str) -> str:
     return (SCRIPTS / f"{name}.groovy").read_text(encoding="utf-8")
 
 
-def test_the_part_that_scripts_share_is_the_same_in_all() -> None:
-    found: dict[str, dict[str, str]] = {}
-    for name in NAMES:
-        sections = SECTION.findall(text(name))
-        assert len(sections) == text(name).count("// >>> ") == text(name).count("// <<< ")
-        for begun, body, ended in sections:
-            assert begun == ended
-            found.setdefault(begun, {})[name] = body
-    assert {"files", "report", "image", "classes"} <= {s for s, by in found.items() if len(by) == len(NAMES)}
-    assert [s for s, by in found.items() if len(set(by.values())) > 1] == []
-
-
-# What some Groovy from 2.4 to 6 cannot read or reads otherwise (QuPath has 4.0 to 5.0), what QuPath does not
-# bring, and what has changed from one QuPath to another.
+# Code that some Groovy from 2.4 to 6 cannot read or reads otherwise (QuPath has 4.0 to 5.0), that needs what
+# QuPath does not bring, or that differs from one QuPath to another.
 AVOIDED = {
     "a local variable by var": r"^\s*var\s",
     "a method reference": r"\w::\w",
@@ -159,9 +149,6 @@ CELLS = ["", "plain", "a,b", 'say "so"', "two\nlines", "cr\r\nlf", " edge ", '"'
 
 
 def test_any_text_survives_a_table_that_python_reads(qupath: QuPath) -> None:
-    import csv
-    import io
-
     for cell in CELLS:
         qupath.call("export_candidates", "csvCell", cell)
     written = results(qupath)
@@ -173,8 +160,6 @@ def test_any_text_survives_a_table_that_python_reads(qupath: QuPath) -> None:
 
 
 def rows_of(path: Path) -> list[list[str]]:
-    import csv
-
     with path.open(newline="", encoding="utf-8") as f:
         return list(csv.reader(f, strict=True))
 
@@ -300,8 +285,6 @@ def test_the_metadata_of_an_image_is_the_summary_and_nothing_is_not_zero(qupath:
 
 
 def test_what_the_run_said_is_told_by_metadata_or_by_probability_and_threshold(qupath: QuPath) -> None:
-    import numpy as np
-
     as_float = float(np.float32(0.7))  # of a detection, whose measurements QuPath keeps as floats
     assert as_float < 0.7
     cases = [

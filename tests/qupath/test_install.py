@@ -1,4 +1,4 @@
-"""The scripts for QuPath, copied to where QuPath lists them."""
+"""Install the scripts for QuPath where QuPath lists them."""
 
 from __future__ import annotations
 

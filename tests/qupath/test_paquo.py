@@ -1,7 +1,7 @@
-"""Objects of a project: exported, classified, and updated in place.
+"""Export the objects of a project, classify them, and update them in place.
 
-The whole way with paquo where there is a QuPath; elsewhere with objects that answer as QuPath's Java
-classes do, so that everything but Java itself is run.
+One test goes the whole way with paquo and a QuPath, if there is one; the others use objects that answer as
+QuPath's Java classes do, so that everything but Java itself is run.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slidemitosis import classify_slide
 from slidemitosis.cli.qupath_project import add_project_actions
 from slidemitosis.cli.report import Report
 from slidemitosis.errors import InvalidOption, UnreadableProject
 from slidemitosis.qupath import paquo as qupath_objects
 from slidemitosis.qupath.paquo import Exchanged, export_candidates, import_results, update_in_place
 from slidemitosis.qupath.project import COLUMNS, MANIFEST, project_slides
+from tests.classify.written import classify
 from tests.conftest import position_colours, write_aperio
 from tests.qupath.test_project import entry, metadata, server, write_project
 
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from slidemitosis.qupath.project import ProjectSlide
+    from tests.classify.written import Written
+
 ID = "00000000-0000-4000-8000-{:012d}"
 
 
 class Measurements(dict[str, float]):
-    """Of QuPath's MeasurementList what is used, by its names."""
+    """The methods of QuPath's MeasurementList that are used."""
 
     closed = False
 
@@ -50,7 +53,7 @@ class Measurements(dict[str, float]):
 
 
 class Texts(dict[str, str]):
-    """Of java.util.Map what is used."""
+    """The methods of java.util.Map that are used."""
 
     def keySet(self) -> list[str]:  # noqa: N802
         return list(self)
@@ -89,7 +92,7 @@ class PathObject:
 
 
 class Hierarchy:
-    """Of QuPath's PathObjectHierarchy what is used."""
+    """The methods of QuPath's PathObjectHierarchy that are used."""
 
     def __init__(self, features: Iterable[dict[str, Any]]) -> None:
         self.objects = [PathObject(f) for f in features]
@@ -130,7 +133,7 @@ def in_qupath() -> list[dict[str, Any]]:
 
 
 class Opened:
-    """In place of the project that paquo opens."""
+    """A stand-in for the project that paquo opens."""
 
     error = RuntimeError
     hierarchies: dict[str, Hierarchy]
@@ -146,6 +149,12 @@ class Opened:
     def update(self, entry_id: str, objects: Path) -> tuple[int, int]:
         read = [PathObject(f) for f in json.loads(objects.read_text())["features"]]
         return update_in_place(self.hierarchies[entry_id], read)
+
+
+def classified(slide: ProjectSlide, **options: Any) -> Written:
+    assert slide.slide is not None
+    assert slide.points is not None
+    return classify(slide.slide, slide.points, workers=0, model="lite0", **options)
 
 
 @pytest.fixture
@@ -171,9 +180,7 @@ def test_candidates_go_out_and_their_classes_come_back_once(project: Path) -> No
     assert (row["points"], row["entry_id"], row["viewer_size"]) == ("1.geojson", "1", "700x500")
     slide, *others = project_slides(project)
     assert all(o.problem for o in others)
-    assert slide.slide is not None
-    assert slide.points is not None
-    result = classify_slide(slide.slide, slide.points, viewer=slide.viewer, workers=0, model="lite0")
+    result = classified(slide, viewer=slide.viewer)
     assert result.rate.classified == 4
     one, two, three = import_results(project)
     # The two points of one object are candidates with ids of their own.
@@ -183,9 +190,9 @@ def test_candidates_go_out_and_their_classes_come_back_once(project: Path) -> No
     hierarchy = Opened.hierarchies["1"]
     objects = {o.getID(): o for o in hierarchy.objects}
     assert len(hierarchy.objects) == len(objects) == 6
-    for p in result.predictions[:2]:
-        found = objects[p.object_id]
-        assert found.path_class == ["Mitosis", "Atypical" if p.atypical else "Normal"]
+    for p in result.candidates[:2]:
+        found = objects[p.placed.object_id]
+        assert found.path_class == ["Mitosis", "Atypical" if p.call and p.call.atypical else "Normal"]
         assert found.measurements["P(atypical)"] == p.probability
         assert found.measurements["Area"] == 3.0
         assert found.measurements.closed
@@ -230,11 +237,8 @@ def test_results_that_are_not_of_these_candidates_are_not_imported(project: Path
     with pytest.raises(InvalidOption, match="no such folder of results"):
         import_results(project, results=tmp_path / "gone")
     slide = project_slides(project)[0]
-    assert slide.slide is not None
-    assert slide.points is not None
     for name in ("one", "two"):
-        out = tmp_path / "results" / name
-        classify_slide(slide.slide, slide.points, viewer=slide.viewer, out=out, workers=0, model="lite0")
+        classified(slide, viewer=slide.viewer, out=tmp_path / "results" / name)
     with pytest.raises(UnreadableProject, match=r"several results: .*one, .*two"):
         import_results(project, results=tmp_path / "results")
     assert import_results(project, results=tmp_path / "results" / "two")[0].updated == 2
@@ -246,19 +250,16 @@ def test_results_that_are_not_of_these_candidates_are_not_imported(project: Path
 
 def test_objects_that_were_moved_away_from_the_projects_origin_are_not_imported(project: Path) -> None:
     export_candidates(project)
-    slide = project_slides(project)[0]
-    assert slide.slide is not None
-    assert slide.points is not None
-    result = classify_slide(slide.slide, slide.points, workers=0, model="lite0")
-    summary = json.loads(result.summary_path.read_text())
+    result = classified(project_slides(project)[0])
+    summary = json.loads(result.files.summary.read_text())
     summary["reading"]["objects_offset_px"] = [100, 0]
-    result.summary_path.write_text(json.dumps(summary))
+    result.files.summary.write_text(json.dumps(summary))
     with pytest.raises(UnreadableProject, match="were moved to another origin"):
         import_results(project)
 
 
 def run(*words: str | Path) -> None:
-    """As `slidemitosis qupath` calls them."""
+    """Run an action as `slidemitosis qupath` does."""
     parser = argparse.ArgumentParser()
     add_project_actions(parser.add_subparsers(required=True))
     args = parser.parse_args([str(word) for word in words])
@@ -275,10 +276,7 @@ def test_the_commands_say_what_was_exchanged_and_what_was_not(
     )
     assert "slidemitosis: warning: slide 2: it has no objects\n" in said.err
     assert "slidemitosis: warning: slide 3: java.io.IOException: data.qpdata is cut off\n" in said.err
-    slide = project_slides(project)[0]
-    assert slide.slide is not None
-    assert slide.points is not None
-    classify_slide(slide.slide, slide.points, workers=0, model="lite0")
+    classified(project_slides(project)[0])
     run("import-results", project)
     assert capsys.readouterr().out == "updated     2 objects of 1 images\nadded       2 objects\n"
 
@@ -340,14 +338,14 @@ def test_a_real_project_is_updated_in_place_by_paquo(paquo_projects: Any, tmp_pa
     (found,) = project_slides(project)
     assert found.slide == slide
     assert found.points is not None
-    result = classify_slide(slide, found.points, viewer=found.viewer, workers=0, model="lite0")
+    result = classify(slide, found.points, viewer=found.viewer, workers=0, model="lite0")
     for _ in range(2):
         assert import_results(project) == (Exchanged("a.svs", updated=2, added=0),)
     (image,) = paquo_projects.QuPathProject(project, mode="r").images
     objects = {str(o.getID()): o for o in image.hierarchy.java_object.getAllObjects(False)}
     assert len(objects) == 3
-    for p in result.predictions:
-        kind = "Atypical" if p.atypical else "Normal"
-        assert str(objects[p.object_id].getPathClass().toString()) == f"Mitosis: {kind}"
-        measured = objects[p.object_id].getMeasurementList().get("P(atypical)")
+    for p in result.candidates:
+        kind = "Atypical" if p.call and p.call.atypical else "Normal"
+        assert str(objects[p.placed.object_id].getPathClass().toString()) == f"Mitosis: {kind}"
+        measured = objects[p.placed.object_id].getMeasurementList().get("P(atypical)")
         assert float(measured) == pytest.approx(p.probability, abs=1e-6)

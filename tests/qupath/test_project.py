@@ -1,4 +1,4 @@
-"""QuPath projects, read without Java: real shapes of them, moved ones, and those that cannot be mapped."""
+"""Read QuPath projects without Java: real ones, moved ones, and those whose pixels are not the file's."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tests.conftest import needs_shared, position_colours, write_aperio, write_p
 if TYPE_CHECKING:
     from pathlib import PurePath
 
+    from slidemitosis.qupath.project import ProjectSlide
+
 OPENSLIDE = "qupath.lib.images.servers.openslide.OpenslideServerBuilder"
 BIOFORMATS = "qupath.lib.images.servers.bioformats.BioFormatsServerBuilder"
 
@@ -32,7 +34,7 @@ def metadata(width: int = 700, height: int = 500, mpp: Any = 0.25, unit: str = "
 
 
 def server(uri: str, *args: str, provider: str = OPENSLIDE, **keys: Any) -> dict[str, Any]:
-    """As QuPath 0.2 to 0.6 writes it."""
+    """Return a builder as QuPath 0.2 to 0.6 writes it."""
     return {
         "builderType": "uri",
         "providerClassName": provider,
@@ -83,7 +85,7 @@ def test_a_real_project_is_read(tmp_path: Path) -> None:
 
 
 def test_what_the_project_lacks_is_in_its_data_folder(tmp_path: Path) -> None:
-    """QuPath writes how an image is read a second time, for projects whose file was lost."""
+    """QuPath writes a second time how an image is read, for projects whose file was lost."""
     shutil.copytree(needs_shared("data", "qupath", "project"), tmp_path / "p")
     (whole,) = read_project(tmp_path / "p")
     path = tmp_path / "p" / "project.qpproj"
@@ -365,11 +367,11 @@ def test_a_project_without_images_has_none(tmp_path: Path) -> None:
 # Exported candidates
 
 
-def write_table(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = COLUMNS) -> Path:
+def write_table(folder: Path, *rows: dict[str, str]) -> Path:
     table = folder / MANIFEST
     table.parent.mkdir(exist_ok=True)
     with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
+        writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows(rows)
     return table
@@ -378,6 +380,14 @@ def write_table(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = 
 def row(number: int = 1, **keys: str) -> dict[str, str]:
     plain = {"points": f"{number}.geojson", "image": "x", "entry_id": str(number), "viewer_size": "700x500"}
     return plain | {"viewer_server": "OpenSlide", "mpp_x": "0.25", "mpp_y": "0.25"} | keys
+
+
+def joined(folder: Path, builder: dict[str, Any], *rows: dict[str, str]) -> ProjectSlide:
+    """Return the one image of a project that has these rows and candidates."""
+    project = write_project(folder, entry(builder))
+    write_points(write_table(project.parent, *rows).with_name("1.geojson"), [(100, 100)])
+    (found,) = project_slides(project)
+    return found
 
 
 def test_images_and_their_exported_candidates_are_joined(tmp_path: Path, slide: Path) -> None:
@@ -404,16 +414,13 @@ def test_images_and_their_exported_candidates_are_joined(tmp_path: Path, slide: 
 
 
 def test_what_was_joined_can_be_classified(tmp_path: Path, slide: Path) -> None:
-    from slidemitosis import classify_slide
+    from tests.classify.written import classify
 
-    project = write_project(tmp_path / "p", entry(server(slide.as_uri())))
-    table = write_table(project.parent, row(1))
-    write_points(table.parent / "1.geojson", [(100, 100)])
-    (found,) = project_slides(project)
+    found = joined(tmp_path / "p", server(slide.as_uri()), row(1))
     assert found.slide is not None
     assert found.points is not None
     assert found.mpp is not None
-    result = classify_slide(
+    result = classify(
         found.slide,
         found.points,
         viewer=found.viewer,
@@ -438,10 +445,7 @@ def test_what_was_joined_can_be_classified(tmp_path: Path, slide: Path) -> None:
 def test_an_image_without_usable_candidates_says_why(
     tmp_path: Path, slide: Path, rows: list[dict[str, str]], said: str
 ) -> None:
-    project = write_project(tmp_path / "p", entry(server(slide.as_uri())))
-    table = write_table(project.parent, *rows)
-    write_points(table.parent / "1.geojson", [(100, 100)])
-    (found,) = project_slides(project)
+    found = joined(tmp_path / "p", server(slide.as_uri()), *rows)
     assert found.points is None
     assert found.problem is not None
     assert said in found.problem
@@ -451,10 +455,7 @@ def test_an_image_that_cannot_be_mapped_stays_a_problem_even_with_candidates(
     tmp_path: Path, slide: Path
 ) -> None:
     builder = {"builderType": "rotated", "rotation": "ROTATE_180", "builder": server(slide.as_uri())}
-    project = write_project(tmp_path / "p", entry(builder))
-    table = write_table(project.parent, row(1))
-    write_points(table.parent / "1.geojson", [(100, 100)])
-    (found,) = project_slides(project)
+    found = joined(tmp_path / "p", builder, row(1))
     assert found.slide is None
     assert found.points is None
     assert "rotated" in (found.problem or "")

@@ -1,4 +1,4 @@
-"""The scripts for QuPath from end to end: a real Groovy, stand-ins of QuPath, and the real command."""
+"""Run the scripts for QuPath from end to end: a real Groovy, stand-ins of QuPath, and the real command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from slidemitosis.cohort import read_cohort
 from slidemitosis.geometry import PixelSize, Viewer
-from slidemitosis.reading.prepare import ReadOptions
+from slidemitosis.options import ReadOptions
 from tests.conftest import position_colours, write_aperio, write_scn
 from tests.qupath.standin_qupath import QuPath, class_of, classes, polygon
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SIZE = (700, 500)
 CENTRES = [(100.0, 100.0), (300.0, 200.0), (500.0, 300.0)]
+OTHER = {"Mitosis: Atypical": "Mitosis: Normal", "Mitosis: Normal": "Mitosis: Atypical"}
 POINTS = [(200.0, 400.0), (250.0, 150.0), (600.0, 420.0)]
 
 
@@ -45,7 +46,7 @@ def write_objects(path: Path, features: Sequence[dict[str, Any]]) -> Path:
 
 
 def write_figures(path: Path) -> Path:
-    """Three outlines and a points object of three figures; and what is none: a region, and another class."""
+    """Write three outlines and a points object of three figures, a region, and an object of another class."""
     named: dict[str, Any] = {"name": "my favourite", "measurements": {"Area": 31.5, "Upsampled": 1.0}}
     figures = [feature(i, polygon(*at), **(named if i == 0 else {})) for i, at in enumerate(CENTRES)]
     points = {"type": "MultiPoint", "coordinates": [list(at) for at in POINTS]}
@@ -345,8 +346,7 @@ def test_a_cancelled_run_changes_nothing_and_says_so(project: QuPath) -> None:
 def test_a_class_that_was_set_by_hand_outlives_another_run(project: QuPath) -> None:
     project.run("classify_image")
     (first,) = project.reports()
-    other = {"Mitosis: Atypical": "Mitosis: Normal", "Mitosis: Normal": "Mitosis: Atypical"}
-    corrected = {uuid(0): other[classes(first)[uuid(0)]]}
+    corrected = {uuid(0): OTHER[classes(first)[uuid(0)]]}
     for version in ("0.4", "0.6"):
         project.version = version
         project.steps = project.steps[:1]
@@ -365,28 +365,17 @@ def test_without_a_project_results_lie_beside_the_slide(qupath: QuPath, slide: P
 
 
 def classified(python: str, slide: Path, points: Path, out: Path, *options: str) -> Path:
-    done = subprocess.run(
-        [
-            python,
-            "-I",
-            "-m",
-            "slidemitosis",
-            "classify",
-            slide,
-            "--points",
-            points,
-            "--out",
-            out,
-            "--progress",
-            "none",
-            *options,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [python, "-I", "-m", "slidemitosis", "classify", str(slide), "--points", str(points)]
+    command += ["--out", str(out), "--progress", "none", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out
+
+
+@pytest.fixture
+def found(project: QuPath, isolated_python: str, slide: Path, tmp_path: Path) -> Path:
+    """Results of the project's image, from outside QuPath."""
+    return classified(isolated_python, slide, Path(project.images[0]["objects"]), tmp_path / "found")
 
 
 @pytest.mark.slow
@@ -416,9 +405,8 @@ def test_results_from_elsewhere_are_brought_in_without_doubling_anything(
 
 
 def test_points_whose_points_object_is_gone_are_told_of_when_they_are_added_and_not_again(
-    project: QuPath, isolated_python: str, slide: Path, tmp_path: Path
+    project: QuPath, found: Path
 ) -> None:
-    found = classified(isolated_python, slide, Path(project.images[0]["objects"]), tmp_path / "found")
     project.run("import_results", args=[str(found)], gui=False, forget=[uuid(7)])
     project.run("import_results", args=[str(found)], gui=False)
     first, again = (succeeded(report)["log"][-1] for report in project.reports())
@@ -448,14 +436,8 @@ def test_the_hot_spot_moves_and_is_never_doubled(
     ("damage", "reason"), [('{"features": [{', "is not JSON, or cut off"), ("", "is empty")]
 )
 def test_results_that_are_broken_change_nothing_and_the_file_is_named(
-    damage: str,
-    reason: str,
-    project: QuPath,
-    isolated_python: str,
-    slide: Path,
-    tmp_path: Path,
+    damage: str, reason: str, project: QuPath, found: Path
 ) -> None:
-    found = classified(isolated_python, slide, Path(project.images[0]["objects"]), tmp_path / "found")
     objects = found / "objects.geojson"
     objects.write_text(damage)
     (report,) = project.run("import_results", args=[str(found)], gui=False).reports()
@@ -463,10 +445,7 @@ def test_results_that_are_broken_change_nothing_and_the_file_is_named(
     assert (report["events"], report["metadata"]) == ([], {})
 
 
-def test_a_cancel_before_the_objects_are_changed_changes_nothing(
-    project: QuPath, isolated_python: str, slide: Path, tmp_path: Path
-) -> None:
-    found = classified(isolated_python, slide, Path(project.images[0]["objects"]), tmp_path / "found")
+def test_a_cancel_before_the_objects_are_changed_changes_nothing(project: QuPath, found: Path) -> None:
     (report,) = project.run("import_results", args=[str(found)], gui=False, interrupted=True).reports()
     assert report["log"] == ["slidemitosis: cancelled; nothing was changed"]
     assert report["error_class"] == "InterruptedException"
@@ -542,7 +521,7 @@ def test_tables_need_a_project(qupath: QuPath, slide: Path) -> None:
 
 
 def data_check(corrections: Path) -> str:
-    """What `slidemitosis data check` says of the labels."""
+    """Return what `slidemitosis data check` says of the labels."""
     words = ["-m", "slidemitosis", "data", "check", f"slides={corrections}"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -554,8 +533,7 @@ def test_corrections_are_labels_that_training_reads(project: QuPath) -> None:
     assert project.project is not None
     (first,) = project.run("classify_image").reports()
     before = classes(first)
-    other = {"Mitosis: Atypical": "Mitosis: Normal", "Mitosis: Normal": "Mitosis: Atypical"}
-    changed = {i: other[before[i]] for i in (uuid(0), uuid(1))} | {
+    changed = {i: OTHER[before[i]] for i in (uuid(0), uuid(1))} | {
         uuid(2): "Non-mitosis",
         uuid(9): "Mitosis: Normal",
     }

@@ -15,13 +15,13 @@ from slidemitosis.candidates.formats.geojson import parse_geojson
 from slidemitosis.candidates.formats.table import parse_table
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import Bounds, PixelSize
+from slidemitosis.options import Spot
 from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, spot_outline
-from slidemitosis.rates.hotspot import Spot
 from slidemitosis.rates.tissue import Tissue
 
 if TYPE_CHECKING:
     from slidemitosis.candidates import Candidates
-    from slidemitosis.rates.hotspot import Shape
+    from slidemitosis.options.rate import Shape
 
 PATH = Path("a.geojson")
 SLIDE, HALF = Bounds(0, 0, 4000, 4000), PixelSize(0.5, 0.5)

@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.rates.correction import Corrected, ErrorCounts, corrected_fraction
+from slidemitosis.options import ErrorCounts
+from slidemitosis.rates.correction import Corrected, corrected_fraction
 from slidemitosis.rates.intervals import wilson_interval
 
 CARD = ErrorCounts(tp=571, fn=77, tn=1772, fp=474)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from slidemitosis.candidates import Candidate
-from slidemitosis.prediction import Prediction
+from slidemitosis.prediction import CandidateResult, PlacedCandidate, Prediction
 from slidemitosis.rates.counts import SlideRate, slide_rate, total
 from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from slidemitosis.prediction import Status
 
 
-def prediction(status: Status, atypical: bool | None = None, **told: Any) -> Prediction:
-    candidate = Candidate(id=None, x=0, y=0, class_name=None, source="line 2")
-    told = {"probability": None if atypical is None else float(atypical)} | told
-    return Prediction(candidate, "", 0, 0, 0, 0, status, None, 0.0, atypical=atypical, **told)
+def prediction(status: Status, atypical: bool | None = None, **told: Any) -> CandidateResult:
+    placed = PlacedCandidate(Candidate(id=None, x=0, y=0, class_name=None, source="line 2"), "", 0, 0, 0, 0)
+    p = told.pop("probability", None if atypical is None else float(atypical))
+    said = None if p is None else Prediction(p, atypical=bool(atypical), **told)
+    return CandidateResult(placed, status, None, said)
 
 
 def rate(atypical: int, normal: int) -> SlideRate:
@@ -88,9 +89,9 @@ def test_fewer_than_ten_figures_are_few(atypical: int, normal: int, few: bool) -
 
 
 @pytest.mark.parametrize(
-    ("status", "atypical"), [("pending", None), ("classified", None), ("blank", True), ("uncertain", False)]
+    ("status", "atypical"), [("outside", True), ("classified", None), ("blank", True), ("uncertain", None)]
 )
-def test_a_status_that_contradicts_the_class_is_an_error(status: Status, atypical: bool | None) -> None:
+def test_a_status_that_contradicts_the_prediction_is_an_error(status: Status, atypical: bool | None) -> None:
     with pytest.raises(ValueError, match="line 2 is"):
         slide_rate([prediction(status, atypical)])
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slidemitosis.models.shipped import find_model
-from slidemitosis.rates.correction import ErrorCounts
+from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
 from slidemitosis.rates.slide import card_errors

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.rates.hotspot import EDGE_UM, HotSpot, Spot, find_hot_spot
+from slidemitosis.options import Spot
+from slidemitosis.rates.hotspot import EDGE_UM, HotSpot, find_hot_spot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from slidemitosis.rates.hotspot import Shape
+    from slidemitosis.options.rate import Shape
 
 CIRCLE = Spot(mm2=math.pi * 1e-2)  # radius 100 um
 SQUARE = Spot(shape="square", mm2=0.04)  # half width 100 um

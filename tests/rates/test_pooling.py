@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidemitosis.rates.correction import ErrorCounts, corrected_fraction
+from slidemitosis.options import ErrorCounts
+from slidemitosis.rates.correction import corrected_fraction
 from slidemitosis.rates.counts import SlideRate, total
 from slidemitosis.rates.intervals import wilson_interval
 from slidemitosis.rates.pooling import pooled

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import shapely.geometry
 
-from slidemitosis import ErrorCounts, RateOptions, Spot, classify_slide
+from slidemitosis import ErrorCounts, RateOptions, Spot
 from slidemitosis.cli import main
 from slidemitosis.demo.files import write_candidates, write_slide
 from slidemitosis.demo.tissue import draw_phantom
@@ -20,12 +20,13 @@ from slidemitosis.errors import InvalidOption, UnsettledClasses
 from slidemitosis.models.shipped import find_model
 from slidemitosis.rates.correction import corrected_fraction
 from slidemitosis.rates.slide import card_errors
+from tests.classify import written
 from tests.conftest import position_colours, write_aperio, write_points, write_scn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slidemitosis.classify.classifier import SlideResult
+    from tests.classify.written import Written
 
 SMALL = Spot(mm2=0.01)  # radius 56 um, 226 px at 0.25 um/px
 
@@ -39,16 +40,16 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "drawn.svs", folder / "drawn.geojson"
 
 
-def classify(slide: Path, points: Path, out: Path, **options: Any) -> SlideResult:
-    return classify_slide(slide, points, out=out, model="lite0", workers=0, **options)
+def classify(slide: Path, points: Path, out: Path, **options: Any) -> Written:
+    return written.classify(slide, points, out=out, model="lite0", workers=0, **options)
 
 
-def objects_of(result: SlideResult) -> list[dict[str, Any]]:
-    features: list[dict[str, Any]] = json.loads(result.objects_path.read_text())["features"]
+def objects_of(result: Written) -> list[dict[str, Any]]:
+    features: list[dict[str, Any]] = json.loads(result.files.objects.read_text())["features"]
     return features
 
 
-def hot_spot_of(result: SlideResult) -> dict[str, Any]:
+def hot_spot_of(result: Written) -> dict[str, Any]:
     (found,) = [f for f in objects_of(result) if f["properties"]["classification"]["names"] == ["Hot spot"]]
     return found
 
@@ -60,9 +61,13 @@ def test_the_annotation_holds_the_figures_that_the_summary_counts(
     result = classify(*drawn, tmp_path / "out", rates=RateOptions(spot=Spot(shape=shape, mm2=0.01)))
     summary, annotation = result.summary["hot_spot"], hot_spot_of(result)
     outline = shapely.geometry.shape(annotation["geometry"]).buffer(0.02)
-    held = [p for p in result.predictions if outline.contains(shapely.geometry.Point(p.frame_x, p.frame_y))]
+    held = [
+        p
+        for p in result.candidates
+        if outline.contains(shapely.geometry.Point(p.placed.frame_x, p.placed.frame_y))
+    ]
     assert len(held) == summary["mitoses"] == annotation["properties"]["measurements"]["Mitoses"]
-    assert sum(p.atypical is True for p in held) == summary["atypical"]
+    assert sum(p.call is not None and p.call.atypical for p in held) == summary["atypical"]
     assert summary["no_spot_has_more_than"] == summary["mitoses"]
     assert shapely.area(outline) * 0.25**2 / 1e6 == pytest.approx(0.01, rel=0.01)
     assert summary["mitoses_per_mm2"] == pytest.approx(summary["mitoses"] / summary["mm2_on_slide"])
@@ -73,7 +78,7 @@ def test_the_annotation_is_one_that_qupath_reads(drawn: tuple[Path, Path], tmp_p
     result = classify(*drawn, tmp_path / "out", rates=RateOptions(spot=SMALL))
     annotation = hot_spot_of(result)
     assert str(UUID(annotation["id"])) == annotation["id"] == result.summary["hot_spot"]["object_id"]
-    assert annotation["id"] not in {p.object_id for p in result.predictions}
+    assert annotation["id"] not in {p.placed.object_id for p in result.candidates}
     properties = annotation["properties"]
     assert properties["objectType"] == "annotation"
     assert properties["classification"]["color"] == [240, 228, 66]
@@ -93,8 +98,8 @@ def test_a_result_with_its_hot_spot_is_input_again_and_gives_the_same_bytes(
 ) -> None:
     slide, points = drawn
     first = classify(slide, points, tmp_path / "one", rates=RateOptions(spot=SMALL))
-    again = classify(slide, first.objects_path, tmp_path / "two", rates=RateOptions(spot=SMALL))
-    assert again.objects_path.read_bytes() == first.objects_path.read_bytes()
+    again = classify(slide, first.files.objects, tmp_path / "two", rates=RateOptions(spot=SMALL))
+    assert again.files.objects.read_bytes() == first.files.objects.read_bytes()
     assert again.summary["points"]["left_out"] == [{"class": "Hot spot", "count": 1}]
 
 
@@ -120,7 +125,7 @@ def test_an_earlier_hot_spot_that_is_a_candidate_keeps_its_id_to_itself(
     first = classify(slide, points, tmp_path / "one", rates=RateOptions(spot=SMALL))
     again = classify(
         slide,
-        first.objects_path,
+        first.files.objects,
         tmp_path / "two",
         candidate_classes=["Hot spot"],
         rates=RateOptions(spot=SMALL),
@@ -155,12 +160,12 @@ def test_uncertain_figures_are_counted_apart_in_every_output(
     drawn: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = classify(*drawn, tmp_path / "plain")
-    p = sorted(x.probability for x in plain.predictions if x.probability is not None)
+    p = sorted(x.probability for x in plain.candidates if x.probability is not None)
     threshold = plain.summary["model"]["threshold"]
     low = max((v for v in p if v < threshold), default=0.0)
     high = min((v for v in p if v >= threshold), default=0.99) + 1e-6
     result = classify(*drawn, tmp_path / "out", rates=RateOptions(abstain=(low, high)))
-    apart = [x for x in result.predictions if x.status == "uncertain"]
+    apart = [x for x in result.candidates if x.status == "uncertain"]
     assert 1 <= len(apart) < 14
     assert all(x.probability is not None and low <= x.probability < high for x in apart)
     counts = result.summary["counts"]
@@ -171,16 +176,16 @@ def test_uncertain_figures_are_counted_apart_in_every_output(
     assert result.summary["mean_p_atypical"] == plain.summary["mean_p_atypical"]
     assert result.summary["expected_subtypes"] == plain.summary["expected_subtypes"]
     assert result.summary["hot_spot"]["mitoses"] == 14
-    with result.candidates_path.open(newline="") as file:
+    with result.files.candidates.open(newline="") as file:
         rows = [r for r in csv.DictReader(file) if r["status"] == "uncertain"]
     assert len(rows) == len(apart)
     assert all(r["call"] == "" and r["subtype"] == "" and float(r["p_atypical"]) >= low for r in rows)
     assert all("lies in the band from" in r["reason"] for r in rows)
     named = {f["id"]: f["properties"] for f in objects_of(result)}
     for x in apart:
-        assert named[x.object_id]["classification"]["names"] == ["Mitosis"]
-        assert named[x.object_id]["measurements"]["P(atypical)"] == x.probability
-        assert named[x.object_id]["metadata"]["slidemitosis.status"] == "uncertain"
+        assert named[x.placed.object_id]["classification"]["names"] == ["Mitosis"]
+        assert named[x.placed.object_id]["measurements"]["P(atypical)"] == x.probability
+        assert named[x.placed.object_id]["metadata"]["slidemitosis.status"] == "uncertain"
     assert result.rated.corrected.fraction is None
     assert result.rated.corrected.reason is not None
     assert "set apart as uncertain" in result.rated.corrected.reason
@@ -198,8 +203,8 @@ def test_a_result_with_uncertain_figures_is_input_again(drawn: tuple[Path, Path]
     band = RateOptions(abstain=(0.0, 1.0))
     first = classify(slide, points, tmp_path / "one", rates=band)
     assert first.summary["counts"]["uncertain"] == 14
-    again = classify(slide, first.objects_path, tmp_path / "two", rates=band)
-    assert again.objects_path.read_bytes() == first.objects_path.read_bytes()
+    again = classify(slide, first.files.objects, tmp_path / "two", rates=band)
+    assert again.files.objects.read_bytes() == first.files.objects.read_bytes()
 
 
 def test_the_cards_counts_correct_the_rate_and_given_ones_replace_them(
@@ -250,14 +255,16 @@ def test_annotations_bound_the_density_and_the_hot_spot_and_are_no_candidates(
     both = with_regions(points, tmp_path / "p.geojson", (0, 0, 600, 900), (300, 0, 700, 900))
     result = classify(slide, both, tmp_path / "out", area_classes=["tumor"], rates=RateOptions(spot=SMALL))
     area = result.summary["analysed_area"]
-    inside = [p for p in result.predictions if p.frame_x <= 700]
-    assert 0 < len(inside) < len(result.predictions) == 14
+    inside = [p for p in result.candidates if p.placed.frame_x <= 700]
+    assert 0 < len(inside) < len(result.candidates) == 14
     assert area["source"] == "annotations"
     assert (area["classes"], area["annotations"]) == (["Tumor"], 2)
     assert area["mm2"] == pytest.approx(700 * 900 * 0.25**2 / 1e6)
     assert area["mitoses"] == len(inside)
     assert area["mitoses_per_mm2"] == pytest.approx(len(inside) / area["mm2"])
-    assert area["atypical_per_mm2"] == pytest.approx(sum(p.atypical is True for p in inside) / area["mm2"])
+    assert area["atypical_per_mm2"] == pytest.approx(
+        sum(p.call is not None and p.call.atypical for p in inside) / area["mm2"]
+    )
     assert result.summary["counts"]["candidates"] == 14
     hot = result.summary["hot_spot"]
     assert hot["among"] == "figures within the annotations"

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from slidemitosis import SlideClassifier, Viewer
+from slidemitosis import ComputeOptions, SlideClassifier, Viewer
 from slidemitosis.candidates import read_candidates
 from slidemitosis.cli import main
 from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.slides.open import open_slide
+from tests.classify.written import classify
 from tests.conftest import write_points, write_scn
 from tests.slides.mirax import write_mirax
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from slidemitosis.classify.classifier import SlideResult
+    from tests.classify.written import Written
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def slide(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def classifier() -> Iterator[SlideClassifier]:
-    with SlideClassifier("lite0", workers=0) as opened:
+    with SlideClassifier("lite0", compute=ComputeOptions(workers=0)) as opened:
         yield opened
 
 
@@ -115,8 +116,8 @@ def write(path: Path, features: list[dict[str, Any]]) -> Path:
     return path
 
 
-def geometries(result: SlideResult) -> list[Any]:
-    features = json.loads(result.objects_path.read_text())["features"]
+def geometries(result: Written) -> list[Any]:
+    features = json.loads(result.files.objects.read_text())["features"]
     return [[f["geometry"], f.get("nucleusGeometry"), f.get("bbox")] for f in features]
 
 
@@ -157,14 +158,16 @@ def test_the_same_figures_give_the_same_probabilities_in_every_frame(
     ]
     found = []
     for i, (points, origin, viewer, objects) in enumerate(cases):
-        result = classifier.classify(slide.path, points, origin=origin, viewer=viewer, out=tmp_path / str(i))
+        result = classify(
+            slide.path, points, classifier=classifier, origin=origin, viewer=viewer, out=tmp_path / str(i)
+        )
         assert geometries(result) == wanted(objects), (points.name, origin, viewer)
-        found.append([p.probability for p in result.predictions])
+        found.append([p.probability for p in result.candidates])
         reading = result.summary["reading"]
         assert reading["objects_frame"] == ("bounds" if objects is in_bounds else "level0")
         assert reading["offset_px"] == list(slide.corner if points is from_bounds else (0, 0))
         assert reading["objects_offset_px"] == list(slide.corner if objects is in_bounds else (0, 0))
-        with result.candidates_path.open() as f:
+        with result.files.candidates.open() as f:
             rows = list(csv.DictReader(f))
         for row, (x, y) in zip(rows, slide.centres, strict=True):
             file = slide.corner if points is from_corner else (0, 0)
@@ -182,11 +185,11 @@ def test_objects_of_a_table_are_drawn_where_the_viewer_shows_them(
     whole = [(round(x), round(y)) for x, y in slide.centres]
     rows = [f"{x + slide.corner[0]},{y + slide.corner[1]}" for x, y in whole]
     points.write_text("\n".join(["x_px,y_px", *rows]))
-    result = classifier.classify(slide.path, points, origin="level0", viewer=slide.shows_bounds)
+    result = classify(slide.path, points, classifier=classifier, origin="level0", viewer=slide.shows_bounds)
     for (geometry, _, _), (x, y) in zip(geometries(result), whole, strict=True):
         ring = np.array(geometry["coordinates"][0][:-1])
         assert ring.mean(axis=0) == pytest.approx([x, y], abs=0.01)
-    plain = classifier.classify(slide.path, points, origin="level0", out=tmp_path / "plain")
+    plain = classify(slide.path, points, classifier=classifier, origin="level0", out=tmp_path / "plain")
     for (a, _, _), (b, _, _) in zip(geometries(plain), geometries(result), strict=True):
         differences = np.array(a["coordinates"]) - np.array(b["coordinates"])
         assert differences == pytest.approx(np.broadcast_to(slide.corner, differences.shape), abs=0.001)
@@ -202,7 +205,7 @@ def test_a_format_that_counts_from_the_corner_needs_no_origin(
     candidates = replace(read_candidates(points), frame="level0")
     monkeypatch.setattr("slidemitosis.reading.prepare.read_candidates", lambda *_, **__: candidates)
     for viewer, objects in ((slide.shows_bounds, in_bounds), (slide.shows_all, in_slide), (None, in_slide)):
-        result = classifier.classify(slide.path, points, viewer=viewer)
+        result = classify(slide.path, points, classifier=classifier, viewer=viewer)
         assert geometries(result) == wanted(objects)
         assert result.summary["reading"]["offset_px"] == [0, 0]
         assert result.summary["counts"]["classified"] == 6
@@ -258,9 +261,9 @@ def test_photos_that_hang_over_the_slides_edge_have_bounds_that_end_there(
     pixels = np.ascontiguousarray(draw_phantom(width=512, height=512, figures=1, seed=5).pixels)
     path = write_mirax(tmp_path / "a.mrxs", pixels, at=(37, 21), photos=(2, 2))
     points = write_points(tmp_path / "p.geojson", [(250, 250)])
-    result = classifier.classify(path, points, viewer=Viewer(512 - 37, 512 - 21))
+    result = classify(path, points, classifier=classifier, viewer=Viewer(512 - 37, 512 - 21))
     assert result.summary["reading"]["objects_offset_px"] == [37, 21]
-    result = classifier.classify(path, points, viewer=Viewer(512, 512))
+    result = classify(path, points, classifier=classifier, viewer=Viewer(512, 512))
     assert result.summary["reading"]["objects_offset_px"] == [0, 0]
 
 
@@ -269,7 +272,7 @@ def test_the_input_is_left_as_it_was(slide: Drawn, classifier: SlideClassifier, 
     before = copy.deepcopy(features)
     points = write(tmp_path / "p.geojson", moved(features, slide.corner))
     text = points.read_bytes()
-    result = classifier.classify(slide.path, points, origin="level0", viewer=slide.shows_bounds)
+    result = classify(slide.path, points, classifier=classifier, origin="level0", viewer=slide.shows_bounds)
     assert points.read_bytes() == text
-    candidates = [p.candidate.feature for p in result.predictions]
+    candidates = [p.placed.candidate.feature for p in result.candidates]
     assert [c["geometry"] for c in candidates if c] == [f["geometry"] for f in moved(before, slide.corner)]

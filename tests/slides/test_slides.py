@@ -308,11 +308,11 @@ class TestPixelSize:
 
 
 def test_transparent_pixels_are_mixed_with_the_background() -> None:
-    from slidemitosis.slides.slide import _opaque
+    from slidemitosis.slides.slide import over_background
 
     rgba = np.array([[[10, 20, 30, 0], [10, 20, 30, 255], [0, 100, 200, 51]]], np.uint8)
     want = Image.new("RGB", (3, 1), (250, 240, 230))
-    got = _opaque(rgba, (250, 240, 230))
+    got = over_background(rgba, (250, 240, 230))
     assert got[0, 0].tolist() == list(want.getpixel((0, 0)))  # type: ignore[arg-type]
     assert got[0, 1].tolist() == [10, 20, 30]
     assert got[0, 2].tolist() == [200, 212, 224]

@@ -217,7 +217,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(data: Path, tmp_path: Path) -
         while not (out / "fold-0" / "type-checkpoint.pt").exists():
             assert process.stderr.readline(), "the training ended by itself"
         process.send_signal(signal.SIGINT)
-        said, err = process.communicate(timeout=30)
+        said, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130

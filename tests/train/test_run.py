@@ -21,7 +21,7 @@ from slidemitosis.models.card import read_card
 from slidemitosis.models.classifier import load_model
 from slidemitosis.train.data.split import folds
 from slidemitosis.train.evaluate.calibration import fit_decision
-from slidemitosis.train.evaluate.report import read_predictions, write_predictions
+from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions
 from slidemitosis.train.recipe.recipe import load_recipe
 from slidemitosis.train.run import (
     Run,
@@ -283,7 +283,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(tmp_path: Path) -
             if checkpoint.exists() and told.get("event") == "progress" and told["done"] > told["total"] // 3:
                 break
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == -signal.SIGKILL

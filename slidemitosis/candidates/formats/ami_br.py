@@ -9,19 +9,19 @@ from slidemitosis.candidates.formats.table import Layout, agreed_unit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slidemitosis.candidates.candidate import Unit
     from slidemitosis.candidates.formats.delimited import Delimited
+    from slidemitosis.options.read import Unit
 
 LOOKED_FOR = "columns slide, dataset, uid, x, y and majority_atypical"
 
 
 def fits(names: Sequence[str]) -> bool:
-    """Whether the columns are those of AMi-Br."""
+    """Tell whether the columns are those of AMi-Br."""
     return {"slide", "dataset", "uid", "x", "y", "majority_atypical"} <= set(names)
 
 
 def layout(table: Delimited, unit: Unit | None) -> Layout:
-    """Centres in px of the original image; every row is a mitotic figure, and uid counts in its data set."""
+    """Return the layout: centres in px of the original image, rows all mitotic figures, uid by data set."""
     agreed_unit("px", unit, table.path)
     at = table.names.index
     return Layout(

@@ -1,10 +1,10 @@
-"""Annotations of ASAP, the viewer of Radboud's pathology group, as XML."""
+"""Annotations of ASAP, the viewer of Radboud's pathology group, in XML."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.candidates.formats.outlines import polygon
+from slidemitosis.candidates.formats.polygons import polygon
 from slidemitosis.candidates.formats.xml_files import vertices
 from slidemitosis.candidates.marks import Mark, candidates_of
 from slidemitosis.candidates.refusal import refusal
@@ -25,14 +25,14 @@ _LINES = {"Measurement"}
 
 
 def fits(root: Element) -> bool:
-    """Whether the XML is ASAP's."""
+    """Tell whether the XML is ASAP's."""
     return root.tag == "ASAP_Annotations" or root.find("Annotation/Coordinates") is not None
 
 
 def parse_asap(root: Element, *, path: Path) -> Candidates:
-    """The annotations in the file's order, each point of a set one; px from the corner of the whole slide.
+    """Read the annotations in the file's order, a set point by point; px from the corner of the whole slide.
 
-    The class is the group, behind those that it is part of: "tumor: mitosis". Raises UnreadableCandidates.
+    The class is the group, after the groups that hold it: "tumor: mitosis". Raises UnreadableCandidates.
     """
     listed = root if root.tag == "Annotations" else root.find("Annotations")
     if listed is None:

@@ -1,8 +1,8 @@
-"""JSON of MIDOG 2021, 2022 and MIDOG++, and COCO's, which they look like: boxes on several images.
+"""JSON of MIDOG 2021, 2022 and MIDOG++, and of COCO, which looks the same: boxes on several images.
 
-A `bbox` of MIDOG is two corners, [x1, y1, x2, y2], where COCO's is a corner and a size, [x, y, width,
-height]. Taken for the other, a box of 50 px at (4000, 3000) has its centre at (6025, 4525): so the numbers
-decide, and where they fit both, the file is refused.
+A `bbox` of MIDOG is two corners, [x1, y1, x2, y2]; one of COCO is a corner and a size, [x, y, width, height].
+A box of MIDOG of 50 px at (4000, 3000) that is read as COCO's has its centre at (6025, 4525). So the numbers
+decide which it is, and where they fit both, the file is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from slidemitosis.candidates.formats.outlines import box
+from slidemitosis.candidates.formats.polygons import box
 from slidemitosis.candidates.images import choose_image
 from slidemitosis.candidates.marks import Mark, candidates_of, is_finite
 from slidemitosis.candidates.refusal import refusal
@@ -34,7 +34,7 @@ _OVER_THE_EDGE = 64.0  # px
 
 
 def fits(document: object) -> bool:
-    """Whether a JSON document has the lists of MIDOG and COCO."""
+    """Tell whether a JSON document has the lists of MIDOG and COCO."""
     return isinstance(document, Mapping) and all(
         isinstance(document.get(key), list) for key in ("images", "annotations")
     )
@@ -43,7 +43,7 @@ def fits(document: object) -> bool:
 def parse_coco(
     document: object, *, path: Path, slide_name: str | None, boxes: Boxes | None = None
 ) -> Candidates:
-    """The boxes on one image, in the file's order; px of that image's full size.
+    """Read the boxes on one image, in the file's order; px of that image's full size.
 
     `boxes` says how `bbox` is to be read; None lets the numbers decide. Raises UnreadableCandidates.
     """
@@ -96,7 +96,7 @@ def _annotation(one: object, images: Mapping[Any, Mapping[str, Any]], where: str
 def _form(
     annotations: Sequence[Mapping[str, Any]], images: Mapping[Any, Mapping[str, Any]], path: Path
 ) -> Boxes:
-    """Corners, or a corner and a size: the one that all boxes of the file, of every image, allow."""
+    """Return what all boxes of the file, on every image, can be: corners, or a corner and a size."""
     forms: tuple[Boxes, ...] = get_args(Boxes)
     allowed = [form for form in forms if all(_fits_image(a, images, form) for a in annotations)]
     if not annotations or len(allowed) == 1:

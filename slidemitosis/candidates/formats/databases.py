@@ -1,4 +1,4 @@
-"""SQLite files, opened so that nothing in them or beside them is changed."""
+"""SQLite files, opened without changing anything in them or beside them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MAGIC = b"SQLite format 3\0"
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that can only read. What SQLite finds wrong is raised as UnreadableCandidates."""
+    """Open a connection that can only read. Raises UnreadableCandidates for what SQLite finds wrong."""
     try:
         file = path.resolve()
-        # Else SQLite puts two files beside one with a write-ahead log, or fails where it may not.
+        # Without this, SQLite writes two files beside one with a write-ahead log, or fails where it may not.
         log = "&immutable=1" if _has_all_of_its_log(file) else ""
         connection = sqlite3.connect(f"{file.as_uri()}?mode=ro{log}", uri=True)
         with contextlib.closing(connection):
-            # A schema can hold functions and views, which a file from elsewhere should not bring along.
+            # A schema can hold functions and views, which must not run for a file from elsewhere.
             connection.execute("PRAGMA trusted_schema = OFF")
             (page,) = connection.execute("PRAGMA page_size").fetchone()
-            # SQLite counts pages, and reads what is missing of the last one as zeros.
+            # SQLite counts pages, and reads what the last one lacks as zeros.
             if path.stat().st_size % page:
                 raise refusal(path, "an SQLite database that is cut off; copy it again")
             yield connection
@@ -38,14 +38,14 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _has_all_of_its_log(path: Path) -> bool:
-    """Whether it is one with a write-ahead log, all of which is in the file; then it is open nowhere else."""
+    """Tell whether a database has a write-ahead log, all in the file, which means that nobody has it open."""
     with path.open("rb") as file:
         uses_log = file.read(20)[18:] == b"\2\2"
     return uses_log and not path.with_name(f"{path.name}-wal").exists()
 
 
 def columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
-    """The names of the columns of each table, all in lower case."""
+    """Return the names of the columns of each table, all in lower case."""
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     query = "SELECT name FROM pragma_table_info(?)"
     return {t.casefold(): {c.casefold() for (c,) in connection.execute(query, (t,))} for t in tables}

@@ -1,4 +1,4 @@
-"""Numbers as text, as tables and XML hold them."""
+"""Numbers that tables and XML hold as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IG
 
 
 def finite_number(text: str) -> float | None:
-    """The finite number that a text is, with a decimal point or comma; None if it is something else."""
+    """Return the finite number that a text states, with a decimal point or comma; None if it is none."""
     # float() would also take "nan", "1_000" and digits of other scripts.
     if not _NUMBER.fullmatch(text):
         return None

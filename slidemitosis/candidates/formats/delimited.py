@@ -1,4 +1,4 @@
-"""Tables as text: the delimiter, the names of the columns, rows, and numbers as they are written."""
+"""Tables as text: their delimiter, the names of their columns, their rows and their numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Delimited:
         object.__setattr__(self, "names", tuple(map(folded, self.titles)))
 
     def rows(self) -> Iterator[Row]:
-        """Rows that hold anything, each with as many fields as there are columns."""
+        """Yield the rows that hold anything, each with as many fields as there are columns."""
         rows = _rows(self.text, self.delimiter, self.path)
         next(rows)  # the names of the columns
         # QuPath ends the line of names of its table of points with a tab, and no other line.
@@ -49,16 +49,15 @@ class Delimited:
             if len(fields) == len(self.titles) - unnamed:
                 fields.extend([""] * unnamed)
             if len(fields) != len(self.titles):
-                what = f"{len(fields)} fields where the first line has {len(self.titles)}"
-                self.fail(line, what)
+                self.fail(line, f"{len(fields)} fields where the first line has {len(self.titles)}")
             yield line, fields
 
     def column(self, wanted: Collection[str]) -> int | None:
-        """Where the one column stands that has one of these names; two would leave open which is meant."""
+        """Return the index of the one column with one of these names, None if none has; two are refused."""
         return self.only([name in wanted for name in self.names])
 
     def only(self, wanted: Sequence[bool]) -> int | None:
-        """Where the one column stands that is wanted, None if none is; two are refused."""
+        """Return the index of the one column that is wanted, None if none is; two are refused."""
         found = [index for index, is_wanted in enumerate(wanted) if is_wanted]
         if len(found) > 1:
             both = " and ".join(repr(self.names[index]) for index in found)
@@ -66,17 +65,16 @@ class Delimited:
         return found[0] if found else None
 
     def fail(self, line: int, what: str) -> NoReturn:
-        """Refuse the table for what a line of it says."""
-        raise refusal(f"{self.path}: line {line}", f"{what}")
+        """Refuse the table for what stands on a line."""
+        raise refusal(f"{self.path}: line {line}", what)
 
 
 def find_delimiter(
     text: str, path: Path, *, fits: Callable[[Sequence[str]], bool], looked_for: str
 ) -> Delimited:
-    """The table with the delimiter that brings the right columns to light: those whose names fit.
+    """Return the table as the delimiter parts it with which the names of its columns fit.
 
-    `looked_for` names these columns in the message of the `UnreadableCandidates` that is raised if there
-    are none.
+    Raises `UnreadableCandidates`, whose message names the columns `looked_for`, if they fit with none.
     """
     found: list[list[str]] = []
     for delimiter in ("\t", ";", ","):
@@ -90,12 +88,12 @@ def find_delimiter(
 
 
 def folded(title: str) -> str:
-    """The name of a column in lower case, with single spaces."""
+    """Return the name of a column in lower case, with single spaces."""
     return " ".join(title.casefold().split())
 
 
 def _rows(text: str, delimiter: str, path: Path, *, strict: bool = True) -> Iterator[Row]:
-    """Rows that hold anything. Read strictly, or else an open quote would swallow the rows after it."""
+    """Yield the rows that hold anything. Unless read strictly, an open quote swallows the rows after it."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
     line = 1
     try:
@@ -110,20 +108,20 @@ def _rows(text: str, delimiter: str, path: Path, *, strict: bool = True) -> Iter
 
 @dataclass(slots=True)
 class Numbers:
-    """Reads the numbers of a table, whose decimal mark must be one throughout."""
+    """Numbers of a table, which must have one decimal mark throughout."""
 
     table: Delimited
     comma: bool
-    """Whether a decimal comma may be one: where commas part the fields, it may as well part thousands."""
+    """Whether a comma may be the decimal mark: in a table whose fields commas part, it may part thousands."""
     _marks: dict[str, int] = field(default_factory=dict)
     """Decimal mark -> the line on which it was first seen."""
     _maybe_thousands: tuple[str, str, int] | None = None
-    """The first coordinate of which that may be said: axis, text, line."""
+    """The first coordinate whose mark may part thousands: axis, text, line."""
     _has_decimals: bool = False
-    """Whether a coordinate shows that the mark is a decimal one."""
+    """Whether any coordinate shows that the mark is a decimal one."""
 
     def coordinate(self, text: str, axis: str, line: int) -> float:
-        """The finite number that a field must be."""
+        """Return the finite number that a field has to be."""
         value = self.value(text)
         if value is None:
             self.table.fail(line, f"{axis} is {reprlib.repr(text)}, not a finite number")
@@ -131,7 +129,7 @@ class Numbers:
         if mark is not None:
             self._marks.setdefault(mark, line)
             if len(self._marks) > 1:
-                # One of the two must then be parting thousands, and nothing says which.
+                # One of the two must part thousands, and nothing says which.
                 first = min(self._marks.values())
                 what = f"{axis} is {text!r}, yet line {first} has another decimal mark; use one throughout"
                 self.table.fail(line, what)
@@ -142,7 +140,7 @@ class Numbers:
         return value
 
     def check_thousands(self) -> None:
-        """Refuse coordinates whose mark may as well part thousands in each of them."""
+        """Refuse coordinates if the mark may part thousands in all of them."""
         if self._maybe_thousands and not self._has_decimals:
             axis, text, line = self._maybe_thousands
             whole = re.sub("[.,]", "", text)
@@ -150,5 +148,5 @@ class Numbers:
             self.table.fail(line, f"{what}; write {whole} or {text}0")
 
     def value(self, text: str) -> float | None:
-        """The finite number that a field is; None if it is something else."""
+        """Return the finite number that a field states; None if it states something else."""
         return finite_number(text) if self.comma or "," not in text else None

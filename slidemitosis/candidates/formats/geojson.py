@@ -8,7 +8,7 @@ import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from slidemitosis.candidates.candidate import Candidate, Candidates
 from slidemitosis.candidates.formats.geojson_fast import read_quickly
@@ -37,8 +37,8 @@ from slidemitosis.candidates.formats.shapes import (
     read_points,
     read_shape,
 )
+from slidemitosis.candidates.refusal import refusal
 from slidemitosis.candidates.select import normal_name
-from slidemitosis.errors import UnreadableCandidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,13 +55,13 @@ _GEOMETRY_TYPES = POINT_TYPES | SHAPE_TYPES | {"GeometryCollection"}
 _NUCLEUS_OF_HOVER_NEXT = re.compile(r"Nuc \d+")
 _OF_ITS_NETWORK = "an outline of HoVer-NeXt, in pixels of its network; give its pred_mitosis.tsv instead"
 _CHUNK = 512
-"""Features read together: enough for numpy, and so few that the garbage collector does not go through them
-again and again, which with 4,096 takes a third of the time."""
+"""Features read together: enough for numpy, and few enough that the garbage collector does not go through
+them again and again, which takes a third of the time with 4,096."""
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A candidate whose centre may still have to be computed."""
+    """A candidate whose centre may have to be computed yet."""
 
     id: str | None
     class_name: str | None
@@ -72,12 +72,12 @@ class _Draft:
 
 
 def parse_geojson(text: str | bytes, *, path: Path) -> Candidates:
-    """The candidates in a GeoJSON text, in its order; `path` is for messages and is not opened.
+    """Read the candidates in a GeoJSON text, in its order; `path` is for messages and is not opened.
 
-    Every point of a MultiPoint is one candidate; any other object is one, at its centre, and a cell
-    is one at the centre of its nucleus. Objects inside others are read like those beside them. Centres
-    are in px of the frame of the file. `text` as bytes is UTF-8, and stays in memory as long as a candidate
-    of it. Raises `UnreadableCandidates`.
+    Every point of a MultiPoint is a candidate; so is any other object, at its centre, and a cell at the
+    centre of its nucleus. Objects inside others are read like those beside them. Centres are in px of the
+    frame of the file. `text` as bytes is UTF-8, and stays in memory as long as any of its candidates. Raises
+    `UnreadableCandidates`.
     """
     features = _features(text.encode() if isinstance(text, str) else text, path)
     items: list[Candidate] = []
@@ -93,7 +93,7 @@ def parse_geojson(text: str | bytes, *, path: Path) -> Candidates:
 
 
 def _features(data: bytes, path: Path) -> Sequence[JsonText]:
-    """The text of every Feature of a document, and of every bare geometry that stands for one."""
+    """Return the text of every Feature of a document, and of every bare geometry in place of one."""
     if kind(data) in ("[", "{"):
         outer, features = _json(collection, data, f"{path}")
         name = _json(json.loads, bytes(outer.get("type", b"null")), f"{path}")
@@ -101,37 +101,35 @@ def _features(data: bytes, path: Path) -> Sequence[JsonText]:
             return features
         if name == "FeatureCollection":
             listed = reprlib.repr(json.loads(bytes(outer.get("features", b"null"))))
-            _fail(f"{path}", f"its FeatureCollection has no list of features, found {listed}")
+            raise refusal(path, f"its FeatureCollection has no list of features, found {listed}")
         if name == "Feature" or (isinstance(name, str) and name in _GEOMETRY_TYPES):
             return [data]
     document = _json(json.loads, data, f"{path}")
-    message = f"{path}: JSON but no GeoJSON: expected a FeatureCollection, found {_found(document)}"
-    raise UnreadableCandidates(message)
+    raise refusal(path, f"JSON but no GeoJSON: expected a FeatureCollection, found {_found(document)}")
 
 
 def _json(take: Callable[[bytes], _Taken], text: bytes, where: str) -> _Taken:
-    """What `take` gets out of a JSON text."""
+    """Return what `take` finds in a JSON text, or refuse the text with the place of its fault."""
     try:
         return take(text)
     except json.JSONDecodeError as error:
-        where = f"{where}: line {error.lineno}, column {error.colno}"
+        what = f"not valid JSON ({error.msg}); the file may be cut off: export it again"
         if error.msg == "Extra data":
-            _fail(where, "the JSON ends here, yet more follows; put all Features into one FeatureCollection")
-        _fail(where, f"not valid JSON ({error.msg}); the file may be cut off: export it again")
+            what = "the JSON ends here, yet more follows; put all Features into one FeatureCollection"
+        raise refusal(f"{where}: line {error.lineno}, column {error.colno}", what) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or endless nesting
-        message = f"{where}: not usable as JSON ({' '.join(str(error).split())})"
-        raise UnreadableCandidates(message) from error
+        raise refusal(where, f"not usable as JSON ({' '.join(str(error).split())})") from error
 
 
 def _candidates(text: JsonText, source: str, path: Path) -> list[Candidate]:
-    """The candidates of one object, whatever it is, and of those inside it."""
+    """Return the candidates of one object, whatever it is, and of the objects inside it."""
     feature = _json(json.loads, bytes(text), f"{path}: {source}")
     text = finite(text)
     if _type(feature) in _GEOMETRY_TYPES:
         text = b'{"type":"Feature","geometry":%b,"properties":{}}' % bytes(text)
         feature = {"type": "Feature", "geometry": feature, "properties": {}}
     if not isinstance(feature, dict) or _type(feature) != "Feature":
-        _fail(f"{path}: {source}", f"expected a GeoJSON Feature, found {_found(feature)}")
+        raise refusal(f"{path}: {source}", f"expected a GeoJSON Feature, found {_found(feature)}")
     found = [_settled(draft, path) for draft in _drafts(feature, text, source, path)]
     for number, child in enumerate(child_objects(text), start=1):
         found.extend(_candidates(child, f"{source}, child {number}", path))
@@ -143,7 +141,9 @@ def _settled(draft: _Draft, path: Path) -> Candidate:
     if draft.shape is not None:
         ((x, y),), (extent,) = centres([draft.shape]).tolist(), extents([draft.shape]).tolist()
         if not all(map(math.isfinite, (x, y, extent))):
-            _fail(f"{path}: {draft.source}", "its centre cannot be computed; are its coordinates in pixels?")
+            raise refusal(
+                f"{path}: {draft.source}", "its centre cannot be computed; are its coordinates in pixels?"
+            )
         draft.centre = (x, y)
     return Candidate(draft.id, *draft.centre, draft.class_name, draft.source, extent, draft.text)
 
@@ -154,14 +154,14 @@ def _drafts(feature: _Feature, text: JsonText, source: str, path: Path) -> list[
     if properties is None:
         properties = {}
     if not isinstance(properties, Mapping):
-        _fail(where, f"its properties are {reprlib.repr(properties)}, not a JSON object")
+        raise refusal(where, f"its properties are {reprlib.repr(properties)}, not a JSON object")
     if _is_container(feature, properties):
         return []
     geometry = feature.get("geometry")
     of_type = geometry_type(geometry, where)
     assert isinstance(geometry, Mapping)
     if of_type == "LineString" and _NUCLEUS_OF_HOVER_NEXT.fullmatch(str(properties.get("Name"))):
-        _fail(where, _OF_ITS_NETWORK)
+        raise refusal(where, _OF_ITS_NETWORK)
     draft = _Draft(_id(feature, properties), _class_name(feature, properties, where), source, text)
     if of_type == "MultiPoint":
         return _point_drafts(draft, geometry, where)
@@ -175,7 +175,7 @@ def _drafts(feature: _Feature, text: JsonText, source: str, path: Path) -> list[
 
 
 def _move_to_nucleus(draft: _Draft, nucleus: object, where: str) -> None:
-    """A cell's figure is its nucleus, which may lie well off the middle of the cell."""
+    """Move the centre to that of a cell's nucleus, which may lie well off the middle of the cell."""
     if nucleus is None:
         return
     where = f"{where}, nucleusGeometry"
@@ -191,7 +191,7 @@ def _move_to_nucleus(draft: _Draft, nucleus: object, where: str) -> None:
 
 
 def _point_drafts(draft: _Draft, geometry: _Feature, where: str) -> list[_Draft]:
-    """One draft, with a Feature of its own, for each point that a pathologist has clicked into one object.
+    """Return a draft, with a Feature of its own, for each point that a person has clicked into one object.
 
     There may be none: QuPath's counting tool makes the object before its first point.
     """
@@ -213,7 +213,7 @@ def _point_drafts(draft: _Draft, geometry: _Feature, where: str) -> list[_Draft]
 
 
 def child_objects(text: JsonText) -> Sequence[JsonText]:
-    """The Features inside an object, which QuPath writes where it is asked for the hierarchy."""
+    """Return the Features inside an object, which QuPath writes when asked for the hierarchy."""
     feature = members(text)
     properties = members(feature["properties"]) if kind(feature.get("properties", b"")) == "{" else {}
     listed = properties.get("childObjects" if "childObjects" in properties else "children", b"")
@@ -222,12 +222,12 @@ def child_objects(text: JsonText) -> Sequence[JsonText]:
 
 
 def is_child_object(text: JsonText) -> bool:
-    """Whether a part of such a list is an object: other tools list other things by the same name."""
+    """Tell whether an element of such a list is an object: other tools list other things by the same name."""
     return kind(text) == "{" and "geometry" in members(text)
 
 
 def class_of(text: JsonText) -> str | None:
-    """The full class name of a Feature that has been read."""
+    """Return the full class name of a Feature that has been read."""
     feature = json.loads(bytes(text))
     return _class_name(feature, feature.get("properties") or {}, "an object")
 
@@ -246,7 +246,7 @@ def _is_container(feature: _Feature, properties: _Feature) -> bool:
 
 def _id(feature: _Feature, properties: _Feature) -> str | None:
     metadata = properties.get("metadata")
-    # Where our output had to give an object another id, it says which one it had.
+    # An object to which a run gave another id holds the one that it had.
     if isinstance(metadata, Mapping) and isinstance(source := metadata.get(SOURCE_ID), str):
         return source
     stated = feature.get("id")
@@ -266,7 +266,7 @@ def _class_name(feature: _Feature, properties: _Feature, where: str) -> str | No
     if isinstance(name, list) and all(isinstance(part, str) for part in name):
         name = ": ".join(name)
     if name is not None and not isinstance(name, str):
-        _fail(where, f"its classification is {reprlib.repr(stated)}; expected a name, names or null")
+        raise refusal(where, f"its classification is {reprlib.repr(stated)}; expected a name, names or null")
     return normal_name(name)
 
 
@@ -279,8 +279,3 @@ def _found(element: object) -> str:
     if isinstance(element, dict):
         return f"the type {reprlib.repr(element['type'])}" if "type" in element else reprlib.repr(element)
     return reprlib.repr(element)
-
-
-def _fail(where: str, what: str) -> NoReturn:
-    message = f"{where}: {what}"
-    raise UnreadableCandidates(message)

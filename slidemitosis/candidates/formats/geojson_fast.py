@@ -1,12 +1,14 @@
 """Features as detectors write them by the hundred thousand, read many at once.
 
-A point, or a sound polygon, with text where text is expected. Whatever else stands in a file, and whatever
-is wrong with it, is left to the readers that look at one feature after the other and say what they find.
+These are points or sound polygons, with text where text is expected. All else that a file may hold, and all
+that may be wrong with it, is left to `geojson`, which reads feature by feature and says what it finds.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+import math
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
@@ -67,8 +69,15 @@ class _Feature(Struct, gc=False):
     classification: _Classification | str | UnsetType | None = UNSET
 
 
-_Place: TypeAlias = tuple[float, float] | int
-"""A point, or the number of a polygon among those that are measured together."""
+class _Read(NamedTuple):
+    """A Feature that has been parsed, before its polygons are measured."""
+
+    feature: _Feature
+    text: JsonText
+    polygons: Sequence[Polygon]
+    """Its outline and, of a cell, that of the nucleus; none of a point."""
+    point: tuple[float, float] = (math.nan, math.nan)
+
 
 _FEATURE = msgspec.json.Decoder(_Feature)
 _POINT = msgspec.json.Decoder(tuple[float, float])
@@ -76,44 +85,44 @@ _POLYGON = msgspec.json.Decoder(list[list[tuple[float, float]]])
 
 
 def read_quickly(texts: Sequence[JsonText], *, first: int) -> list[Candidate | None]:
-    """The candidate of each feature text, None where it has to be read with more care.
+    """Return the candidate of each Feature, None where it has to be read with more care.
 
-    `first` is the number of the first feature in its file.
+    `first` is the number of the first Feature in its file.
     """
-    polygons: list[Polygon] = []
-    read = [_read(text, polygons) for text in texts]
-    sound, centres, extents = (values.tolist() for values in measure_polygons(polygons))
-    found: list[Candidate | None] = []
-    for number, one in enumerate(read, start=first):
-        if one is None or not all(sound[place] for place in one[1] if isinstance(place, int)):
-            found.append(None)
-            continue
-        feature, places, text = one
-        # A cell's figure is its nucleus, which may lie well off the middle of the cell.
-        place = places[-1]
-        (x, y), extent = (centres[place], extents[place]) if isinstance(place, int) else (place, 0.0)
-        found.append(
-            Candidate(_id(feature), x, y, _class_name(feature), f"feature {number}", extent, text, sound=True)
-        )
-    return found
+    read = [_read(text) for text in texts]
+    polygons = [polygon for one in read if one for polygon in one.polygons]
+    measured = zip(*(values.tolist() for values in measure_polygons(polygons)), strict=True)
+    return [
+        one and _candidate(one, list(islice(measured, len(one.polygons))), f"feature {number}")
+        for number, one in enumerate(read, start=first)
+    ]
 
 
-def _read(text: JsonText, polygons: list[Polygon]) -> tuple[_Feature, Sequence[_Place], JsonText] | None:
-    """A feature, where it and its nucleus lie, and its text; adds its polygons to those to be measured."""
+def _read(text: JsonText) -> _Read | None:
     try:
         feature, text = _decoded(text)
+        outlines = [feature.geometry] if feature.nucleus is None else [feature.geometry, feature.nucleus]
         if _holds_others(feature):
             return None
-        if feature.geometry.type == "Point" and feature.nucleus is None:
-            return feature, [_POINT.decode(feature.geometry.coordinates)], text
-        outlines = [feature.geometry] if feature.nucleus is None else [feature.geometry, feature.nucleus]
+        if [outline.type for outline in outlines] == ["Point"]:
+            return _Read(feature, text, (), _POINT.decode(feature.geometry.coordinates))
         if any(outline.type != "Polygon" for outline in outlines):
             return None
-        read = [_POLYGON.decode(outline.coordinates) for outline in outlines]
+        return _Read(feature, text, [_POLYGON.decode(outline.coordinates) for outline in outlines])
     except (msgspec.DecodeError, RecursionError):
         return None
-    polygons.extend(read)
-    return feature, list(range(len(polygons) - len(read), len(polygons))), text
+
+
+def _candidate(
+    one: _Read, measured: Sequence[tuple[bool, list[float], float]], source: str
+) -> Candidate | None:
+    """Make the candidate, None if a polygon is not sound; `measured`: whether sound, centre and extent."""
+    if not all(sound for sound, _, _ in measured):
+        return None
+    # Of a cell the nucleus counts, which may lie well off the middle of the cell.
+    _, (x, y), extent = measured[-1] if measured else (True, one.point, 0.0)
+    name = _class_name(one.feature)
+    return Candidate(_id(one.feature), x, y, name, source, extent, one.text, sound=True)
 
 
 def _decoded(text: JsonText) -> tuple[_Feature, JsonText]:
@@ -140,7 +149,7 @@ def _holds_others(feature: _Feature) -> bool:
 
 def _id(feature: _Feature) -> str | None:
     metadata = feature.properties.metadata if feature.properties else None
-    # Where our output had to give an object another id, it says which one it had.
+    # An object to which a run gave another id holds the one that it had.
     if metadata and metadata.source_id is not None:
         return metadata.source_id
     return own_id(feature.id)

@@ -1,4 +1,4 @@
-"""Grand Challenge's "Multiple points", which detectors of the MIDOG challenges write: millimetres."""
+"""Grand Challenge's "Multiple points", in millimetres, as detectors of the MIDOG challenges write them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from slidemitosis.candidates.refusal import refusal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slidemitosis.candidates.candidate import Candidates, Unit
+    from slidemitosis.candidates.candidate import Candidates
+    from slidemitosis.options.read import Unit
 
 LOOKED_FOR = "a list of points, each with a point"
 
 _UM_PER_MM = 1000.0
-# How detectors number points; the name of a point is its class only where it is none of these.
+# How detectors number points: any other name of a point is its class.
 _NUMBERED = re.compile(r"point[ _-]*\d+", re.IGNORECASE)
 
 
 def fits(document: object) -> bool:
-    """Whether a JSON document is a list of Grand Challenge's points."""
+    """Tell whether a JSON document has the list of points of Grand Challenge."""
     points = document.get("points") if isinstance(document, Mapping) else None
     return isinstance(points, list) and all(isinstance(p, Mapping) and "point" in p for p in points[:1])
 
 
 def parse_points(document: object, *, path: Path, unit: Unit = "um") -> Candidates:
-    """The points in the file's order, from the corner of the image, which is the whole of level 0.
+    """Read the points in the file's order, from the corner of the image, which is the whole of level 0.
 
-    They are in mm, and the candidates in um; with `unit` "px" both are in px, as the reference detector of
-    MIDOG writes them for an image that lacks its pixel size. Raises UnreadableCandidates.
+    The points are in mm and the candidates in um; with the unit "px" both are in px, as the reference
+    detector of MIDOG writes points for an image without a pixel size. Raises UnreadableCandidates.
     """
     points = document.get("points") if isinstance(document, Mapping) else None
     if not isinstance(points, list):

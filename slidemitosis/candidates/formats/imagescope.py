@@ -1,11 +1,11 @@
-"""Annotations of Aperio ImageScope, as XML: layers of regions."""
+"""Annotations of Aperio ImageScope, in XML: layers of regions."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.candidates.formats.outlines import box, ellipse, polygon
+from slidemitosis.candidates.formats.polygons import box, ellipse, polygon
 from slidemitosis.candidates.formats.xml_files import vertices
 from slidemitosis.candidates.marks import Mark, candidates_of
 from slidemitosis.candidates.refusal import refusal
@@ -24,18 +24,18 @@ _ELLIPSE, _ARROW = "2", "3"
 
 
 def fits(root: Element) -> bool:
-    """Whether the XML is ImageScope's."""
+    """Tell whether the XML is ImageScope's."""
     return root.tag == "Annotations" and (
         root.get("MicronsPerPixel") is not None or root.find("Annotation/Regions") is not None
     )
 
 
 def parse_imagescope(root: Element, *, path: Path) -> Candidates:
-    """The regions of all layers in the file's order, but the negative ones, which exclude tissue.
+    """Read the regions of all layers in the file's order, but negative ones, which exclude tissue.
 
-    The class is the name of the layer, else its description, else the text of the region. Px of the image
-    as ImageScope shows it, which on an Aperio slide is level 0; of other slides that is not known, and so
-    the frame is not said to be. Raises UnreadableCandidates.
+    The class is the name of the layer, else its description, else the text of the region. Centres are in px
+    of the image that ImageScope shows: level 0 on an Aperio slide, and not known on others, so that the frame
+    is left open. Raises UnreadableCandidates.
     """
     marks: list[Mark] = []
     negative = 0

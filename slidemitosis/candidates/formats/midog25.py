@@ -1,4 +1,4 @@
-"""The table of the MIDOG 2025 challenge, track 2: atypical and normal mitotic figures."""
+"""The table of the MIDOG 2025 challenge, track 2, of atypical and normal mitotic figures."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from slidemitosis.candidates.formats.table import Layout, agreed_unit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slidemitosis.candidates.candidate import Unit
     from slidemitosis.candidates.formats.delimited import Delimited
+    from slidemitosis.options.read import Unit
 
 LOOKED_FOR = "columns image_id, filename, coordinateX and coordinateY"
 
 
 def fits(names: Sequence[str]) -> bool:
-    """Whether the columns are those of MIDOG 2025."""
+    """Tell whether the columns are those of MIDOG 2025."""
     return {"image_id", "filename", "coordinatex", "coordinatey"} <= set(names)
 
 
 def layout(table: Delimited, unit: Unit | None) -> Layout:
-    """Centres in px of the image `filename`; every row is a mitotic figure, its patch the file `image_id`."""
+    """Return the layout: centres in px of the image `filename`, rows all mitotic figures, ids `image_id`."""
     agreed_unit("px", unit, table.path)
     at = table.names.index
     return Layout(

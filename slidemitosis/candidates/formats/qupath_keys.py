@@ -1,4 +1,4 @@
-"""What the keys of a QuPath object say, whichever version or tool has written them."""
+"""What the keys of an object in GeoJSON say, whichever version of QuPath or other tool has written them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SOURCE_ID = "slidemitosis.source_id"
-"""Metadata of our own objects: the id in the file that they were made from."""
+"""Metadata of objects that a run has written: their id in the file that it read."""
 
-# The whole image and the cores of a tissue microarray hold figures; they are none.
+# The whole image and the cores of a tissue microarray hold figures and are none.
 _CONTAINERS = {"root", "rootobject", "pathrootobject", "tmacore", "tmacoreobject"}
-# QuPath before 0.3, and tools that copy it, wrote an object's type as its id, so that all share one:
-# taken for an id it would make every object but the first a duplicate.
+# QuPath before 0.3, and tools that copy it, wrote the type of an object as its id. All objects of a file
+# then share one, and every object but the first would be a duplicate.
 _TYPE_AS_ID = re.compile(r"Path[A-Za-z]*Object|TMACoreObject")
 _OBJECT_TYPES = re.compile(r"(path)?(annotation|detection|cell|tile|tmacore|root)(object)?")
-# How an object was drawn, which other tools call its type: HistomicsUI does where GeoJSON has no such shape.
+# How an object was drawn, which other tools call its type; HistomicsUI has shapes that GeoJSON lacks.
 _DRAWN = re.compile(r"(multi)?(point|polygon|line(string)?|polyline)|rectangle|circle|ellipse|feature")
 CLASS_KEYS = ("class", "class_name", "label", "type")
-"""Where tools that do not write for QuPath say the class of an object, the most explicit first."""
+"""Properties in which tools that do not write for QuPath state a class, the most explicit first."""
 
 
 @functools.lru_cache(maxsize=256)
 def is_container(kind: str) -> bool:
-    """Whether an object of this type only holds others."""
+    """Tell whether an object of this type only holds others."""
     return _folded(kind) in _CONTAINERS
 
 
 @functools.lru_cache(maxsize=256)
 def is_object_type(kind: str) -> bool:
-    """Whether this is one of QuPath's types of objects, and so no class that another tool calls a type."""
+    """Tell whether this is a type of objects of QuPath, and not a class that another tool calls a type."""
     return bool(_OBJECT_TYPES.fullmatch(_folded(kind)))
 
 
 def other_class(stated: Iterable[object]) -> str | None:
-    """The class of an object without a `classification`: the first text of its `CLASS_KEYS` that is one."""
+    """Return the class of an object without a `classification`: the first that its `CLASS_KEYS` state."""
     for text in stated:
         if isinstance(text, str) and text.strip() and not _is_kind(text):
             return text
@@ -52,13 +52,13 @@ def _is_kind(text: str) -> bool:
 
 
 def own_id(stated: str | None) -> str | None:
-    """The id that an object states, None where that is empty or the type of the object."""
+    """Return the id that an object states; None where that is empty or the type of the object."""
     return None if not stated or _TYPE_AS_ID.fullmatch(stated) else stated
 
 
 @functools.lru_cache(maxsize=4096)
 def full_class_name(names: tuple[str, ...]) -> str | None:
-    """The class of these names, each derived from the one before it, as QuPath spells it; None of none."""
+    """Return the class of these names, each derived from the one before; None if there are none."""
     return normal_name(": ".join(names))
 
 

@@ -1,4 +1,4 @@
-"""Measurement tables that QuPath 0.2 to 0.7 exports: one row for each object, with its centroid."""
+"""Measurement tables that QuPath 0.2 to 0.7 exports: a row for each object, with its centroid."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from slidemitosis.candidates.refusal import refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from slidemitosis.candidates.candidate import Unit
     from slidemitosis.candidates.formats.delimited import Delimited, Row
+    from slidemitosis.options.read import Unit
 
 LOOKED_FOR = "columns Centroid X and Centroid Y, in \N{MICRO SIGN}m or px"
 
 _CENTROID = re.compile(r"centroid (?P<axis>[xy])(?: \(?(?P<unit>[^\s()]+)\)?)?")
-# The micro sign after it was read in a wrong encoding: QuPath writes it or px, and nothing else.
+# A micro sign that was read in a wrong encoding: QuPath writes um with that sign or px, and nothing else.
 _UNITS: Mapping[str, Unit] = {
     **UNITS,
     "\N{LATIN SMALL LETTER A WITH CIRCUMFLEX}\N{GREEK SMALL LETTER MU}m": "um",
     "\N{REPLACEMENT CHARACTER}m": "um",
     "?m": "um",
 }
-# What QuPath says of its own object, and not of the figure.
+# What QuPath says of its object, and not of the figure.
 _OF_THE_OBJECT = {"parent", "roi", "object type", "num points"}
 _CONTAINERS = {"image", "root object", "root object (image)", "tma core"}
 
 
 def fits(names: Sequence[str]) -> bool:
-    """Whether there are the columns of a centroid."""
+    """Tell whether there are the columns of a centroid."""
     return {match["axis"] for name in names if (match := _centroid(name))} == {"x", "y"}
 
 
 def layout(table: Delimited, unit: Unit | None) -> Layout:
-    """Centroids in um or px of QuPath's own image, as the names of their columns say.
+    """Return the layout: centroids in um or px of QuPath's own image, as the names of their columns say.
 
-    The table of a project has both, where not every image has a pixel size; the columns of the one are then
-    blank in rows of the other. Object ID is there from 0.4; Class became Classification in 0.5. Raises
+    The table of a project has columns of both units where some of its images lack a pixel size; a row is
+    blank in those of one unit. Object ID is there from 0.4; Class became Classification in 0.5. Raises
     UnreadableCandidates, or InvalidOption for a unit that contradicts the columns.
     """
     pairs = _pairs(table)
@@ -51,7 +51,7 @@ def layout(table: Delimited, unit: Unit | None) -> Layout:
 
 
 def _pairs(table: Delimited) -> Mapping[Unit | None, tuple[int, int]]:
-    """Where X and Y stand, by the unit that they state; um before px."""
+    """Return the columns of X and Y by the unit that they state, um before px."""
     matches = map(_centroid, table.names)
     stated = [match and (match["axis"], _UNITS.get(match["unit"] or "")) for match in matches]
     found: dict[Unit | None, tuple[int, int]] = {}
@@ -108,6 +108,6 @@ def _refuse_several_points(table: Delimited) -> Callable[[Row], None]:
 
 
 def _centroid(name: str) -> re.Match[str] | None:
-    """The match of a column of the centroid, without a unit or with one that we know."""
+    """Match the name of a column of the centroid, without a unit or with one that is known."""
     match = _CENTROID.fullmatch(name)
     return match if match and (match["unit"] is None or match["unit"] in _UNITS) else None

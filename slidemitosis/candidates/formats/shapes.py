@@ -1,6 +1,6 @@
-"""GeoJSON geometries -> checked coordinates, shapely shapes and their centres.
+"""GeoJSON geometries checked and made into shapes of shapely, with their centres and extents.
 
-All coordinates are in the file's own frame and unit. `where` opens every message: "a.geojson: feature 12".
+Coordinates are in the file's own frame and unit. Messages begin with `where`: "a.geojson: feature 12".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import numpy as np
 import shapely
 
-from slidemitosis.errors import UnreadableCandidates
+from slidemitosis.candidates.refusal import refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,22 +27,22 @@ SHAPE_TYPES = {"Polygon", "MultiPolygon", "LineString", "MultiLineString"}
 
 
 def geometry_type(geometry: object, where: str) -> str:
-    """The type of a geometry that can hold candidates; an error that says what is there instead."""
+    """Return the type of a geometry that can hold candidates. Raises UnreadableCandidates for any other."""
     if geometry is None:
-        _fail(where, "it has no geometry")
+        raise refusal(where, "it has no geometry")
     if not isinstance(geometry, Mapping):
-        _fail(where, f"its geometry is {reprlib.repr(geometry)}, not a GeoJSON geometry")
+        raise refusal(where, f"its geometry is {reprlib.repr(geometry)}, not a GeoJSON geometry")
     kind = geometry.get("type")
     if not isinstance(kind, str) or kind not in POINT_TYPES | SHAPE_TYPES:
         # QuPath cannot import a GeometryCollection, so one kept in a feature would spoil our output.
-        _fail(
+        raise refusal(
             where, f"its geometry has the type {reprlib.repr(kind)}; points, lines and polygons can be read"
         )
     return kind
 
 
 def read_points(geometry: Mapping[str, Any], where: str) -> NDArray[np.float64]:
-    """(N, 2): the one point of a Point, or all those of a MultiPoint, which may be none."""
+    """Return the one point of a Point, or the points of a MultiPoint, which may be none, as (N, 2)."""
     coordinates = geometry.get("coordinates")
     if geometry["type"] == "Point":
         return _positions([coordinates], where, at_least=1)
@@ -50,10 +50,10 @@ def read_points(geometry: Mapping[str, Any], where: str) -> NDArray[np.float64]:
 
 
 def read_shape(geometry: Mapping[str, Any], where: str) -> shapely.Geometry:
-    """A line or polygon, checked: numbers finite, rings of three different points or more.
+    """Return a line or polygon, whose numbers must be finite, its rings of three different points or more.
 
-    A polygon that is one ring of fewer is the line or the point that these make: tools that trace masks
-    write such for objects of a pixel or two.
+    A polygon of one ring with fewer becomes the line or the point that these make: tools that trace masks
+    write such polygons for objects of a pixel or two. Raises UnreadableCandidates.
     """
     coordinates = geometry.get("coordinates")
     if geometry["type"] == "LineString":
@@ -67,7 +67,7 @@ def read_shape(geometry: Mapping[str, Any], where: str) -> shapely.Geometry:
 
 
 def centres(shapes: Sequence[shapely.Geometry]) -> NDArray[np.float64]:
-    """(N, 2): the centroid of each shape, or a point inside where the centroid is outside.
+    """Return the centroid of each shape, or a point inside it where the centroid is outside, as (N, 2).
 
     A centroid in a hole, between two parts or beside a crescent shows something else than the
     object. NaN where the numbers are too large to compute with.
@@ -90,11 +90,11 @@ def _centres_of_valid(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
 def measure_polygons(
     polygons: Sequence[Polygon],
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Which polygons are sound, (N,), and the centres, (N, 2), and extents, (N,), of those.
+    """Return which polygons are sound, (N,), and their centres, (N, 2), and extents, (N,).
 
-    Sound are closed rings that make a valid polygon, of numbers that are not too large to compute with.
-    Of the others the centre and the extent mean nothing. What `centres` and `extents` say of one shape
-    after the other, but for thousands at a time.
+    A sound polygon is valid, has closed rings, and its numbers are not too large to compute with; centre and
+    extent of any other mean nothing. `centres` and `extents` give the same for shapes that are made one by
+    one; this is for thousands at a time.
     """
     rings_of = np.fromiter(map(len, polygons), np.int64)
     sizes = np.fromiter(map(len, chain.from_iterable(polygons)), np.int64)
@@ -112,7 +112,7 @@ def measure_polygons(
 def _closed_polygons(
     xy: NDArray[np.float64], sizes: NDArray[np.int64], rings_of: NDArray[np.int64]
 ) -> NDArray[np.object_]:
-    """The polygons of `rings_of` rings each, of `sizes` points each; None for one with an open ring."""
+    """Return polygons of `rings_of` rings each, with `sizes` points each; None for one with an open ring."""
     owner = np.repeat(np.arange(len(rings_of)), rings_of)
     ends = np.cumsum(sizes)
     closed = sizes >= 4
@@ -132,7 +132,7 @@ def _closed_polygons(
 
 
 def extents(shapes: Sequence[shapely.Geometry]) -> NDArray[np.float64]:
-    """(N,): the larger side of each shape's bounding box; infinite where the numbers are too large."""
+    """Return the larger side of each shape's bounding box, (N,); infinite where the numbers are too large."""
     boxes = shapely.bounds(np.array(shapes, dtype=object)).reshape(-1, 4)
     with np.errstate(over="ignore"):
         larger: NDArray[np.float64] = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
@@ -140,9 +140,9 @@ def extents(shapes: Sequence[shapely.Geometry]) -> NDArray[np.float64]:
 
 
 def made_valid(shape: shapely.Geometry) -> shapely.Geometry:
-    """The area that a self-crossing polygon covers; its line where it covers none."""
+    """Return the area that a polygon covers which crosses itself; its line where it covers none."""
     try:
-        # Each part by itself: where two overlap, the area is theirs together, and not but for both.
+        # Each part by itself: what two parts both cover belongs to the area, too.
         parts = shapely.get_parts(shapely.make_valid(shapely.get_parts(shape)))
         areas = [p for p in shapely.get_parts(parts) if shapely.get_dimensions(p) == 2]
         return shapely.union_all(areas) if areas else shapely.union_all(parts)
@@ -151,7 +151,7 @@ def made_valid(shape: shapely.Geometry) -> shapely.Geometry:
 
 
 def _polygon_or_less(rings: object, where: str) -> shapely.Geometry:
-    """A polygon; of one ring of fewer than three different points the line or point that these make."""
+    """Return a polygon; of one ring with fewer than three points, the line or point these make."""
     if not isinstance(rings, list) or len(rings) != 1:
         return _polygon(rings, where)
     positions = _positions(rings[0], where, at_least=1)
@@ -169,7 +169,7 @@ def _polygon(rings: object, where: str) -> shapely.Geometry:
 def _ring(ring: object, where: str) -> shapely.Geometry:
     positions = _positions(ring, where, at_least=3)
     if len(set(map(tuple, positions.tolist()))) < 3:
-        _fail(where, "a ring of its polygon has fewer than 3 different points")
+        raise refusal(where, "a ring of its polygon has fewer than 3 different points")
     return shapely.linearrings(positions)  # closes a ring left open
 
 
@@ -179,21 +179,21 @@ def _line(coordinates: object, where: str) -> shapely.Geometry:
 
 def _some(value: object, where: str, noun: str) -> list[Any]:
     if not isinstance(value, list) or not value:
-        _fail(where, f"its geometry has no {noun}: coordinates are {reprlib.repr(value)}")
+        raise refusal(where, f"its geometry has no {noun}: coordinates are {reprlib.repr(value)}")
     return value
 
 
 def _positions(value: object, where: str, *, at_least: int) -> NDArray[np.float64]:
-    """A list of [x, y] or [x, y, z] -> (N, 2). The third number is checked and left out."""
+    """Return a list of [x, y] or [x, y, z] as (N, 2). The third number is checked and left out."""
     if not isinstance(value, list) or not all(type(point) is list for point in value):
-        _fail(where, f"expected a list of points [x, y], found {reprlib.repr(value)}")
+        raise refusal(where, f"expected a list of points [x, y], found {reprlib.repr(value)}")
     if len(value) < at_least:
-        _fail(where, f"expected {at_least} points or more, found {len(value)}")
+        raise refusal(where, f"expected {at_least} points or more, found {len(value)}")
     lengths = set(map(len, value))
     if lengths and min(lengths) < 2:
         short = next(point for point in value if len(point) < 2)
-        _fail(where, f"a point needs x and y, found {reprlib.repr(short)}")
-    # numpy would turn true into 1.0 and "3" into 3.0 without a word, so types are looked at first.
+        raise refusal(where, f"a point needs x and y, found {reprlib.repr(short)}")
+    # numpy would turn true into 1.0 and "3" into 3.0 without a word, so that types are checked first.
     if not set(map(type, chain.from_iterable(value))) <= {int, float}:
         _fail_at_number(value, where)
     try:
@@ -210,10 +210,5 @@ def _positions(value: object, where: str, *, at_least: int) -> NDArray[np.float6
 def _fail_at_number(points: Sequence[Sequence[object]], where: str) -> NoReturn:
     for number in chain.from_iterable(points):
         if type(number) not in (int, float) or not abs(number) <= sys.float_info.max:  # type: ignore[arg-type]
-            _fail(where, f"the coordinate {reprlib.repr(number)} is not a finite number")
+            raise refusal(where, f"the coordinate {reprlib.repr(number)} is not a finite number")
     raise AssertionError(where)
-
-
-def _fail(where: str, what: str) -> NoReturn:
-    message = f"{where}: {what}"
-    raise UnreadableCandidates(message)

@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.candidates.formats.outlines import box, ellipse, polygon
+from slidemitosis.candidates.formats.polygons import box, ellipse, polygon
 from slidemitosis.candidates.images import choose_image
 from slidemitosis.candidates.marks import Mark, candidates_of
 from slidemitosis.candidates.refusal import refusal
@@ -30,15 +30,15 @@ _SPOT, _AREA, _POLYGON, _SPECIAL_SPOT, _CIRCLE, _WHOLE_IMAGE = range(1, 7)
 
 
 def fits(tables: Mapping[str, set[str]]) -> bool:
-    """Whether the tables are those of SlideRunner; columns by table, in lower case."""
+    """Tell whether the tables are those of SlideRunner; columns by table, in lower case."""
     return all(needed <= tables.get(table, set()) for table, needed in _NEEDED.items())
 
 
 def read_sliderunner(database: sqlite3.Connection, *, path: Path, slide_name: str | None) -> Candidates:
-    """The annotations of one slide, but those that were deleted; px from the corner of the whole slide.
+    """Read the annotations of one slide, but those that are deleted; px from the corner of the whole slide.
 
-    The class is the one that SlideRunner calls agreed, None where there is none. What each expert said
-    becomes a text, `labels`. Raises UnreadableCandidates.
+    The class is the one that SlideRunner calls agreed, None where there is none. The classes that the experts
+    gave become a text, `labels`. Raises UnreadableCandidates.
     """
     database.row_factory = sqlite3.Row
     slide = _slide(database, path, slide_name)
@@ -69,7 +69,7 @@ def read_sliderunner(database: sqlite3.Connection, *, path: Path, slide_name: st
 
 
 def _slide(database: sqlite3.Connection, path: Path, slide_name: str | None) -> int | None:
-    """The uid of the slide that is meant; None if the database has none."""
+    """Return the uid of the slide that is meant; None if the database holds none."""
     names = {
         uid: str(name) for uid, name in database.execute("SELECT uid, filename FROM Slides ORDER BY uid")
     }
@@ -79,13 +79,13 @@ def _slide(database: sqlite3.Connection, path: Path, slide_name: str | None) -> 
             counts[names[row["slide"]]] += 1
     chosen = choose_image(counts, path=path, slide_name=slide_name)
     if list(names.values()).count(chosen or "") > 1:
-        # The same file from two folders, say: the annotations of neither are all.
+        # The same file from two folders, say: neither has all of the annotations.
         raise refusal(path, f"it holds the slide {chosen!r} twice; remove one of them in SlideRunner")
     return next((uid for uid, name in names.items() if name == chosen), None)
 
 
 def _labels(database: sqlite3.Connection, slide: int | None, classes: Mapping[int, str]) -> dict[int, str]:
-    """The classes that the experts gave, in their order: "Mitotic figure; Non-mitotic"."""
+    """Return, by annotation, the classes that the experts gave, in order: "Mitotic figure; Non-mitotic"."""
     query = """SELECT annoId, class FROM Annotations_label
         WHERE annoId IN (SELECT uid FROM Annotations WHERE slide = ?) ORDER BY uid"""
     given: dict[int, list[str]] = defaultdict(list)
@@ -99,12 +99,12 @@ def _is_deleted(row: sqlite3.Row) -> bool:
 
 
 def _optional(row: sqlite3.Row, column: str) -> Any:
-    """What stands in a column that older databases lack."""
+    """Return the value of a column, None in older databases, which lack it."""
     return row[column] if column in row.keys() else None  # noqa: SIM118, a Row iterates over its values
 
 
 def _place(kind: object, points: Sequence[Any], where: str) -> dict[str, Any]:
-    """The centre of a spot, or the outline of anything larger."""
+    """Return the centre of a spot, or the outline of anything larger, as arguments of a Mark."""
     needed = {_SPOT: 1, _SPECIAL_SPOT: 1, _AREA: 2, _CIRCLE: 2, _POLYGON: 3}
     if kind not in needed:
         raise refusal(where, f"of the type {kind!r}, which is none of SlideRunner's")

@@ -1,4 +1,4 @@
-"""Tables of candidates: those with columns x and y, and what every layout of columns has in common."""
+"""Tables with columns x and y, and the reading of rows, by a layout of columns, that all tables share."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from slidemitosis.candidates.candidate import Candidates, Format, Unit
+    from slidemitosis.candidates.candidate import Candidates
     from slidemitosis.candidates.formats.delimited import Delimited, Row
+    from slidemitosis.options.read import Format, Unit
 
 UNITS: Mapping[str, Unit] = {
     **dict.fromkeys(("px", "pixel", "pixels"), "px"),
@@ -44,18 +45,18 @@ _COORDINATE = re.compile(r"(?P<axis>[xy])(?:[ _]+(?P<bare>\w+)|[ _]*[(\[]\s*(?P<
 _ID_NAMES = {"id"}
 _CLASS_NAMES = {"class", "classification", "class_name", "class name"}
 _LESSER_CLASS_NAMES = {"label"}
-# Beside these, x and y may be a corner as well as a centre.
+# Beside these, x and y may be a corner of a box, and not the centre.
 _BOX_NAMES = {"width", "height", "w", "h", "xmax", "ymax", "x2", "y2"}
-# How an object is displayed, and the numbers of rows that pandas writes.
+# The colour in which an object is shown, and the row numbers that pandas writes.
 _SAYS_NOTHING = re.compile(r"|colou?r|unnamed: \d+")
-# Our own table of results says these anew.
+# Columns of a table of results, which a run writes anew.
 _OURS = {"object_id", "source", "level0_x", "level0_y", "status", "reason", "p_atypical", "call"}
 _OURS |= {"padding", "upsampled", "subtype", "p_subtype", "p_hard"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Which columns of a table say what. A column that is not named here is kept as it is."""
+    """What each column of a table states, by its index. A column that is not named here is kept as it is."""
 
     format: Format
     x: int
@@ -63,42 +64,42 @@ class Layout:
     unit: Unit
     frame: Literal["level0"] | None = None
     id: tuple[int, ...] = ()
-    """Columns that make up the id between them."""
+    """Columns that make up the id together."""
     class_name: int | str | None = None
     """The column of the class, or the class of all rows."""
     image: int | None = None
     left_out: frozenset[int] = frozenset()
-    """Columns that say nothing of the figure."""
+    """Columns that state nothing of the figure."""
     comma: bool = False
-    """Whether a decimal comma may be one, whatever parts the fields."""
+    """Whether a comma may be the decimal mark even if commas part the fields."""
     wanted: Callable[[Row], bool] | None = None
     """Whether a row is a candidate."""
     check: Callable[[Row], None] | None = None
-    """Refuses the table for a row of the image that is meant."""
+    """Refuses the table if a row of the image that is meant cannot be read."""
     otherwise: Layout | None = None
-    """The layout for an image whose rows are all blank, or NaN, at `x`."""
+    """The layout for an image all of whose rows are blank, or NaN, in column `x`."""
 
 
 def parse_table(
     text: str, *, path: Path, unit: Unit | None = None, slide_name: str | None = None
 ) -> Candidates:
-    """The candidates in a table with x and y, in its order; `path` is for messages and is not opened.
+    """Read the candidates in a table with x and y, in its order; `path` is for messages and is not opened.
 
-    `unit` is that of columns whose names state none; without it these are px. Of a table with a column of
-    images, such as `slide`, the rows of the image `slide_name` are read. Raises `UnreadableCandidates`, or
-    `InvalidOption` where a column's name contradicts `unit`.
+    `unit` is that of columns whose names state none; without it these are px. If a column names the image,
+    such as `slide`, only the rows of the image `slide_name` are read. Raises `UnreadableCandidates`, or
+    `InvalidOption` where the name of a column contradicts `unit`.
     """
     table = find_delimiter(text, path, fits=fits, looked_for=LOOKED_FOR)
     return read_rows(table, layout(table, unit), slide_name=slide_name)
 
 
 def fits(names: Sequence[str]) -> bool:
-    """Whether there are columns x and y, bare or with a unit."""
+    """Tell whether there are columns x and y, bare or with a unit."""
     return {match["axis"] for name in names if (match := _coordinate(name))} == {"x", "y"}
 
 
 def layout(table: Delimited, unit: Unit | None) -> Layout:
-    """The layout of a table with columns x and y. Raises as `parse_table`."""
+    """Return the layout of a table with columns x and y. Raises as `parse_table` does."""
     x, y = (table.only([_axis(name) == axis for name in table.names]) for axis in "xy")
     assert x is not None
     assert y is not None
@@ -134,8 +135,9 @@ def layout(table: Delimited, unit: Unit | None) -> Layout:
 def agreed_unit(stated: Unit | None, given: Unit | None, path: Path) -> Unit | None:
     """The unit that the columns state, else the one given. Raises InvalidOption if they differ."""
     if given is not None and stated is not None and given != stated:
-        message = f"{path}: its columns are in {stated}, yet the unit given is {given}; leave the unit out"
-        raise InvalidOption(message)
+        raise InvalidOption(
+            f"{path}: its columns are in {stated}, yet the unit given is {given}; leave the unit out"
+        )
     return stated or given
 
 
@@ -161,7 +163,7 @@ def read_rows(table: Delimited, layout: Layout, *, slide_name: str | None) -> Ca
 
 
 def _rows(table: Delimited, layout: Layout, chosen: str | None = None) -> Iterator[Row]:
-    """Those that are candidates; of one image if it is named."""
+    """Yield the rows that are candidates; those of the image `chosen` alone if one is named."""
     rows = (row for row in table.rows() if layout.wanted is None or layout.wanted(row))
     image = layout.image
     if image is None or chosen is None:
@@ -192,12 +194,12 @@ def _mark(row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int])
 
 
 def _is_missing(text: str) -> bool:
-    """Whether a field says that there is no measurement."""
+    """Tell whether a field states that there is no measurement."""
     return not text or text.casefold() == "nan"
 
 
 def _extras(table: Delimited, layout: Layout) -> dict[str, int]:
-    """The columns that are kept as they are: title -> column. A title that stands again gets a number."""
+    """Return the columns that are kept as they are, by title; a title that stands again gets a number."""
     used = {layout.x, layout.y, layout.class_name, layout.image, *layout.id, *layout.left_out}
     extras: dict[str, int] = {}
     for column, (title, name) in enumerate(zip(table.titles, table.names, strict=True)):
@@ -214,7 +216,7 @@ def _axis(name: str) -> str | None:
 
 
 def _coordinate(name: str) -> re.Match[str] | None:
-    """The match of a column name that is x or y, bare or with a unit that we know."""
+    """Match the name of a column that is x or y, bare or with a unit that is known."""
     match = _COORDINATE.fullmatch(name)
     word = match and (match["bare"] or match["bracketed"])
     return match if word is None or word in UNITS else None

@@ -1,4 +1,4 @@
-"""TIAToolbox's annotation store, an SQLite file, and the GeoJSON that the store writes."""
+"""Annotation stores of TIAToolbox, which are SQLite files, and the GeoJSON that a store writes."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ LOOKED_FOR = "a table annotations with key, cx, cy, geometry and properties"
 
 _NEEDED = {"id", "key", "cx", "cy", "geometry", "properties"}
 _LARGEST = 64 << 20  # bytes of one outline when unpacked, a million vertices many times over
-_HEAD = 1 << 16  # characters in which the first feature begins
+_HEAD = 1 << 16  # characters within which the first feature begins
 _SCORES = {"prob", "probs", "probability"}
-# The place once more, in the pixels of the network's input.
+# The place once more, in pixels of the network's input.
 _PLACE = {"box", "centroid", "contour", "contours", "coordinates"}
 _OF_QUPATH = {"classification", "objectType", "object_type"}
 
 
 def fits(tables: Mapping[str, set[str]]) -> bool:
-    """Whether the tables are those of an annotation store; columns by table, in lower case."""
+    """Tell whether the tables are those of an annotation store; columns by table, in lower case."""
     return tables.get("annotations", set()) >= _NEEDED
 
 
 def read_store(database: sqlite3.Connection, *, path: Path) -> Candidates:
-    """The annotations of a store in its order, px from the corner of the whole slide.
+    """Read the annotations of a store in its order; px from the corner of the whole slide.
 
-    A point has no geometry of its own, only `cx` and `cy`: stores of before 2023 have them without their
-    decimals. The class is the property `type`. Raises UnreadableCandidates.
+    A point has no geometry, only `cx` and `cy`, which stores of before 2023 hold without decimals. The class
+    is the property `type`. Raises UnreadableCandidates.
     """
     marks: list[Mark] = []
     query = "SELECT id, key, cx, cy, geometry, properties FROM annotations ORDER BY id"
@@ -60,9 +60,9 @@ def read_store(database: sqlite3.Connection, *, path: Path) -> Candidates:
 
 
 def looks_like_export(text: str) -> bool:
-    """Whether GeoJSON is of a store: its first feature has a `type` and a probability beside each other.
+    """Tell whether GeoJSON is of a store: its first feature has a probability, and any `type` is a class.
 
-    QuPath's has a classification; a `type` of QuPath's names the kind of an object.
+    Features of QuPath have a classification, and a `type` there is the kind of object.
     """
     begin = re.search(r'"features"\s*:\s*\[\s*', text[:_HEAD])
     try:
@@ -79,7 +79,7 @@ def looks_like_export(text: str) -> bool:
 
 
 def parse_export(document: object, *, path: Path) -> Candidates:
-    """The features of a store's GeoJSON in their order, as `read_store`. Raises UnreadableCandidates."""
+    """Read the features of a store's GeoJSON in its order, as `read_store`. Raises UnreadableCandidates."""
     features = document.get("features") if isinstance(document, Mapping) else None
     if not isinstance(features, list):
         raise refusal(path, "no list of features, as TIAToolbox writes it")
@@ -121,7 +121,7 @@ def _marks(geometry: object, properties: object, source: str, where: str, *, key
 
 
 def _geometry(blob: object, where: str) -> object:
-    """A GeoJSON geometry from well-known binary, which the store packs by zlib unless told otherwise."""
+    """Return a GeoJSON geometry of well-known binary, which a store packs by zlib unless told otherwise."""
     if not isinstance(blob, bytes):
         raise refusal(where, f"its geometry is {reprlib.repr(blob)}, not well-known binary")
     try:

@@ -1,4 +1,4 @@
-"""XML, parsed so that a file from elsewhere can neither grow in memory nor read other files."""
+"""XML, parsed so that no file from elsewhere can swell in memory or read other files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 
 def parse_xml(data: bytes, path: Path) -> Element:
-    """The root. A document type, with which entities are declared, is refused: no annotation needs one.
-
-    Raises UnreadableCandidates.
-    """
+    """Return the root; a document type, which declares entities, is refused. Raises UnreadableCandidates."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, fromstring
 
@@ -27,8 +24,9 @@ def parse_xml(data: bytes, path: Path) -> Element:
     except ParseError as error:
         raise refusal(path, f"not valid XML ({error}); the file may be cut off: export it again") from error
     except DefusedXmlException as error:
-        what = "this XML declares a document type, by which other files could be read; remove it"
-        raise refusal(path, what) from error
+        raise refusal(
+            path, "this XML declares a document type, by which other files could be read; remove it"
+        ) from error
     except (LookupError, ValueError) as error:  # an encoding that is unknown, or that does not fit
         raise refusal(path, f"not readable as XML ({' '.join(str(error).split())})") from error
     _check_one_decimal_mark(root, path)
@@ -43,7 +41,7 @@ def _check_one_decimal_mark(root: Element, path: Path) -> None:
 
 
 def vertices(elements: Iterable[Element], where: str) -> list[list[float]]:
-    """[[x, y], ...] of elements with the attributes X and Y."""
+    """Return [[x, y], ...] of elements with the attributes X and Y."""
     found = []
     for element in elements:
         texts = [element.get(axis, "") for axis in "XY"]

@@ -1,4 +1,4 @@
-"""Dask clusters: one that is there, and those that a table in TOML describes."""
+"""Connect to a Dask cluster that is there, or start one that a table in TOML describes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _TIMEOUT = 10  # seconds for a scheduler to answer
 _LACKING = 'Dask is not installed; install it with pip install "slidemitosis[cluster]"'
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://[^/]+:\d{1,5}")
-# Those that Dask gives a level of their own.
+# Loggers that Dask gives a level of their own.
 _DASKS_LOGS = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application")
 _Plain = str | bool | int | float
 _Option = _Plain | tuple[_Plain, ...] | dict[str, _Plain]
@@ -38,13 +38,13 @@ class ClusterTable:
 
     kind: Literal["local", "slurm"]
     workers: int
-    """Each is a process, with "slurm" a job of its own."""
+    """Number of processes; with "slurm" each is a job of its own."""
     threads: int = 1
-    """Of each worker."""
+    """Number of threads of each worker."""
     resources: dict[str, int] = field(default_factory=dict)
-    """That each worker offers, such as GPU = 1."""
+    """What each worker offers, such as GPU = 1."""
     options: dict[str, _Option] = field(default_factory=dict)
-    """Further ones of distributed.LocalCluster or dask_jobqueue.SLURMCluster."""
+    """Further options of distributed.LocalCluster or dask_jobqueue.SLURMCluster."""
 
     def __post_init__(self) -> None:
         """Raises InvalidTable."""
@@ -62,7 +62,7 @@ _SLURM_OURS = {"n_workers": "workers", "cores": "threads", "processes": "workers
 
 
 def read_cluster(path: Path) -> ClusterTable:
-    """A cluster as a file describes it. Raises InvalidOption, with the key that is wrong."""
+    """Read the description of a cluster. Raises InvalidOption, which names the key that is wrong."""
     try:
         with path.open("rb") as file:
             return build(ClusterTable, tomllib.load(file), where=path.name)
@@ -76,7 +76,7 @@ def read_cluster(path: Path) -> ClusterTable:
 
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Client]:
-    """The cluster of a scheduler that is there. Raises ClusterFailed, InvalidOption."""
+    """Connect to the cluster of a scheduler at `address`. Raises ClusterFailed, InvalidOption."""
     if not _ADDRESS.fullmatch(address):
         raise InvalidOption(f"--scheduler {address!r}: not an address such as tcp://host:8786")
     with _dask(), _versions_told():
@@ -94,7 +94,7 @@ def connected(address: str) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def started(table: ClusterTable) -> Iterator[Client]:
-    """A cluster of our own, which ends with the block. Raises ClusterFailed, InvalidOption."""
+    """Start a cluster that ends with the block. Raises ClusterFailed, InvalidOption."""
     start = {"local": _local, "slurm": _slurm}[table.kind]
     with _dask(), contextlib.ExitStack() as stack:
         from distributed import Client
@@ -107,17 +107,17 @@ def started(table: ClusterTable) -> Iterator[Client]:
         except (TypeError, ValueError) as e:
             raise InvalidOption(f"the cluster's [options]: {_line(e)}") from e
         except (AssertionError, OSError, RuntimeError) as e:
-            # An assertion fails where Dask clears up after what has failed before.
+            # Where Dask clears up after an error, an assertion of its own may fail.
             cause = e.__context__ if isinstance(e, AssertionError) else e
             raise ClusterFailed(f"the cluster does not start: {_line(cause)}") from e
         yield stack.enter_context(Client(cluster, timeout=_TIMEOUT, set_as_default=False))
 
 
 def _local(table: ClusterTable) -> Any:
-    """A distributed.LocalCluster: processes of this machine."""
+    """Start a distributed.LocalCluster: processes of this machine."""
     from distributed import LocalCluster
 
-    # Any port, since 8787 may be in use; no limit of memory, since a slide over it would only be done again.
+    # Any port, since 8787 may be in use. No limit of memory: a slide above it would only be done again.
     ours: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "memory_limit": None}
     if not _is_asked_for_logs():
         ours["silence_logs"] = logging.CRITICAL
@@ -130,7 +130,7 @@ def _local(table: ClusterTable) -> Any:
 
 
 def _slurm(table: ClusterTable) -> Any:
-    """A dask_jobqueue.SLURMCluster: one job a worker, its scheduler in this process."""
+    """Start a dask_jobqueue.SLURMCluster: each worker a job, the scheduler in this process."""
     from dask_jobqueue import SLURMCluster
 
     if shutil.which("sbatch") is None:
@@ -141,7 +141,7 @@ def _slurm(table: ClusterTable) -> Any:
         offered = ",".join(f"{name}={amount}" for name, amount in table.resources.items())
         options["worker_extra_args"] = [*options.get("worker_extra_args", []), "--resources", offered]
     cluster = SLURMCluster(**options, cores=table.threads, processes=1)
-    # Submitted where the cluster is entered: there, and not with n_workers, an error of sbatch is raised.
+    # Jobs are submitted when the cluster is entered, where an error of sbatch is raised; n_workers hides it.
     for _ in range(table.workers):
         cluster.worker_spec.update(cluster.new_worker_spec())
     return cluster
@@ -153,7 +153,7 @@ def _keywords(table: ClusterTable) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _dask() -> Iterator[None]:
-    """Dask with no more to say than what its user's own configuration asks for. Raises InvalidOption."""
+    """Let Dask log no more than its user's own configuration asks for. Raises InvalidOption without Dask."""
     try:
         import distributed  # noqa: F401 - which sets the levels that are changed below
     except ImportError as e:
@@ -192,7 +192,7 @@ def _versions_told() -> Iterator[None]:
 
 
 def _versions_line(table: str) -> str:
-    """A table "| Package | Client | Scheduler | Workers |" in one line."""
+    """Return a table "| Package | Client | Scheduler | Workers |" as one line."""
     rows = [[c.strip() for c in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"]
     told = "; ".join(f"{name} {' / '.join(versions)}" for name, *versions in rows[1:])
     return f"versions differ between here / scheduler / workers: {told}" if told else _line(table)

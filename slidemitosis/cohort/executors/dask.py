@@ -1,7 +1,7 @@
-"""Slides classified by the workers of a Dask cluster, in folders that all machines share.
+"""Classify slides on the workers of a Dask cluster, in folders that all machines share.
 
-Each worker has one slide at a time, which uses all of its threads. The slide of a worker that is lost is done
-again by another.
+Each worker has one slide at a time, which uses all of its threads. If a worker is lost, another does its
+slide again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GPU = "GPU"
-"""Of this resource a worker offers one for each GPU that it may use."""
+"""Name of a resource: a worker offers one for each GPU that it may use."""
 _LOOK_EVERY = 1.0  # seconds between two looks at the workers
 _HELD_PAUSE = 2.0  # seconds until a slide that another run holds is tried again
 _MOST_LOST = 3
@@ -51,7 +51,7 @@ class _Job:
 
 
 class DaskJobs:
-    """The workers of a cluster. Use it as a context manager.
+    """An executor: the workers of a Dask cluster. Use it as a context manager.
 
     client: connected; it is left open. The folder of results, the slides, their candidates and a model that
     does not come with this package must be where all workers see them under the same paths. Where the plan's
@@ -70,10 +70,11 @@ class DaskJobs:
         self._at_work: dict[Future[dask_worker.Answer], _Job] = {}
         self._ended: queue.SimpleQueue[Future[dask_worker.Answer]] = queue.SimpleQueue()
         self._lost: Counter[str] = Counter()
-        """By slide: workers that were lost with it."""
+        """By the slide's name: how many workers were lost with it."""
         self._there: set[str] = set()
-        """Workers that the scheduler knows, and of them those that take slides."""
+        """Addresses of the workers that the scheduler knows."""
         self._ready: set[str] = set()
+        """Those of them that take slides."""
         self._looked = -_LOOK_EVERY
         self._told = ""
 
@@ -89,9 +90,9 @@ class DaskJobs:
                 self._forget()
 
     def run(self, slides: Sequence[CohortSlide], *, wait: bool) -> Iterator[Event]:
-        """Do these slides, and say what happens. `wait` for those that another run holds, or pass them by.
+        """Do these slides and yield what happens. `wait` for those of another run, or pass them by.
 
-        Raises ClusterFailed where the scheduler is lost, or a worker cannot do anything.
+        Raises ClusterFailed if the scheduler is lost, or a worker cannot do anything.
         """
         todo = deque(slides)
         held: deque[tuple[float, CohortSlide]] = deque()
@@ -109,7 +110,7 @@ class DaskJobs:
                         yield event
 
     def _look(self) -> None:
-        """Which workers are there; not more often than it can matter."""
+        """Note which workers are there, if the last look was not just now."""
         if time.monotonic() - self._looked < _LOOK_EVERY:
             return
         try:
@@ -135,7 +136,7 @@ class DaskJobs:
         self._told = told
 
     def _give_up_lost(self, todo: deque[CohortSlide]) -> Iterator[Event]:
-        """Slides whose worker is gone are to be done again, but not for ever."""
+        """Let the slides of lost workers be done again; yield the failure of one that lost too many."""
         for future, job in list(self._at_work.items()):
             if job.worker in self._there or future.done():
                 continue
@@ -166,7 +167,7 @@ class DaskJobs:
             future.add_done_callback(self._ended.put)
 
     def _finished(self) -> list[Future[dask_worker.Answer]]:
-        """Those that have ended; waits for the first."""
+        """Wait a while for a future to end; return those that have."""
         try:
             finished = [self._ended.get(timeout=_LOOK_EVERY)]
             while not self._ended.empty():
@@ -181,7 +182,7 @@ class DaskJobs:
         try:
             answer = future.result(timeout=_PATIENCE)
         except TimeoutError:
-            return  # its worker died with the answer, which will be found out
+            return  # its worker died with the answer, which the next look finds out
         except KilledWorker as e:
             del self._at_work[future]
             yield Ended(job.slide, _killed(e.allowed_failures + 1, job.worker))
@@ -208,7 +209,7 @@ class DaskJobs:
         yield Ended(job.slide, answer.end.outcome)
 
     def _await_files(self, job: _Job, outcome: Outcome) -> None:
-        """What a worker wrote must be seen here before it counts; a network's folder may take its time.
+        """Wait until what a worker wrote is seen here; a network's folder may take its time.
 
         Raises OutputError if it never is: the worker has written to another folder of this path.
         """

@@ -1,4 +1,4 @@
-"""What runs on a worker of a Dask cluster: one slide at a time, with a model that is kept."""
+"""Classify slides on a worker of a Dask cluster, one at a time, with a model that is kept loaded."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One slide to be done, and how."""
+    """One slide that a worker is to do, and how."""
 
     slide: CohortSlide
     plan: CohortPlan
-    """Its paths are absolute."""
+    """The run's options; its paths are absolute."""
     card: ModelCard
-    """The model as whoever ordered knows it."""
+    """The card of the model on the machine that sent the order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How it went."""
+    """A worker's answer to an order: how the slide ended."""
 
     end: Ended | Held | SlideMitosisError
-    """An error is of the whole run, and not of this slide."""
+    """An error concerns the whole run, not this slide alone."""
     messages: tuple[tuple[str, str], ...] = ()
-    """Level and text of what was logged meanwhile."""
+    """Level and text of each message that was logged meanwhile."""
     candidates: int = 0
-    """Classified or unreadable."""
+    """Number of candidates that were classified or unreadable."""
 
 
 class _Kept:
@@ -57,12 +57,12 @@ class _Kept:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        """Held while a slide is at work: a worker may have several threads, a model has one user."""
+        """Held while a slide is at work: a worker may have several threads, a model serves one at a time."""
         self._jobs: SlideJobs | None = None
         self._of: tuple[CohortPlan, ModelCard] | None = None
 
     def jobs(self, plan: CohortPlan, card: ModelCard) -> SlideJobs:
-        """Those of this plan. Raises ModelError, and ClusterFailed for a model that is not the card's."""
+        """Return the jobs of this plan. Raises ModelError, or ClusterFailed if `card` is another."""
         if self._jobs is None or self._of != (plan, card):
             self.forget()
             jobs = SlideJobs(_fitted(plan))
@@ -83,11 +83,15 @@ _kept = _Kept()
 
 
 def classify(version: str, order: bytes) -> Answer:
-    """Do one slide. version: of whoever ordered; order: a pickled Order, opened only if that is ours too."""
+    """Do one slide.
+
+    version: of slidemitosis on the machine that sent the order; order: a pickled Order, which is opened only
+    if the version here is the same.
+    """
     if version != __version__:
         ours = __version__
         return Answer(ClusterFailed(f"it has slidemitosis {ours}, this machine {version}; install the same"))
-    wanted: Order = pickle.loads(order)  # noqa: S301 - whoever can reach a Dask worker can run anything on it
+    wanted: Order = pickle.loads(order)  # noqa: S301 - who can reach a Dask worker can run anything on it
     messages: list[tuple[str, str]] = []
     candidates = 0
 
@@ -115,20 +119,20 @@ def classify(version: str, order: bytes) -> Answer:
 
 
 def forget() -> None:
-    """Give back what is kept for a next slide, since there is none."""
+    """Give back what is kept for the next slide, since there is none."""
     with _kept.lock:
         _kept.forget()
 
 
 def _use_given_threads() -> None:
-    """As many threads as the worker was given; its nanny says 1 to all that ask the environment."""
+    """Set as many threads as the worker was given; its nanny sets 1 in the environment."""
     from distributed import get_worker
 
     os.environ["OMP_NUM_THREADS"] = str(get_worker().state.nthreads)
 
 
 def _check_folder(plan: CohortPlan) -> None:
-    """A folder that is not shared would take the results where nobody looks for them."""
+    """Raise OutputError if the folder of results is not shared: what is written there would not be found."""
     if not plan.dry and not CohortStore(plan.out).begun:
         raise OutputError(
             f"it does not see {plan.out}; --out must be a folder that all machines share under one path"
@@ -136,10 +140,10 @@ def _check_folder(plan: CohortPlan) -> None:
 
 
 def _fitted(plan: CohortPlan) -> CohortPlan:
-    """The plan as this process can carry it out."""
+    """Return the plan as this process can carry it out."""
     if not mp.current_process().daemon or plan.compute.workers == 0:
         return plan
-    # Under a nanny: such a process may not start others.
+    # A daemon, as a worker under a nanny is, may not start processes.
     if plan.compute.workers is not None:
         log.info(
             "a worker with a nanny reads slides by itself; start it with --no-nanny for reader processes"
@@ -149,7 +153,7 @@ def _fitted(plan: CohortPlan) -> CohortPlan:
 
 @contextlib.contextmanager
 def _collected(messages: list[tuple[str, str]]) -> Iterator[None]:
-    """Take what the library logs: it is for whoever looks at the run, and not for the worker's own log."""
+    """Collect what the library logs: it is for the user of the run, not for the worker's own log."""
     ours = logging.getLogger("slidemitosis")
     handler = _Collect(messages)
     before = ours.level, ours.propagate

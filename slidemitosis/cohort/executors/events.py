@@ -1,4 +1,4 @@
-"""What whoever runs the slides of a cohort says while it does."""
+"""Executors, which run the slides of a cohort, and the events that they yield meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """So many of a slide's candidates are done."""
+    """How many of a slide's candidates are done."""
 
     slide: CohortSlide
     done: int
@@ -22,7 +22,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something that the library logged about a slide."""
+    """A message that the library logged about a slide."""
 
     slide: CohortSlide
     level: str
@@ -31,7 +31,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A slide is done, failed or skipped."""
+    """The end of a slide: it is done, failed or skipped."""
 
     slide: CohortSlide
     outcome: Outcome
@@ -39,7 +39,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Another run is at work on the slide, and it was passed by."""
+    """A slide that was passed by, since another run is at work on it."""
 
     slide: CohortSlide
 
@@ -48,8 +48,8 @@ Event = Progress | Message | Ended | Held
 
 
 class Executor(Protocol):
-    """Runs the slides of a cohort: processes of this machine, or a cluster's."""
+    """What runs the slides of a cohort: processes of this machine, or a cluster's."""
 
     def run(self, slides: Sequence[CohortSlide], *, wait: bool) -> Iterator[Event]:
-        """Do these slides, and say what happens; each of them ends as Ended or, without `wait`, as Held."""
+        """Do these slides and yield what happens; each of them ends as Ended or, without `wait`, as Held."""
         ...

@@ -1,4 +1,4 @@
-"""A folder in which each slide lies beside its candidates, as a cohort."""
+"""Read a cohort from a folder in which each slide lies beside its candidates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slidemitosis.outputs.folder import SLIDE_SUFFIXES, slide_stem
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slidemitosis.reading.prepare import ReadOptions
+    from slidemitosis.options import ReadOptions
 
 _ENDS = (
     *(".geojson", ".geojson.gz", ".geojson.zip", ".json", ".json.gz", ".zip"),
@@ -22,9 +22,10 @@ _ENDS = (
 
 
 def folder_slides(folder: Path, *, read: ReadOptions) -> list[CohortSlide]:
-    """Every slide of a folder, with the candidates of the same name: `a.svs` with `a.geojson`.
+    """Return every slide of a folder, with the candidates of the same name.
 
-    Also `a.svs.geojson`. A slide without candidates is skipped; one with several files of them has failed.
+    `a.svs` goes with `a.geojson` or `a.svs.geojson`. A slide without candidates is skipped; one with several
+    files of them has failed. Raises InvalidCohort for a folder without a slide.
     """
     try:
         files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))

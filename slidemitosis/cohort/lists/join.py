@@ -1,4 +1,4 @@
-"""A user's own table beside ours: its columns join each slide's row by name, slide or patient."""
+"""Join the columns of a user's own table to the slides of a cohort, by name, slide or patient."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KEYS: Mapping[str, Callable[[CohortSlide], tuple[str, ...]]] = {
 
 
 def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, int]:
-    """The cohort with the further columns of a table, and how many of the table's rows fit no slide.
+    """Return the cohort with the further columns of a table, and how many of its rows fit no slide.
 
     The rows are told by the first of the columns name, slide (its path, file name, or that without suffix)
     and patient that the table has; in a table of patients one row fits all slides of its patient. Slides that

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidemitosis.cohort.slides import Ending
+    from slidemitosis.options import ReadOptions
     from slidemitosis.qupath.project import ProjectSlide
-    from slidemitosis.reading.prepare import ReadOptions
 
 
 def project_cohort(
     path: Path, *, read: ReadOptions, search: Sequence[Path]
 ) -> tuple[list[CohortSlide], list[str]]:
-    """The images of a project, and the names of the metadata that its user has given them.
+    """Return the images of a project, and the names of the metadata that its user has given them.
 
     QuPath's pixel size and image size count as if they had been given. An image whose candidates were not
     exported is skipped; one that is not a slide file as it is has failed. Raises UnreadableProject.

@@ -1,4 +1,4 @@
-"""A cohort from what a user has: a table, a folder of pairs, or a QuPath project."""
+"""Read a cohort from what a user has: a table, a folder of pairs, or a QuPath project."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slidemitosis.cohort.slides import CohortSlide
-    from slidemitosis.reading.prepare import ReadOptions
+    from slidemitosis.options import ReadOptions
 
 _UNFIT = re.compile(r"[^\w.+=-]+")
 _LONGEST = 100  # bytes, of the 255 that file systems allow
@@ -29,14 +29,14 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -> Cohort:
-    """The slides of a cohort, each with a name of its own.
+    """Read the slides of a cohort, each with a name of its own.
 
     path: a CSV or TSV with the columns slide and points; a folder of slides, each beside its candidates; or a
     QuPath project. read: options of every slide, where the list says nothing else. search: folders in which
     moved slides are looked for by name. Raises InvalidCohort, and InvalidOption for what is no folder to
     search; what is wrong with one slide alone is its `problem`.
     """
-    # A slide is the same from wherever its list is read, also by a machine that stands in another folder.
+    # A slide stays the same wherever its list is read from, also on a machine with another current folder.
     path = path.absolute()
     columns: list[str] = []
     if path.is_dir():
@@ -56,7 +56,7 @@ def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -
 
 
 def _refuse_repeated(slides: Sequence[CohortSlide]) -> None:
-    """One slide's figures must not be counted twice, by whatever path or name it is called."""
+    """Raise InvalidCohort if one slide's figures would be counted twice, under another path or name."""
     seen: dict[object, CohortSlide] = {}
     for s in slides:
         if s.points is None:
@@ -69,10 +69,10 @@ def _refuse_repeated(slides: Sequence[CohortSlide]) -> None:
 
 
 def _named(slides: Sequence[CohortSlide]) -> tuple[CohortSlide, ...]:
-    """The slides with names that can be those of folders, no two alike on any system.
+    """Return the slides with names that can be those of folders, no two alike on any system.
 
-    A name depends on the slide's own place in the world, and not on its place in the list: a list that
-    grows leaves the results of the others where they are, but for those whose name stands twice from then on.
+    A name depends on where the slide's file is, not on its place in the list: when a list grows, the results
+    of the others stay where they are, except where a name now occurs twice.
     """
     wanted = [folder_name(s.name) for s in slides]
     again = Counter(name.casefold() for name in wanted)
@@ -91,8 +91,8 @@ def _named(slides: Sequence[CohortSlide]) -> tuple[CohortSlide, ...]:
 
 
 def folder_name(text: str) -> str:
-    """A name that can be a folder's on any system; one that can already is unchanged."""
-    # One of the ways to write an accent: some systems know no other, and take both for one name.
+    """Return a name that can be a folder's on any system; one that can already is unchanged."""
+    # NFC is one of two ways to write an accent; some systems know no other, and take both for one name.
     fit = _UNFIT.sub("_", unicodedata.normalize("NFC", text)).strip("._")
     name = fit.encode()[:_LONGEST].decode(errors="ignore").strip("._") or "slide"
     return f"_{name}" if _DEVICES.fullmatch(name) else name

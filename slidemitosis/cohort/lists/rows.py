@@ -1,4 +1,4 @@
-"""CSV and TSV files whose first line names the columns."""
+"""Read CSV and TSV files whose first line names the columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The names of the columns, and each row with the line on which it begins; empty rows are left out.
+    """Return the names of the columns, and each row that is not empty with the line on which it begins.
 
     Tab, semicolon or comma parts the cells. Raises InvalidCohort for what is no such table, for rows of
     another length, and for two columns of one name.
@@ -56,5 +56,5 @@ def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str
 
 
 def folded(name: str) -> str:
-    """A column's name as it is compared: case and kinds of space do not matter."""
+    """Return a column's name as it is compared: case and kinds of space do not matter."""
     return "_".join(name.casefold().split())

@@ -1,41 +1,41 @@
-"""A table of slides as a cohort: one row a slide, the first line naming the columns."""
+"""Read a cohort from a table of slides: one row a slide; the first line names the columns."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from slidemitosis.candidates import FORMATS, Unit
 from slidemitosis.cohort.lists.rows import folded, read_rows
 from slidemitosis.cohort.slides import CohortSlide, Outcome
 from slidemitosis.errors import InvalidCohort
-from slidemitosis.geometry import Origin, PixelSize, Viewer
+from slidemitosis.geometry import PixelSize, Viewer
+from slidemitosis.options import RateOptions, ReadOptions
+from slidemitosis.options.option import columns_of
+from slidemitosis.options.read import FORMATS
 from slidemitosis.outputs.folder import slide_stem
 from slidemitosis.slides.moved import find_by_name, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from slidemitosis.reading.prepare import ReadOptions
 
-_KNOWN = (
-    *("name", "slide", "points", "patient", "mpp", "mpp_x", "mpp_y", "origin", "candidate_class", "unit"),
-    *("area_mm2", "viewer_size", "viewer_server", "format"),
-)
+_STATED = columns_of(ReadOptions, RateOptions)
+"""Options that a row may state, by the name of their column."""
+_KNOWN = ("name", "slide", "points", "patient", "mpp_x", "mpp_y", *_STATED)
 
 
 def table_slides(
     path: Path, *, read: ReadOptions, search: Sequence[Path] = ()
 ) -> tuple[list[CohortSlide], list[str]]:
-    """The slides of a table, and the names of its further columns.
+    """Return the slides of a table, and the names of its further columns.
 
-    Columns slide and points, whose paths count from the table's folder; optionally name, patient, mpp (or
-    mpp_x and mpp_y; um/px), origin, viewer_size and viewer_server (what QuPath states), candidate_class
-    (several parted by ";"), unit, format and area_mm2. An empty cell says nothing. search: folders in which
-    slides that are not where the table says are looked for by name. Raises InvalidCohort for a table that
-    cannot be meant so, with its line; InvalidOption for what is no folder.
+    The table has the columns slide and points, whose paths count from its folder; optionally name, patient,
+    mpp (or mpp_x and mpp_y; um/px), origin, viewer_size and viewer_server (what QuPath states),
+    candidate_class (several parted by ";"), unit, format and area_mm2. An empty cell says nothing. search:
+    folders in which slides that are not where the table says are looked for by name. Raises InvalidCohort,
+    which names the line that is wrong; InvalidOption if a place to search is no folder.
     """
     names, rows = read_rows(path)
     lacking = [n for n in ("slide", "points") if n not in map(folded, names)]
@@ -58,9 +58,9 @@ def table_slides(
 
 
 def _find(slides: Collection[Path], search: Sequence[Path]) -> dict[Path, Path | str]:
-    """Where each slide is: as the table says, or else the only file of its name in the folders to search.
+    """Return where each slide is: as the table says, or else the only file of its name in `search`.
 
-    One line that says why, of a slide that has no place.
+    For a slide that is not found, the value is one line that says why.
     """
     # A table made on another system may say "C:\\slides\\a.svs".
     names = {slide: PureWindowsPath(str(slide)).name for slide in slides if not is_there(slide)}
@@ -112,7 +112,7 @@ def _slide(
 
 
 def _read_options(stated: Mapping[str, str], read: ReadOptions, where: str) -> ReadOptions:
-    """The run's options, and what this row says instead."""
+    """Return the run's options, changed by what this row says."""
     changes: dict[str, Any] = {}
     x, y = (_positive(stated.get(f"mpp_{a}", ""), f"mpp_{a}", where) for a in "xy")
     both = _positive(stated.get("mpp", ""), "mpp", where)
@@ -122,8 +122,9 @@ def _read_options(stated: Mapping[str, str], read: ReadOptions, where: str) -> R
         raise InvalidCohort(f"{where}: gives both mpp and mpp_x; keep one of them")
     if both is not None or (x is not None and y is not None):
         changes["mpp"] = PixelSize(both or x or 0.0, both or y or 0.0)
-    for name, known in (("origin", get_args(Origin)), ("unit", get_args(Unit)), ("format", FORMATS)):
+    for name in ("origin", "unit", "format"):
         if value := stated.get(name, ""):
+            known = FORMATS if name == "format" else _STATED[name].choices
             if value not in known:
                 raise InvalidCohort(f"{where}: {name} {value!r} is not known; use {', '.join(known)}")
             changes[name] = value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
@@ -13,7 +11,7 @@ from slidemitosis.cohort.tables.columns import is_ours
 from slidemitosis.cohort.tables.parquet import PARQUET, write_parquet
 from slidemitosis.cohort.tables.patients import Recorded, patient_rows, patients_together, pooled_values
 from slidemitosis.cohort.tables.plot import FIGURE, write_figure
-from slidemitosis.files import write_whole
+from slidemitosis.files import csv_lines, write_whole
 from slidemitosis.outputs.folder import summary_text
 
 if TYPE_CHECKING:
@@ -141,12 +139,7 @@ def table_text(rows: Iterable[Mapping[str, Value]]) -> str:
     """CSV, with every column that any row has; an empty cell is what is not known."""
     rows = list(rows)
     names = column_order(rows)
-    text = io.StringIO(newline="")
-    # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(names)
-    writer.writerows([_cell(row.get(n)) for n in names] for row in rows)
-    return text.getvalue().replace("\r\n", "\n")
+    return "".join(csv_lines([names, *([_cell(row.get(n)) for n in names] for row in rows)]))
 
 
 def column_order(rows: Sequence[Mapping[str, Value]]) -> list[str]:

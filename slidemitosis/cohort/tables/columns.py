@@ -1,11 +1,20 @@
-"""Pure: from a slide's summary to its row of the cohort table; docs/cohorts.md explains each column."""
+"""Make a slide's row of the cohort's table; docs/cohorts.md explains each column."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from slidemitosis.outputs.rate_fields import area_fields, count_fields
+from slidemitosis.outputs.summary import expected_hard, expected_subtypes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from slidemitosis.geometry import PixelSize
+    from slidemitosis.outputs.result import SlideResult
+    from slidemitosis.rates.correction import Corrected
+    from slidemitosis.rates.counts import SlideRate
+    from slidemitosis.rates.slide import HotSpotRate
 
 Value = str | int | float | bool | None
 
@@ -30,37 +39,38 @@ def is_ours(name: str) -> bool:
     return name in _NAMES or name.startswith(("expected_NMF_", "expected_AMF_"))
 
 
-def row_values(summary: Mapping[str, Any]) -> dict[str, Value]:
-    """The columns that come from `summary.json`, in their order; all of them plain values."""
-    slide, model = summary["slide"], summary["model"]
+def row_values(result: SlideResult) -> dict[str, Value]:
+    """Make the columns that come from one slide's results, in their order; all of them plain values."""
+    rate, card, prepared = result.rate, result.card, result.prepared
+    subtypes = expected_subtypes(rate, card) or {}
     return {
-        **summary["counts"],
-        **rate_values(summary),
-        **_area_values(summary["analysed_area"]),
-        **_hot_spot_values(summary["hot_spot"]),
-        "expected_hard": summary["expected_hard"],
-        **{f"expected_{k.replace(' ', '_')}": v for k, v in (summary["expected_subtypes"] or {}).items()},
-        "width_px": slide["width_px"],
-        "height_px": slide["height_px"],
-        "mpp_x": slide["mpp_x"],
-        "mpp_y": slide["mpp_y"],
-        "upsampled": summary["reading"]["upsampled"],
-        "model": f"{model['name']} {model['version']}",
-        "model_sha256": model["sha256"],
+        **count_fields(rate),
+        **rate_values(rate, result.rated.corrected),
+        **_area_values(area_fields(result.rated.area) or {}),
+        **_hot_spot_values(result.rated.hot_spot, prepared.mpp),
+        "expected_hard": expected_hard(rate, card),
+        **{f"expected_{name.replace(' ', '_')}": n for name, n in subtypes.items()},
+        "width_px": prepared.slide.size[0],
+        "height_px": prepared.slide.size[1],
+        "mpp_x": prepared.mpp.x,
+        "mpp_y": prepared.mpp.y,
+        "upsampled": prepared.upsampled,
+        "model": f"{card.name} {card.version}",
+        "model_sha256": card.weights_sha256,
     }
 
 
-def rate_values(fields: Mapping[str, Any]) -> dict[str, Value]:
-    """Fractions and their intervals, of one slide or of several, from fields as `summary.json` has them."""
+def rate_values(rate: SlideRate, corrected: Corrected | None) -> dict[str, Value]:
+    """Make the columns of fractions and their intervals, of one slide or of several."""
     return {
-        "fraction_amf_of_all": fields["fraction_amf_of_all"],
-        **_ends("wilson_95", fields["fraction_amf_of_all_wilson_95"]),
-        **_ends("jeffreys_95", fields["fraction_amf_of_all_jeffreys_95"]),
-        "few_figures": fields["few_figures"],
-        "ratio_amf_to_nmf": fields["ratio_amf_to_nmf"],
-        "mean_p_atypical": fields["mean_p_atypical"],
-        "corrected_fraction_amf_of_all": fields["corrected_fraction_amf_of_all"],
-        **_ends("corrected_95", fields["corrected_fraction_amf_of_all_95"]),
+        "fraction_amf_of_all": rate.fraction,
+        **_ends("wilson_95", rate.fraction_interval),
+        **_ends("jeffreys_95", rate.fraction_interval_jeffreys),
+        "few_figures": rate.few_figures,
+        "ratio_amf_to_nmf": rate.ratio,
+        "mean_p_atypical": rate.mean_probability,
+        "corrected_fraction_amf_of_all": corrected.fraction if corrected else None,
+        **_ends("corrected_95", corrected.interval if corrected else None),
     }
 
 
@@ -69,26 +79,24 @@ def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Value]:
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _area_values(area: Mapping[str, Any] | None) -> dict[str, Value]:
+def _area_values(area: Mapping[str, Value]) -> dict[str, Value]:
     return {
-        "area_source": area["source"] if area else None,
-        "area_mm2": area["mm2"] if area else None,
-        "mitoses_in_area": area["mitoses"] if area else None,
-        "atypical_in_area": area["atypical"] if area else None,
-        "mitoses_per_mm2": area["mitoses_per_mm2"] if area else None,
-        "atypical_per_mm2": area["atypical_per_mm2"] if area else None,
+        "area_source": area.get("source"),
+        "area_mm2": area.get("mm2"),
+        "mitoses_in_area": area.get("mitoses"),
+        "atypical_in_area": area.get("atypical"),
+        "mitoses_per_mm2": area.get("mitoses_per_mm2"),
+        "atypical_per_mm2": area.get("atypical_per_mm2"),
     }
 
 
-def _hot_spot_values(spot: Mapping[str, Any] | None) -> dict[str, Value]:
-    x, y = spot["centre_level0_px"] if spot else (None, None)
-    used = (spot["mm2_on_slide"] if spot["mm2_analysed"] is None else spot["mm2_analysed"]) if spot else None
+def _hot_spot_values(hot: HotSpotRate | None, mpp: PixelSize) -> dict[str, Value]:
     return {
-        "hot_spot_mitoses": spot["mitoses"] if spot else None,
-        "hot_spot_atypical": spot["atypical"] if spot else None,
-        "hot_spot_fraction_amf_of_all": spot["fraction_amf_of_all"] if spot else None,
-        "hot_spot_mm2": used,
-        "hot_spot_level0_x": x,
-        "hot_spot_level0_y": y,
-        "hot_spot_at_most": spot["no_spot_has_more_than"] if spot else None,
+        "hot_spot_mitoses": hot.rate.mitoses if hot else None,
+        "hot_spot_atypical": hot.rate.atypical if hot else None,
+        "hot_spot_fraction_amf_of_all": hot.rate.fraction if hot else None,
+        "hot_spot_mm2": hot.mm2_used if hot else None,
+        "hot_spot_level0_x": hot.found.x_um / mpp.x if hot else None,
+        "hot_spot_level0_y": hot.found.y_um / mpp.y if hot else None,
+        "hot_spot_at_most": hot.found.at_most if hot else None,
     }

@@ -1,4 +1,4 @@
-"""The cohort's table as Parquet, with types, for programs that read many columns of many slides."""
+"""Write the cohort's table as Parquet, with types, for programs that read many columns of many slides."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PARQUET = "cohort.parquet"
 
 
 def write_parquet(names: Sequence[str], rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
-    """Write the columns `names` of the rows, where pyarrow is installed; else nothing, and None is returned.
+    """Write the columns `names` of the rows; return the file, or None if pyarrow is not installed.
 
-    A column is text, a number or a truth value by what it holds; null is not known. Raises OutputError.
+    A column is text, a number or a truth value by what it holds; null means not known. Raises OutputError.
     """
     if importlib.util.find_spec("pyarrow") is None:
         return None
@@ -35,7 +35,7 @@ def write_parquet(names: Sequence[str], rows: Sequence[Mapping[str, Value]], out
             values = [None if v is None else float(v) for v in values]
         elif len(kinds) > 1:
             values = [None if v is None else str(v) for v in values]
-        # A column of which nothing is known is text, as those of the user's own table are.
+        # A column without a known value is text, as those of the user's own table are.
         columns[name] = pa.array(values, None if kinds else pa.string())
     data = io.BytesIO()
     pq.write_table(pa.table(columns), data)

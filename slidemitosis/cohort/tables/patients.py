@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.cohort.tables.columns import rate_values
-from slidemitosis.outputs.rate_fields import count_fields, fraction_fields
-from slidemitosis.rates.correction import ErrorCounts
+from slidemitosis.options import ErrorCounts
+from slidemitosis.outputs.rate_fields import count_fields
 from slidemitosis.rates.counts import SlideRate, total
 from slidemitosis.rates.pooling import pooled
 
@@ -58,16 +58,11 @@ def pooled_values(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, 
     found = pooled([d.rate for d in done], errors=_common_errors(done))
     low, high = found.fraction_interval or (None, None)
     corrected_low, corrected_high = found.corrected_interval or (None, None)
-    corrected = found.corrected
-    fields = fraction_fields(found.rate) | {
-        "corrected_fraction_amf_of_all": corrected.fraction if corrected else None,
-        "corrected_fraction_amf_of_all_95": corrected.interval if corrected else None,
-    }
     return {
         "slides": len(slides),
         "slides_done": len(done),
         **count_fields(found.rate),
-        **rate_values(fields),
+        **rate_values(found.rate, found.corrected),
         "bootstrap_95_low": low,
         "bootstrap_95_high": high,
         "bootstrap_corrected_95_low": corrected_low,

@@ -1,4 +1,4 @@
-"""A figure of a cohort's rates: every slide with its interval, sorted."""
+"""Plot a cohort's rates: every slide with its interval, sorted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 FIGURE = "cohort.png"
 _NAMED = 60
-"""Slides up to which the axis names each."""
-# Blue of Okabe and Ito; few figures are told by shape and shade, not by colour alone.
+"""Number of slides up to which the axis names each."""
+# Blue of Okabe and Ito. Slides with few figures differ in shape and shade, not in colour alone.
 _COLOUR, _FAINT = "#0072B2", "0.6"
 _STYLE = {
     "font.size": 8.0,
@@ -30,8 +30,9 @@ _STYLE = {
 def write_figure(rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
     """Draw the fraction AMF / (AMF + NMF) of each slide that is done, with its 95 % Wilson interval.
 
-    Sorted by fraction, then by name; slides with few figures are hollow and grey. The same rows give the same
-    bytes. Writes nothing, and returns None, where no slide has a rate. Raises OutputError.
+    Slides are sorted by fraction, then by name; those with few figures are hollow and grey. The same rows
+    give the same bytes. Return the file, or None if no slide has a rate: nothing is written then. Raises
+    OutputError.
     """
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,7 +1,7 @@
-"""Intervals of the measures: figures of one slide resemble one another, so slides are drawn, not figures.
+"""Intervals of the measures from draws of slides, since figures of one slide resemble one another.
 
-A cluster bootstrap with percentile intervals (Davison and Hinkley 1997, 3.8 and 5.3). A draw is a
-weight for each figure, how often its slide was drawn, so that all draws are computed together.
+A cluster bootstrap with percentile intervals (Davison and Hinkley 1997, 3.8 and 5.3). A draw gives each
+figure a weight, how often its slide was drawn, so that all draws are computed together.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from slidemitosis.errors import InvalidOption
 from slidemitosis.train.evaluate.metrics import ECE_BINS, MEASURES, bins_of
+from slidemitosis.train.evaluate.statistics import weighted_ranking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,30 +23,30 @@ if TYPE_CHECKING:
     from slidemitosis.train.evaluate.metrics import Scored
 
 Unit = Literal["slide", "figure", "slide or figure"]
-# Weights of so many figures, in all draws together, are held at once.
+# So many weights, a figure and a draw each, are held at once.
 _PIECE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intervals:
-    """An interval for each measure that has one, and how they were found."""
+    """An interval for each measure that has one, and how it was found."""
 
     unit: Unit
     """What was drawn; "slide or figure": a figure where its slide is not known."""
     units: int
-    """How many there are to draw from; with fewer than two no interval can be had."""
+    """How many units there are to draw from; fewer than two give no interval."""
     draws: int
     left_out: int
-    """Draws in which a class was absent: measures that need both classes go without them."""
+    """Draws in which a class was absent, left out of the measures that need both classes."""
     level: float
     bounds: dict[str, tuple[float, float]]
-    """(lower, upper) by the name of the field of Metrics; the ECE's lies high: drawn bins scatter more."""
+    """(lower, upper) by field of Metrics. The ECE's lies high, since drawn bins scatter more."""
 
 
 def intervals(scored: Scored, *, draws: int = 2000, seed: int = 0, level: float = 0.95) -> Intervals:
-    """Percentile intervals from drawing slides, with all their figures, with replacement.
+    """Find percentile intervals by drawing slides, with all their figures, with replacement.
 
-    Figures whose slide is not known are drawn by themselves. A measure that is None in Metrics has no
+    A figure whose slide is not known is drawn by itself. A measure that is None in Metrics has no
     interval. Raises InvalidOption for draws below 1 or a level that is not within 0 and 1.
     """
     if draws < 1 or not 0 < level < 1:
@@ -70,9 +71,9 @@ def intervals(scored: Scored, *, draws: int = 2000, seed: int = 0, level: float 
 
 
 def weighted_metrics(scored: Scored, weights: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
-    """Each measure of `metrics.Metrics`, (D,), for D weightings of the figures, (D, N), of 0 or more.
+    """Compute each measure of `Metrics`, (D,), under D weightings (D, N) of the figures, 0 or more.
 
-    NaN where the weighted figures cannot tell: see Metrics.
+    NaN where a class that the measure needs has no weight: see Metrics.
     """
     w = np.asarray(weights, dtype=np.float64)
     y = scored.atypical == 1
@@ -81,7 +82,7 @@ def weighted_metrics(scored: Scored, weights: NDArray[np.floating]) -> dict[str,
     half_sensitivity, half_specificity = _sides(w, scored.logit >= 0, y, n_amf, n_nmf)
     gap = scored.probability.astype(np.float64) - scored.atypical
     in_bin = bins_of(scored.probability)[:, None] == np.arange(ECE_BINS)
-    auroc, average_precision = _of_ranking(w, scored.logit, y)
+    auroc, average_precision = weighted_ranking(w, scored.logit, y)
     called = w @ scored.called
     with np.errstate(invalid="ignore", divide="ignore"):
         f1 = np.where(n_nmf > 0, 2 * (w @ (scored.called & y)) / (called + n_amf), np.nan)
@@ -99,7 +100,7 @@ def weighted_metrics(scored: Scored, weights: NDArray[np.floating]) -> dict[str,
 
 
 def _units(slides: tuple[str, ...]) -> tuple[NDArray[np.int64], Unit]:
-    """The number of the unit that each figure belongs to, (N,), and what the units are."""
+    """Return the number of each figure's unit, (N,), and what the units are."""
     keys = [slide or i for i, slide in enumerate(slides)]
     numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     known = sum(1 for s in slides if s)
@@ -108,7 +109,7 @@ def _units(slides: tuple[str, ...]) -> tuple[NDArray[np.int64], Unit]:
 
 
 def _weights(units: NDArray[np.int64], count: int, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each figure is drawn, (some draws, N) at a time."""
+    """Yield how often each figure is drawn, (some draws, N) at a time."""
     rng = np.random.default_rng(seed)
     step = max(1, _PIECE // len(units))
     for start in range(0, draws, step):
@@ -126,25 +127,3 @@ def _sides(
     """Weighted sensitivity and specificity, (D,) each; NaN where the class has no weight."""
     with np.errstate(invalid="ignore"):
         return (w @ (called & y)) / n_amf, (w @ (~called & ~y)) / n_nmf
-
-
-def _of_ranking(
-    w: NDArray[np.float64], logit: NDArray[np.floating], y: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted AUROC and average precision, (D,) each, NaN where a class has no weight.
-
-    Over the distinct values in descending order, with the weights P_v of AMF and N_v of NMF at v:
-    AUROC = sum_v P_v (N below v + N_v / 2) / (P N), and AP = sum_v P_v / P * TP_v / (TP_v + FP_v),
-    TP_v and FP_v being the weights at v or above.
-    """
-    order = np.argsort(-logit, kind="stable")
-    starts = np.flatnonzero(np.diff(-logit[order], prepend=-np.inf))
-    amf = np.add.reduceat((w * y)[:, order], starts, axis=1)
-    nmf = np.add.reduceat((w * ~y)[:, order], starts, axis=1)
-    tp, fp = np.cumsum(amf, axis=1), np.cumsum(nmf, axis=1)
-    n_amf, n_nmf = tp[:, -1], fp[:, -1]
-    with np.errstate(invalid="ignore"):
-        auroc = (amf * (n_nmf[:, None] - fp + nmf / 2)).sum(axis=1) / (n_amf * n_nmf)
-        precision = np.nan_to_num(tp / (tp + fp))  # where nothing was drawn yet, amf is 0 too
-        average_precision = (amf * precision).sum(axis=1) / n_amf
-    return auroc, np.where(n_nmf > 0, average_precision, np.nan)

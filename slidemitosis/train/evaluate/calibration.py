@@ -1,4 +1,4 @@
-"""From logits to probabilities and calls, fitted on figures that were not trained on.
+"""Fit what makes probabilities and calls of logits, on figures that were not trained on.
 
 Two priors take part, see `decision.DecisionPart`. The training prior is the share of AMF as the training
 showed it: a balanced sampler makes it 0.5, and the network's logits then speak for a world in which
@@ -10,6 +10,7 @@ logits alike; it changes no ranking, and no call at a threshold that was chosen 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEMPERATURES = (0.2, 5.0)
-"""Beyond these a fit speaks of too few figures, or of a failed training, rather than of calibration."""
+"""Limits of a fit: beyond them it tells of too few figures, or of a failed training, not of calibration."""
 
 
 def fit_decision(
     logits: NDArray[np.floating], atypical: NDArray[np.int64], *, training_prior: float, target_prior: float
 ) -> DecisionPart:
-    """Temperature and threshold from validation figures, which must not have been trained on.
+    """Fit temperature and threshold on validation figures, which must not have been trained on.
 
     The temperature minimises the negative log-likelihood of the probabilities after they are
     stated for the share of AMF among these figures, within TEMPERATURES; the threshold maximises
@@ -44,7 +45,7 @@ def fit_decision(
     prior = log_odds(atypical.mean())
 
     def loss(log_temperature: float) -> float:
-        """Convex in 1 / temperature, so that there is one minimum."""
+        """Return the loss, convex in 1 / temperature, so that it has one minimum."""
         z = evidence / math.exp(log_temperature) + prior
         return float(np.mean(np.logaddexp(0, z) - atypical * z))
 
@@ -55,16 +56,11 @@ def fit_decision(
         training_prior=training_prior, target_prior=target_prior, temperature=temperature, threshold=0.5
     )
     threshold = best_threshold(part.probability(logits), atypical)
-    return DecisionPart(
-        training_prior=training_prior,
-        target_prior=target_prior,
-        temperature=temperature,
-        threshold=min(max(round(threshold, 4), 0.0001), 0.9999),
-    )
+    return replace(part, threshold=min(max(round(threshold, 4), 0.0001), 0.9999))
 
 
 def best_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int64]) -> float:
-    """The threshold with the best balanced accuracy; of equally good ones the middle of the widest run.
+    """Find the threshold with the best balanced accuracy; of equal ones the middle of the widest run.
 
     Raises InvalidOption if a class is absent, or if every figure has the same probability, as after a
     collapsed training.
@@ -74,7 +70,7 @@ def best_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int6
     if len(p) < 2:
         raise InvalidOption("every figure gets the same probability: the training has collapsed")
     cuts = (p[1:] + p[:-1]) / 2
-    # Of each class, the share below each cut.
+    # Figures of each class below each cut.
     below = [np.cumsum(np.bincount(place[atypical == c], minlength=len(p)))[:-1] for c in (0, 1)]
     accuracy = (below[0] / (atypical == 0).sum() + 1 - below[1] / (atypical == 1).sum()) / 2
     best = np.flatnonzero(accuracy >= accuracy.max() - 1e-12)
@@ -90,29 +86,24 @@ def count_validation(
     *,
     slides: Sequence[str],
 ) -> ValidationPart:
-    """The confusion counts at `threshold`, AMF being positive, and how they differ between slides.
+    """Count calls at `threshold`, AMF being positive, and how they differ between slides.
 
     `slides` are the names of the figures' slides, "" where one is not known.
     """
     called = probabilities >= threshold
     (tn, fp), (fn, tp) = confusion_matrix(atypical, called, labels=[0, 1])
-    return ValidationPart(
-        protocol=protocol,
-        tp=int(tp),
-        fn=int(fn),
-        tn=int(tn),
-        fp=int(fp),
-        between_slides=between_slides(called, atypical, slides),
-    )
+    counts = {"tp": int(tp), "fn": int(fn), "tn": int(tn), "fp": int(fp)}
+    spread = between_slides(called, atypical, slides)
+    return ValidationPart(protocol=protocol, **counts, between_slides=spread)
 
 
 def between_slides(
     called: NDArray[np.bool_], atypical: NDArray[np.int64], slides: Sequence[str]
 ) -> BetweenSlidesPart | None:
-    """How much sensitivity and specificity differ between slides; None where it cannot be told.
+    """Measure how much sensitivity and specificity differ between slides.
 
-    `called` and `atypical` are (N,). It cannot where a slide is not known, or where a class is on fewer than
-    two slides, or never twice on one.
+    `called` and `atypical` are (N,). None where a slide is not known, or where a class is on fewer than two
+    slides, or never twice on one.
     """
     if not all(slides):
         return None
@@ -121,21 +112,20 @@ def between_slides(
     spreads = [_spread(right[atypical == c], names[atypical == c]) for c in (1, 0)]
     if spreads[0] is None or spreads[1] is None:
         return None
-    (sensitivity_sd, sensitivity_se), (specificity_sd, specificity_se) = spreads[0], spreads[1]
     return BetweenSlidesPart(
         slides=int(names.max()) + 1,
-        sensitivity_sd=sensitivity_sd,
-        specificity_sd=specificity_sd,
-        sensitivity_se=sensitivity_se,
-        specificity_se=specificity_se,
+        sensitivity_sd=spreads[0][0],
+        specificity_sd=spreads[1][0],
+        sensitivity_se=spreads[0][1],
+        specificity_se=spreads[1][1],
     )
 
 
 def _spread(right: NDArray[np.bool_], slides: NDArray[np.int64]) -> tuple[float, float] | None:
-    """SD of a slide's share of right calls, and standard error of the share of all, four decimals.
+    """Return the SD of a slide's share of right calls, and the SE of the share of all, four decimals each.
 
     The SD is the square root of the variance component of a one-way analysis of variance, 0 where it would be
-    negative (Searle, Casella and McCulloch 1992, 3.6); the error is that of a ratio where slides are drawn
+    negative (Searle, Casella and McCulloch 1992, 3.6); the SE is that of a ratio where slides are drawn
     (Cochran 1977, eq. 6.9). None where a slide never has two figures, or there are fewer than two slides.
     """
     n = np.bincount(slides)

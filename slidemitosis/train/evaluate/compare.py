@@ -1,19 +1,23 @@
-"""Runs against each other: a table like Banerjee et al.'s, and tests between groups, runs and AUROCs."""
+"""Compare runs: a table like Banerjee et al.'s, and tests between groups, runs and AUROCs."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.files import write_text
+from slidemitosis.errors import InvalidOption
 from slidemitosis.train.evaluate import statistics
-from slidemitosis.train.evaluate.comparison_text import comparison_markdown
+from slidemitosis.train.evaluate.comparison import (
+    AurocComparison,
+    Comparison,
+    DataComparison,
+    RankComparison,
+    Row,
+)
 from slidemitosis.train.evaluate.evaluated import METRICS, read_runs
 
 if TYPE_CHECKING:
@@ -24,98 +28,7 @@ if TYPE_CHECKING:
     from slidemitosis.train.evaluate.evaluated import Entry, Predicted, Run
 
 ALPHA = 0.05
-"""Only used to say that a test of so few scores cannot reach it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One run in the table of one data set. Folds and ensemble are never mixed."""
-
-    run: str
-    family: str | None
-    backbone: str | None
-    folds: tuple[int, ...]
-    mean_sd: Mapping[str, tuple[float, float] | None]
-    """Of the folds' scores, by metric; SD with ddof 0. None without folds, or where one has no score."""
-    whole: Literal["single", "ensemble"] | None
-    """What `whole_scores` are of."""
-    whole_scores: Mapping[str, float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class RankComparison:
-    """A test of ranks between two groups, or two runs, in one metric."""
-
-    a: str
-    b: str
-    metric: str
-    test: Literal["Wilcoxon signed-rank", "Mann-Whitney U"]
-    sizes: tuple[int, int]
-    """Scores of a and of b; with Wilcoxon's test they are pairs."""
-    difference: float | None
-    """Median of a - b over pairs; of Mann and Whitney's test, median of a minus median of b."""
-    statistic: float | None
-    p: float | None
-    """Two-sided; None where the test cannot be made."""
-    p_holm: float | None
-    smallest_p: float | None
-    """The smallest p that so few scores can give."""
-    note: str
-    """Why there is no p, or why it cannot be small."""
-
-
-@dataclass(frozen=True, slots=True)
-class AurocComparison:
-    """DeLong's test between the ensembles (or single networks) of two runs, and the interval by slide."""
-
-    a: str
-    b: str
-    auroc_a: float
-    auroc_b: float
-    difference: float
-    interval: tuple[float, float] | None
-    """95 %, DeLong, as if figures were independent: too narrow. None where its variance is degenerate."""
-    interval_by_slide: tuple[float, float] | None
-    """95 %, whole slides drawn with replacement. None where slides are not told, or there is one only."""
-    z: float | None
-    p: float | None
-    p_holm: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class DataComparison:
-    """All runs on one data set. Each of the three lists of tests is one family for Holm's correction."""
-
-    data: str
-    figures: int | None
-    """None where folds alone are there, each on other figures."""
-    atypical: int | None
-    slides: int | None
-    """None where the slide of a figure is not told."""
-    rows: tuple[Row, ...]
-    groups: tuple[RankComparison, ...]
-    folds: tuple[RankComparison, ...]
-    aurocs: tuple[AurocComparison, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What `compare_runs` found."""
-
-    runs: tuple[str, ...]
-    groups: Mapping[str, tuple[str, ...]]
-    """The runs in each group."""
-    data: tuple[DataComparison, ...]
-    notes: tuple[str, ...]
-
-    def to_markdown(self) -> str:
-        """Tables for each data set, raw and adjusted p side by side, and what limits each test."""
-        return comparison_markdown(self)
-
-    def to_json(self) -> str:
-        """The same as JSON, field for field as documented in the classes; a null is "not there"."""
-        return json.dumps({"format": 1} | asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+"""The level of which a note says that a test of so few scores cannot reach it."""
 
 
 def compare_runs(
@@ -221,7 +134,7 @@ def _compare_on(
 
 
 def _same_figures(data: str, runs: Sequence[Run]) -> tuple[dict[str, Predicted], Predicted | None]:
-    """The predictions of each run's ensemble or single network, in one order, and the figures of all.
+    """Read the predictions of each run's ensemble or single network, in one order, and the figures of all.
 
     Folds may each have figures of their own, as in a cross-validation; those of one fold must be the same
     in every run. Runs whose networks all saw the same figures must agree on these. The figures are None
@@ -268,7 +181,7 @@ def _mean_sd(entries: Sequence[Entry], metric: str) -> tuple[float, float] | Non
 def _between_groups(
     a: str, b: str, groups: Mapping[str, Sequence[Run]], data: str, metric: str
 ) -> RankComparison:
-    """Wilcoxon's test where both groups hold the same backbones and folds, else Mann and Whitney's."""
+    """Make Wilcoxon's test where both groups hold the same backbones and folds, else Mann and Whitney's."""
     scores = [[pair for run in groups[name] for pair in _scores(run, data, metric)] for name in (a, b)]
     keys = [[key for key, _ in each] for each in scores]
     known = all(backbone is not None for each in keys for backbone, _ in each)
@@ -280,7 +193,7 @@ def _between_groups(
 
 
 def _scores(run: Run, data: str, metric: str) -> list[tuple[tuple[str | None, int], float | None]]:
-    """The score of every single network under (backbone, fold); an ensemble is none. Without folds, -1."""
+    """Return each network's score under (backbone, fold), -1 without folds; an ensemble is no network."""
     folds, whole = run.folds(data), run.whole(data)
     if folds:
         return [((run.backbone, fold), e.metrics.get(metric)) for fold, e in folds.items()]
@@ -369,13 +282,3 @@ _Test = TypeVar("_Test", RankComparison, AurocComparison)
 def _corrected(tests: Sequence[_Test]) -> tuple[_Test, ...]:
     adjusted = statistics.holm([t.p for t in tests])
     return tuple(replace(t, p_holm=p) for t, p in zip(tests, adjusted, strict=True))
-
-
-def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write comparison.md and comparison.json into `folder`. Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise OutputError(f"{folder}: cannot be written: {e.strerror}; choose another --out") from e
-    write_text(folder / "comparison.md", comparison.to_markdown())
-    write_text(folder / "comparison.json", comparison.to_json())

@@ -1,15 +1,19 @@
-"""A comparison as Markdown: tables, and under each of them what its tests can and cannot say."""
+"""Write a comparison as Markdown: tables, and under each what its tests can and cannot say; and as JSON."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from slidemitosis.errors import OutputError
+from slidemitosis.files import write_text
 from slidemitosis.train.evaluate.evaluated import METRICS
+from slidemitosis.train.markdown import cell, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+    from pathlib import Path
 
-    from slidemitosis.train.evaluate.compare import (
+    from slidemitosis.train.evaluate.comparison import (
         AurocComparison,
         Comparison,
         DataComparison,
@@ -21,10 +25,10 @@ _NONE = "-"
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """The whole comparison, one section for each data set."""
+    """Return the whole comparison as Markdown, one section for each data set."""
     parts = [f"# Comparison of {len(comparison.runs)} runs"]
     if comparison.groups:
-        members = [f"- {_cell(name)}: {_cell(', '.join(runs))}" for name, runs in comparison.groups.items()]
+        members = [f"- {cell(name)}: {cell(', '.join(runs))}" for name, runs in comparison.groups.items()]
         parts += ["Groups:", "\n".join(members)]
     parts += comparison.notes
     for data in comparison.data:
@@ -37,7 +41,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def _section(data: DataComparison) -> list[str]:
-    parts = [f"## {_cell(data.data)}"]
+    parts = [f"## {cell(data.data)}"]
     if data.figures is not None:
         slides = "slides not told" if data.slides is None else f"{data.slides} slides"
         parts.append(f"{data.figures} figures, of which {data.atypical} AMF; {slides}.")
@@ -73,7 +77,7 @@ _AUROCS = (
 def _score_table(rows: Iterable[Row]) -> str:
     head = ["Run", "Family", "Backbone", "Folds", *(f"{name}, folds" for name in METRICS.values())]
     head += ["Ensemble or single", *(f"{name}, of it" for name in METRICS.values())]
-    return _table(head, [_score_row(r) for r in rows])
+    return table(head, map(_score_row, rows))
 
 
 def _score_row(r: Row) -> list[str]:
@@ -84,7 +88,7 @@ def _score_row(r: Row) -> list[str]:
 
 def _rank_table(tests: Iterable[RankComparison]) -> str:
     head = ["a", "b", "Score", "Test", "n", "Median difference", "W or U", "p", "p (Holm)", "Note"]
-    return _table(head, [_rank_row(t) for t in tests])
+    return table(head, map(_rank_row, tests))
 
 
 def _rank_row(t: RankComparison) -> list[str]:
@@ -96,19 +100,9 @@ def _rank_row(t: RankComparison) -> list[str]:
 
 
 def _auroc_table(tests: Iterable[AurocComparison]) -> str:
-    head = [
-        "a",
-        "b",
-        "AUROC a",
-        "AUROC b",
-        "Difference",
-        "95 %, DeLong",
-        "95 %, by slide",
-        "z",
-        "p",
-        "p (Holm)",
-    ]
-    return _table(head, [_auroc_row(t) for t in tests])
+    head = ["a", "b", "AUROC a", "AUROC b", "Difference", "95 %, DeLong", "95 %, by slide", "z", "p"]
+    head += ["p (Holm)"]
+    return table(head, map(_auroc_row, tests))
 
 
 def _auroc_row(t: AurocComparison) -> list[str]:
@@ -116,16 +110,6 @@ def _auroc_row(t: AurocComparison) -> list[str]:
     intervals = [_interval(t.interval), _interval(t.interval_by_slide)]
     aurocs = [_number(t.auroc_a), _number(t.auroc_b), _signed(t.difference)]
     return [t.a, t.b, *aurocs, *intervals, z, _p(t.p), _p(t.p_holm)]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """A folder may have any name; a bar or a line's end would break the table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _number(value: float | None) -> str:
@@ -148,3 +132,13 @@ def _p(value: float | None) -> str:
     if value is None:
         return _NONE
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> None:
+    """Write comparison.md and comparison.json into `folder`. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise OutputError(f"{folder}: cannot be written: {e.strerror}; choose another --out") from e
+    write_text(folder / "comparison.md", comparison_markdown(comparison))
+    write_text(folder / "comparison.json", comparison.to_json())

@@ -1,17 +1,16 @@
-"""Evaluation folders, read back: the scores of report.json and the predictions beside it."""
+"""Evaluation folders as runs to compare: the scores of report.json and the predictions beside it."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.train.evaluate.report_files import REPORT_JSON, read_report_table, read_rows, unreadable
 from slidemitosis.train.paths import EVALUATION, RUN_FILE, predictions_path
 
 if TYPE_CHECKING:
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METRICS = {"balanced_accuracy_at_half": "BA at 0.5", "auroc": "AUROC"}
-"""What is compared, by its name in report.json: the two scores of the protocol of Banerjee et al."""
-
-FORMAT = 1
-_COLUMNS = ("figure", "slide", "atypical", "logit")
+"""The scores that are compared, by name in report.json: the two of the protocol of Banerjee et al."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +37,34 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An evaluation folder. It holds one model: the folds of it, their ensemble, or a network alone."""
+    """An evaluation folder. It holds one model: its folds, their ensemble, or a single network."""
 
     name: str
-    """Its folder's name, with as many of the folders above it as tell it from the other runs."""
+    """The folder's name, with as many of the folders above it as tell it from the other runs."""
     path: Path
     family: str | None
     backbone: str | None
     entries: tuple[Entry, ...]
 
     def data(self) -> tuple[str, ...]:
-        """Names of the data sets it was evaluated on."""
+        """Return the names of the data sets that it was evaluated on."""
         return tuple(dict.fromkeys(e.data for e in self.entries))
 
     def folds(self, data: str) -> dict[int, Entry]:
-        """The networks of the folds on `data`, by rising fold."""
+        """Return the networks of the folds on `data`, by rising fold."""
         found = {
             e.fold: e for e in self.entries if e.data == data and e.role == "fold" and e.fold is not None
         }
         return dict(sorted(found.items()))
 
     def whole(self, data: str) -> Entry | None:
-        """The ensemble on `data`, without one the single network; None where there are folds alone."""
+        """Return the ensemble on `data`, or else the single network; None where there are folds alone."""
         found = {e.role: e for e in self.entries if e.data == data}
         return found.get("ensemble", found.get("single"))
 
     def predicted(self, entry: Entry) -> Predicted:
-        """The predictions of `entry`; raises InvalidOption if their file is missing or not as documented."""
-        return _read_predictions(predictions_path(self.path, model=entry.model, data=entry.data))
+        """Read the predictions of `entry`. Raises InvalidOption if their file is missing or wrong."""
+        return _predicted(predictions_path(self.path, model=entry.model, data=entry.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +81,10 @@ class Predicted:
     """(N,) evidence for AMF."""
 
     def ordered_as(self, other: Predicted) -> Predicted:
-        """The same predictions in the order of `other`; InvalidOption unless figures and labels are the same.
+        """Return these predictions in the order of `other`.
 
         Some published sets give a name twice, once in each class; such figures must stand in the same order.
+        Raises InvalidOption unless figures and labels are the same.
         """
         mine = self
         if self.names != other.names:
@@ -119,7 +116,7 @@ class Predicted:
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
-    """The evaluation folders, in their order.
+    """Read evaluation folders, in their order.
 
     Raises InvalidOption, in one line, for one folder alone or one given twice, for a folder without
     `report.json`, and for a report that is not JSON, of another format, without a needed key, or with
@@ -137,7 +134,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _shortest_names(folders: Sequence[Path]) -> list[str]:
-    """The last part of each path, or as many more of them as tell all apart."""
+    """Return the last part of each path, or as many more parts as tell all apart."""
     names: list[str] = []
     for depth in range(1, max(len(f.parts) for f in folders) + 1):
         names = ["/".join(f.parts[-depth:]) for f in folders]
@@ -149,21 +146,15 @@ def _shortest_names(folders: Sequence[Path]) -> list[str]:
 def _read_run(folder: Path, name: str) -> Run:
     # A run of `slidemitosis train` has its evaluation inside.
     folder = folder / EVALUATION if (folder / RUN_FILE).is_file() else folder
-    path = folder / "report.json"
+    path = folder / REPORT_JSON
     if not path.is_file():
         raise InvalidOption(
             f"{folder}: no report.json here; give a folder that `slidemitosis evaluate` wrote"
         )
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as e:
-        raise InvalidOption(f"{path}: cannot be read as JSON ({e}); evaluate again") from e
-    if not isinstance(report, dict) or report.get("format") != FORMAT:
-        found = report.get("format") if isinstance(report, dict) else None
-        raise InvalidOption(f"{path}: format {found!r}, and this version reads {FORMAT}; evaluate again")
+    report = read_report_table(path)
     rows = report.get("entries")
     if not isinstance(rows, list) or not rows:
-        _wrong(path, "entries must be a list of at least one")
+        raise unreadable(path, "entries must be a list of at least one")
     run = Run(
         name=name,
         path=folder,
@@ -177,14 +168,14 @@ def _read_run(folder: Path, name: str) -> Run:
 
 def _entry(row: Any, path: Path) -> Entry:
     if not isinstance(row, dict):
-        _wrong(path, "an entry is no table")
+        raise unreadable(path, "an entry is no table")
     role, fold, metrics = row.get("role"), row.get("fold"), row.get("metrics")
     if role not in {"single", "fold", "ensemble"}:
-        _wrong(path, f"role must be single, fold or ensemble, not {role!r}")
+        raise unreadable(path, f"role must be single, fold or ensemble, not {role!r}")
     if role == "fold" and (not isinstance(fold, int) or isinstance(fold, bool)):
-        _wrong(path, f"an entry of role fold needs the fold's number, not {fold!r}")
+        raise unreadable(path, f"an entry of role fold needs the fold's number, not {fold!r}")
     if not isinstance(metrics, dict):
-        _wrong(path, "an entry has no metrics")
+        raise unreadable(path, "an entry has no metrics")
     numbers = {k: v for k, v in metrics.items() if v is None or _is_number(v)}
     model, data = _text(row, "model", path), _text(row, "data", path)
     return Entry(model or "", role, fold if role == "fold" else None, data or "", numbers)
@@ -197,12 +188,12 @@ def _is_number(value: Any) -> bool:
 def _text(table: Mapping[str, Any], key: str, path: Path, *, optional: bool = False) -> str | None:
     value = table.get(key)
     if not (isinstance(value, str) and value) and not (optional and value is None):
-        _wrong(path, f"{key} must be text, not {value!r}")
+        raise unreadable(path, f"{key} must be text, not {value!r}")
     return value
 
 
 def _check_one_model(run: Run, path: Path) -> None:
-    """A run that holds several models could be compared only by picking one of them unasked."""
+    """Refuse a run that holds several models, which could be compared only by picking one of them unasked."""
     for data in run.data():
         entries = [e for e in run.entries if e.data == data]
         for role in ("ensemble", "single", "fold"):
@@ -210,33 +201,19 @@ def _check_one_model(run: Run, path: Path) -> None:
             if max(keys.values(), default=0) > 1:
                 models = ", ".join(e.model for e in entries if e.role == role)
                 kind = "models of one fold" if role == "fold" else f"{role} models"
-                _wrong(path, f"several {kind} on {data} ({models})", "evaluate each into a folder of its own")
+                wrong = f"several {kind} on {data} ({models})"
+                raise unreadable(path, wrong, "evaluate each into a folder of its own")
 
 
-def _wrong(path: Path, what: str, remedy: str = "evaluate again") -> NoReturn:
-    raise InvalidOption(f"{path}: {what}; {remedy}")
-
-
-def _read_predictions(path: Path) -> Predicted:
-    try:
-        with path.open(newline="", encoding="utf-8") as f:
-            reader = csv.DictReader(f, strict=True)
-            rows = list(reader)
-            columns = reader.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as e:
-        raise InvalidOption(f"{path}: cannot be read ({e}); evaluate again") from e
-    missing = [c for c in _COLUMNS if c not in columns]
-    if missing or not rows:
-        _wrong(path, f"no column {', '.join(missing)}" if missing else "no figures")
+def _predicted(path: Path) -> Predicted:
+    _, rows = read_rows(path, ("figure", "slide", "atypical", "logit"))
     try:
         atypical = np.array([{"0": 0, "1": 1}[r["atypical"]] for r in rows], np.int64)
         logit = np.array([float(r["logit"]) for r in rows])
     except (KeyError, TypeError, ValueError) as e:
-        raise InvalidOption(
-            f"{path}: atypical is not 0 or 1, or logit no number ({e}); evaluate again"
-        ) from e
+        raise unreadable(path, f"atypical is not 0 or 1, or logit no number ({e})") from e
     if not np.isfinite(logit).all():
-        _wrong(path, "a logit is not finite")
+        raise unreadable(path, "a logit is not finite")
     return Predicted(
         path, tuple(r["figure"] for r in rows), tuple(r["slide"] or "" for r in rows), atypical, logit
     )

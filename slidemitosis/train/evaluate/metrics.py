@@ -1,9 +1,9 @@
-"""What a model says of labelled figures, and how well: every measure with the class it needs."""
+"""Measures of what a model says of labelled figures, each with the class that it needs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ECE_BINS = 15
-_T = TypeVar("_T")
+# Fields of Scored with a value for each figure, besides "names" and what "extra" holds.
+_TEXTS = ("slides", "domains", "subtypes", "hardness")
+_NUMBERS = ("atypical", "logit", "probability")
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """N labelled figures of one data set, as one model sees them."""
+    """N labelled figures of one data set, and what one model says of each."""
 
     model: str
     data: str
@@ -50,9 +52,8 @@ class Scored:
 
     def __post_init__(self) -> None:
         n, where = len(self.names), f"scores of {self.model} on {self.data}"
-        columns = {k: getattr(self, k) for k in ("slides", "domains", "subtypes", "hardness")}
-        wrong = [k for k, v in columns.items() if len(v) != n]
-        numbers = {k: getattr(self, k) for k in ("atypical", "logit", "probability")} | self.extra
+        wrong = [k for k in _TEXTS if len(getattr(self, k)) != n]
+        numbers = {k: getattr(self, k) for k in _NUMBERS} | self.extra
         wrong += [k for k, v in numbers.items() if v.shape != (n,)]
         if wrong:
             raise InvalidOption(f"{where}: {n} names, but not as many {', '.join(wrong)}")
@@ -69,40 +70,25 @@ class Scored:
 
     @property
     def called(self) -> NDArray[np.bool_]:
-        """Whether each figure is called atypical, at the threshold, (N,)."""
+        """Tell which figures are called atypical at the threshold, (N,)."""
         at_or_above: NDArray[np.bool_] = self.probability >= self.threshold
         return at_or_above
 
     @property
     def collapsed(self) -> bool:
-        """The network gives every figure one class."""
+        """Tell whether the network gives every figure one class."""
         return collapsed(self.logit >= 0)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Scored:
-        """The figures of these rows, in this order."""
+        """Return the figures of these rows, in this order."""
         index = np.asarray(rows, dtype=np.intp)
-
-        def of(values: tuple[_T, ...]) -> tuple[_T, ...]:
-            return tuple(values[i] for i in index)
-
-        return Scored(
-            self.model,
-            self.data,
-            of(self.names),
-            of(self.slides),
-            of(self.domains),
-            self.atypical[index],
-            self.logit[index],
-            self.probability[index],
-            self.threshold,
-            {k: v[index] for k, v in self.extra.items()},
-            of(self.subtypes),
-            of(self.hardness),
-        )
+        taken: dict[str, Any] = {k: getattr(self, k)[index] for k in _NUMBERS}
+        taken |= {k: tuple(getattr(self, k)[i] for i in index) for k in ("names", *_TEXTS)}
+        return replace(self, extra={k: v[index] for k, v in self.extra.items()}, **taken)
 
     @staticmethod
     def join(parts: Sequence[Scored]) -> Scored:
-        """The figures of all parts, one behind the other, as of one model: for out-of-fold predictions.
+        """Chain the figures of all parts as if one model had seen them: for out-of-fold predictions.
 
         Raises InvalidOption if there is no part, or if thresholds or further outputs differ.
         """
@@ -110,27 +96,11 @@ class Scored:
             (p.threshold, set(p.extra)) != (parts[0].threshold, set(parts[0].extra)) for p in parts
         ):
             raise InvalidOption("scores to be joined must have one threshold and the same outputs")
-
-        def chain(name: str) -> tuple[str, ...]:
-            return tuple(v for p in parts for v in getattr(p, name))
-
-        def stack(name: str) -> NDArray[np.floating]:
-            return np.concatenate([getattr(p, name) for p in parts])
-
-        return Scored(
-            " + ".join(dict.fromkeys(p.model for p in parts)),
-            " + ".join(dict.fromkeys(p.data for p in parts)),
-            chain("names"),
-            chain("slides"),
-            chain("domains"),
-            np.concatenate([p.atypical for p in parts]),
-            stack("logit"),
-            stack("probability"),
-            parts[0].threshold,
-            {k: np.concatenate([p.extra[k] for p in parts]) for k in parts[0].extra},
-            chain("subtypes"),
-            chain("hardness"),
-        )
+        joined: dict[str, Any] = {k: np.concatenate([getattr(p, k) for p in parts]) for k in _NUMBERS}
+        joined |= {k: tuple(v for p in parts for v in getattr(p, k)) for k in ("names", *_TEXTS)}
+        joined |= {k: " + ".join(dict.fromkeys(getattr(p, k) for p in parts)) for k in ("model", "data")}
+        extra = {k: np.concatenate([p.extra[k] for p in parts]) for k in parts[0].extra}
+        return replace(parts[0], extra=extra, **joined)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,18 +108,18 @@ class Doubt:
     """P(hard) against the experts' votes."""
 
     figures: int
-    """That two or more experts saw."""
+    """Figures that two or more experts saw."""
     hard: int
-    """On which they disagree."""
+    """Figures of these on which they disagree."""
     expected: float
     """Sum of P(hard), which equals `hard` where it is calibrated for these figures."""
     auroc: float | None
-    """None where all are hard or all are easy."""
+    """None where all figures are hard or all are easy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """Measures of one model on some figures, AMF being positive; None where no figure can tell.
+    """Measures of one model on some figures, AMF being positive; None where the figures needed are absent.
 
     Sensitivity needs AMF, specificity needs NMF, Brier score and ECE need any figure at all, and all
     others need both classes.
@@ -175,7 +145,7 @@ class Metrics:
     brier: float | None
     """Mean of (P(AMF) - label) squared, of the calibrated probability."""
     ece: float | None
-    """See `calibration_error`."""
+    """Expected calibration error, see `calibration_error`."""
 
 
 MEASURES = tuple(f.name for f in fields(Metrics) if f.name not in {"figures", "atypical"})
@@ -184,11 +154,11 @@ MEASURES = tuple(f.name for f in fields(Metrics) if f.name not in {"figures", "a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubtypeRow:
-    """One subtype against all others; None where the share of nothing would be meant."""
+    """One subtype against all others; a share of no figures is None."""
 
     name: str
     figures: int
-    """That truly are of it."""
+    """Figures that truly are of it."""
     auroc: float | None
     sensitivity: float | None
     specificity: float | None
@@ -199,7 +169,7 @@ class SubtypeRow:
 
 
 def metrics_of(scored: Scored) -> Metrics:
-    """Every measure of all figures of `scored`."""
+    """Compute every measure from all figures of `scored`."""
     y = scored.atypical
     both = len(np.unique(y)) == 2
     called, amf = scored.called, y == 1
@@ -220,12 +190,12 @@ def metrics_of(scored: Scored) -> Metrics:
 
 
 def share(part: float, whole: float) -> float | None:
-    """part / whole; None of nothing."""
+    """Return part / whole, or None where the whole is 0."""
     return float(part / whole) if whole else None
 
 
 def _sides(called: NDArray[np.bool_], amf: NDArray[np.bool_]) -> tuple[float | None, float | None]:
-    """Sensitivity and specificity."""
+    """Return sensitivity and specificity."""
     return share((called & amf).sum(), amf.sum()), share((~called & ~amf).sum(), (~amf).sum())
 
 
@@ -234,7 +204,7 @@ def _mean(a: float | None, b: float | None) -> float | None:
 
 
 def bins_of(probability: NDArray[np.floating], *, bins: int = ECE_BINS) -> NDArray[np.int64]:
-    """The bin, 0 to bins - 1, of each probability: ((m - 1) / bins, m / bins], and 0 in the first."""
+    """Return the bin of each probability, 0 to bins - 1: ((m - 1) / bins, m / bins], with 0 in the first."""
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     return np.searchsorted(edges, probability, side="left").astype(np.int64)
 
@@ -242,7 +212,7 @@ def bins_of(probability: NDArray[np.floating], *, bins: int = ECE_BINS) -> NDArr
 def calibration_error(
     probability: NDArray[np.floating], atypical: NDArray[np.int64], *, bins: int = ECE_BINS
 ) -> float | None:
-    """Expected calibration error of P(AMF), or None of no figures.
+    """Compute the expected calibration error of P(AMF); None without figures.
 
     The sum over equal-width bins of n_b / n |share of AMF - mean P(AMF)|: Guo et al. 2017, eq. 3, of
     the probability of the positive class, not of the confidence in whichever class is called.
@@ -254,22 +224,17 @@ def calibration_error(
 
 
 def collapsed(calls: NDArray[np.bool_] | NDArray[np.floating]) -> bool:
-    """Whether every figure is given one class, of calls or of probabilities at 0.5; of none it is not.
+    """Tell whether calls, or probabilities at 0.5, give every figure one class; False without figures.
 
     Give it the raw sigmoid: calibrated probabilities for a low prior may all lie below 0.5.
     """
     return len(np.unique(np.asarray(calls) >= 0.5)) == 1
 
 
-def subtype_classes(scored: Scored) -> tuple[str, ...]:
-    """The subtypes that the model gives probabilities for, in the order of SUBTYPES."""
-    return tuple(s for s in SUBTYPES if s in scored.extra)
-
-
 def confusion(scored: Scored) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """(C classes, int64 (C, C)): rows the first expert's subtype, columns what the model calls it.
+    """Count subtypes, (C classes, int64 (C, C)): rows are the first expert's, columns the model's.
 
-    Called as `slidemitosis classify` calls it: the likeliest subtype of the type that is called. Figures
+    The model's is that of `slidemitosis classify`: the likeliest subtype of the type that is called. Figures
     without a subtype, or with one that the model does not know, are left out.
     """
     classes, truth, called, _ = _subtypes(scored)
@@ -279,10 +244,10 @@ def confusion(scored: Scored) -> tuple[tuple[str, ...], NDArray[np.int64]]:
 
 
 def subtype_table(scored: Scored) -> tuple[SubtypeRow, ...]:
-    """The table of AUCMEDI's paper on AMi-Br: each subtype against all others.
+    """Measure each subtype against all others, as AUCMEDI's paper on AMi-Br does.
 
-    AUROC is of the probabilities as they are stated, what is called as in `confusion`. Of the same figures
-    as `confusion`; empty for a model that tells no subtypes.
+    AUROC is of the probabilities as they are stated. Calls and figures are those of `confusion`; empty for a
+    model that tells no subtypes.
     """
     classes, truth, called, p = _subtypes(scored)
     rows = []
@@ -306,21 +271,18 @@ def subtype_table(scored: Scored) -> tuple[SubtypeRow, ...]:
 
 
 def first_expert_accuracy(scored: Scored) -> float | None:
-    """Balanced accuracy at 0.5 of the raw sigmoid against the type of the first expert's subtype.
+    """Compute balanced accuracy at 0.5 of the raw sigmoid against the type of the first expert's subtype.
 
-    A model of subtypes learns what that expert said, and not the majority: on AMi-Br 306 of the 832 figures
-    that the majority calls AMF have a subtype of NMF. None unless that expert's types are both there.
+    A model of subtypes learns what that expert said, not what the majority said: on AMi-Br 306 of the 832
+    figures that the majority calls AMF have a subtype of NMF. None unless that expert has both types.
     """
     rows = [i for i, s in enumerate(scored.subtypes) if s]
     truth = np.array([scored.subtypes[i].startswith(POSITIVE) for i in rows], np.bool_)
-    called = scored.logit[rows] >= 0
-    sensitivity = share(float((called & truth).sum()), float(truth.sum()))
-    specificity = share(float((~called & ~truth).sum()), float((~truth).sum()))
-    return _mean(sensitivity, specificity)
+    return _mean(*_sides(scored.logit[rows] >= 0, truth))
 
 
 def doubt(scored: Scored) -> Doubt | None:
-    """How P(hard) does on figures that two or more experts saw; None without it or without such figures."""
+    """Measure P(hard) on figures that two or more experts saw; None without it or without such figures."""
     hard, known = hard_figures(scored)
     if HARDNESS[1] not in scored.extra or not len(known):
         return None
@@ -335,7 +297,7 @@ def doubt(scored: Scored) -> Doubt | None:
 
 
 def hard_figures(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(1 for hard and 0 for easy, int64 (M,); rows of the M figures of which it is known, int64 (M,))."""
+    """Return (1 for hard and 0 for easy, rows), int64 (M,) each, of the M figures of which it is known."""
     known = np.flatnonzero(np.array(scored.hardness, dtype=object) != "")
     hard = np.array([scored.hardness[i] == HARDNESS[1] for i in known], dtype=np.int64)
     return hard, known.astype(np.int64)
@@ -344,12 +306,11 @@ def hard_figures(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _subtypes(
     scored: Scored,
 ) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]:
-    """(classes, the true one's index (M,), the called one's (M,), probabilities (M, C)).
+    """Return (C classes, true index (M,), called index (M,), probabilities (M, C)) of figures with a subtype.
 
-    Of the M figures with a known subtype. Of a model that knows subtypes of one type alone, a figure called
-    the other is given the likeliest.
+    Where a model knows subtypes of one type alone, a figure called the other type is given the likeliest.
     """
-    classes = subtype_classes(scored)
+    classes = tuple(s for s in SUBTYPES if s in scored.extra)
     rows = [i for i, s in enumerate(scored.subtypes) if s in classes]
     truth = np.array([classes.index(scored.subtypes[i]) for i in rows], dtype=np.int64)
     columns = [scored.extra[c][rows] for c in classes]

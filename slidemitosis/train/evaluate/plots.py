@@ -1,7 +1,7 @@
-"""Figures of an evaluation, as PNG and SVG: the same bytes from the same scores.
+"""Draw the plots of an evaluation, as PNG and SVG: the same bytes from the same scores.
 
 Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; line styles
-and markers tell what colours tell.
+and markers differ as colours do.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _SIDE = 4.6  # inches, of a square plot
 _LIMITS = (-0.01, 1.01)
 
 
-def roc_figure(curves: Sequence[Scored], path_stem: Path) -> tuple[Path, Path]:
-    """Sensitivity over 1 - specificity, a curve for each model; a marker where its threshold lies.
+def roc_plot(curves: Sequence[Scored], path_stem: Path) -> tuple[Path, Path]:
+    """Draw sensitivity over 1 - specificity, a curve for each model, with a marker at its threshold.
 
     A model whose figures are of one class has no curve, and the legend says so. Writes and returns
     `path_stem`.png and .svg. Raises InvalidOption without curves, OutputError if they cannot be written.
     """
-    with _drawing(curves) as figure:
-        axes = figure.add_subplot()
+    with _drawing(curves) as plot:
+        axes = plot.add_subplot()
         axes.plot((0, 1), (0, 1), color="0.75", lw=0.8, zorder=0)
         for i, scored in enumerate(curves):
             colour, dashes, marker = _look(i)
@@ -63,32 +63,24 @@ def roc_figure(curves: Sequence[Scored], path_stem: Path) -> tuple[Path, Path]:
                 axes.plot([], [], color=colour, ls=dashes, label=f"{label}, one class only")
                 continue
             x, y, _ = roc_curve(scored.atypical, scored.logit)
-            axes.plot(
-                x,
-                y,
-                color=colour,
-                ls=dashes,
-                lw=1.4,
-                marker=marker,
-                markevery=[],
-                label=f"{label}, AUROC {measured.auroc:.3f}",
-            )
+            label += f", AUROC {measured.auroc:.3f}"
+            axes.plot(x, y, color=colour, ls=dashes, lw=1.4, marker=marker, markevery=[], label=label)
             at = (1 - measured.specificity, measured.sensitivity)
             axes.plot(*at, marker, color=colour, ms=7, mec="white", mew=1.0, zorder=3)
         axes.set(xlim=_LIMITS, ylim=_LIMITS, aspect="equal")
         axes.set(xlabel="1 - specificity", ylabel="sensitivity", title=_title("ROC", curves))
-        _legend(figure, axes, inside=len(curves) <= 3, note="markers: the models' thresholds")
-        return _write(figure, path_stem)
+        _legend(plot, axes, inside=len(curves) <= 3, note="markers: the models' thresholds")
+        return _write(plot, path_stem)
 
 
-def reliability_figure(curves: Sequence[Scored], path_stem: Path) -> tuple[Path, Path]:
-    """Share of AMF over the mean P(AMF) in each of the bins that the ECE sums; below, figures in each.
+def reliability_plot(curves: Sequence[Scored], path_stem: Path) -> tuple[Path, Path]:
+    """Draw the share of AMF over the mean P(AMF) in each bin of the ECE; below, the figures in each.
 
-    Of one model alone each share has its 95 % Wilson interval. Writes and returns as `roc_figure`.
+    For one model alone each share has its 95 % Wilson interval. Writes and returns as `roc_plot`.
     """
     # No equal aspect: it would narrow the upper plot alone.
-    with _drawing(curves, height=_SIDE * 1.25) as figure:
-        axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    with _drawing(curves, height=_SIDE * 1.25) as plot:
+        axes, counts = plot.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         axes.plot((0, 1), (0, 1), color="0.75", lw=0.8, zorder=0)
         for i, scored in enumerate(curves):
             colour, dashes, marker = _look(i)
@@ -98,38 +90,29 @@ def reliability_figure(curves: Sequence[Scored], path_stem: Path) -> tuple[Path,
             told += [f"AUROC {measured.auroc:.3f}"] if measured.auroc is not None else []
             told += [f"ECE {measured.ece:.3f}"] if measured.ece is not None else []
             x, y = mean[seen], k[seen] / n[seen]
-            axes.plot(
-                x,
-                y,
-                color=colour,
-                ls=dashes,
-                lw=1.2,
-                marker=marker,
-                ms=5,
-                mec="white",
-                mew=0.6,
-                label=", ".join(told),
-            )
+            line = {"color": colour, "ls": dashes, "lw": 1.2}
+            dots = {"marker": marker, "ms": 5, "mec": "white", "mew": 0.6}
+            axes.plot(x, y, label=", ".join(told), **line, **dots)
             if len(curves) == 1:
                 ends = np.array([_wilson(a, b) for a, b in zip(k[seen], n[seen], strict=True)]).reshape(-1, 2)
                 axes.vlines(x, ends[:, 0], ends[:, 1], color=colour, lw=1.0, alpha=0.6, zorder=1)
             edges = np.linspace(0, 1, ECE_BINS + 1)
-            counts.stairs(n, edges, color=colour, ls=dashes, lw=1.2)
+            counts.stairs(n, edges, **line)
         axes.set(xlim=_LIMITS, ylim=_LIMITS)
         axes.set(ylabel="share that is AMF", title=_title("Reliability", curves))
         counts.set(xlabel="calibrated P(AMF)", ylabel="figures", yscale="log", ylim=(0.7, None))
         counts.yaxis.set_major_formatter("{x:g}")
         counts.yaxis.set_minor_formatter("")
-        figure.align_ylabels()
+        plot.align_ylabels()
         note = "bars: 95 % Wilson intervals" if len(curves) == 1 else None
-        _legend(figure, axes, inside=len(curves) == 1, note=note)
-        return _write(figure, path_stem)
+        _legend(plot, axes, inside=len(curves) == 1, note=note)
+        return _write(plot, path_stem)
 
 
-def confusion_figure(scored: Scored, path_stem: Path) -> tuple[Path, Path]:
-    """The subtypes of the first expert against the model's: counts, shaded by their share of the row.
+def confusion_plot(scored: Scored, path_stem: Path) -> tuple[Path, Path]:
+    """Draw the first expert's subtypes against the model's: counts, shaded by their share of the row.
 
-    Writes and returns as `roc_figure`. Raises InvalidOption if the model or the figures tell no subtypes.
+    Writes and returns as `roc_plot`. Raises InvalidOption if the model or the figures tell no subtypes.
     """
     classes, matrix = confusion(scored)
     if not matrix.sum():
@@ -139,8 +122,8 @@ def confusion_figure(scored: Scored, path_stem: Path) -> tuple[Path, Path]:
     n = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, n, out=np.zeros(matrix.shape), where=n > 0)
     side = 2.6 + 0.62 * len(classes)
-    with _drawing([scored], width=side + 0.9, height=side) as figure:
-        axes = figure.add_subplot()
+    with _drawing([scored], width=side + 0.9, height=side) as plot:
+        axes = plot.add_subplot()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(matrix):
             dark = shares[row, column] > 0.55
@@ -155,23 +138,23 @@ def confusion_figure(scored: Scored, path_stem: Path) -> tuple[Path, Path]:
         axes.spines[:].set_visible(False)
         axes.set(xlabel="the model's likeliest subtype", ylabel="subtype by the first expert (figures)")
         axes.set_title(f"{scored.model} on {scored.data}\nn = {matrix.sum():,}{mean}")
-        figure.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
-        return _write(figure, path_stem)
+        plot.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
+        return _write(plot, path_stem)
 
 
 @contextmanager
 def _drawing(curves: Sequence[Scored], *, width: float = _SIDE, height: float = _SIDE) -> Iterator[Figure]:
-    """An empty figure in our style, whatever the user's matplotlibrc says; it must be written within."""
+    """Make an empty plot in our style, whatever the user's matplotlibrc says; it must be written within."""
     if not curves:
-        raise InvalidOption("a figure needs the scores of one model or more")
+        raise InvalidOption("a plot needs the scores of one model or more")
     with matplotlib.style.context(["default", _STYLE]):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure
+        plot = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(plot)
+        yield plot
 
 
 def _look(i: int) -> tuple[str, str, str]:
-    """Colour, line style and marker of the i-th model; 28 differ."""
+    """Return colour, line style and marker of the i-th model; 28 differ."""
     return COLOURS[i % len(COLOURS)], _DASHES[i % len(_DASHES)], _MARKERS[i % len(_MARKERS)]
 
 
@@ -187,19 +170,19 @@ def _label(scored: Scored, curves: Sequence[Scored]) -> str:
     return f"{name}\nn = {len(scored):,} ({int(scored.atypical.sum()):,} AMF)"
 
 
-def _legend(figure: Figure, axes: Axes, *, inside: bool, note: str | None) -> None:
-    """Inside the plot, or beside it, for which the figure is widened."""
+def _legend(plot: Figure, axes: Axes, *, inside: bool, note: str | None) -> None:
+    """Put the legend inside the axes, or beside them, for which the plot is widened."""
     if inside:
         axes.legend(loc="lower right", title=note, title_fontsize=8, alignment="left")
         return
-    legend = figure.legend(loc="outside right upper", title=note, title_fontsize=8, alignment="left")
-    box = legend.get_window_extent(FigureCanvasAgg(figure).get_renderer())  # type: ignore[no-untyped-call]
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width + box.width / figure.dpi + 0.3, max(height, box.height / figure.dpi + 0.2))
+    legend = plot.legend(loc="outside right upper", title=note, title_fontsize=8, alignment="left")
+    box = legend.get_window_extent(FigureCanvasAgg(plot).get_renderer())  # type: ignore[no-untyped-call]
+    width, height = plot.get_size_inches()
+    plot.set_size_inches(width + box.width / plot.dpi + 0.3, max(height, box.height / plot.dpi + 0.2))
 
 
 def _bins(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Of each bin, (ECE_BINS,): figures, AMF among them, and the mean probability (0 of none)."""
+    """Return figures, AMF and mean probability (0 of none) of each bin, (ECE_BINS,) each."""
     place = bins_of(scored.probability)
     n = np.bincount(place, minlength=ECE_BINS)
     k = np.bincount(place[scored.atypical == 1], minlength=ECE_BINS)
@@ -212,12 +195,12 @@ def _wilson(k: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def _write(figure: Figure, path_stem: Path) -> tuple[Path, Path]:
+def _write(plot: Figure, path_stem: Path) -> tuple[Path, Path]:
     # Not with_suffix: a model's name may hold a dot.
     png, svg = (path_stem.with_name(f"{path_stem.name}.{kind}") for kind in ("png", "svg"))
     try:
-        figure.savefig(png, dpi=200)
-        figure.savefig(svg, metadata={"Date": None})
+        plot.savefig(png, dpi=200)
+        plot.savefig(svg, metadata={"Date": None})
     except OSError as e:
         raise OutputError(f"{path_stem}: cannot be written: {e.strerror}; choose another --out") from e
     return png, svg

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from slidemitosis.train.markdown import cell, table
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -33,27 +35,20 @@ _LEGEND = (
 )
 
 
-def markdown(report: EvaluationReport) -> str:
-    """The report as text: measures with four decimals, intervals in brackets.
+def report_markdown(report: EvaluationReport) -> str:
+    """Return the report as Markdown: measures with four decimals, intervals in brackets.
 
-    Subtypes are those of single models and ensembles, of folds where there is no ensemble.
+    Subtypes are shown of single models and ensembles, and of folds where there is no ensemble.
     """
-    head = [
-        f"{name}: {value}"
-        for name, value in (
-            ("Recipe", report.recipe),
-            ("Family", report.family),
-            ("Backbone", report.backbone),
-        )
-        if value
-    ]
+    about = {"Recipe": report.recipe, "Family": report.family, "Backbone": report.backbone}
+    head = [f"{name}: {value}" for name, value in about.items() if value]
     blocks = ["# Evaluation", *([". ".join(head) + "."] if head else []), *_bullets(report.notes), _LEGEND]
     for data in report.data:
         entries = [e for e in report.entries if e.data == data]
         folds = [f for f in report.folds if f.data == data]
         blocks += [f"## {data}", _describe(entries), _scores(entries, folds)]
         blocks += [
-            f"- {_cell(e.model)} has collapsed: every figure gets one class." for e in entries if e.collapsed
+            f"- {cell(e.model)} has collapsed: every figure gets one class." for e in entries if e.collapsed
         ]
         if any(e.domains for e in entries):
             blocks += ["### By domain", _domains(entries, folds)]
@@ -69,7 +64,7 @@ def _bullets(notes: Sequence[str]) -> list[str]:
 
 
 def _describe(entries: Sequence[Entry]) -> str:
-    """How many figures, and how the intervals were found; of the first entry, which stands for all."""
+    """Say how many figures there are and how the intervals were found, from the first entry for all."""
     metrics, found = entries[0].metrics, entries[0].intervals
     views = sorted({e.views for e in entries})
     text = f"{metrics.figures:,} figures ({metrics.atypical:,} AMF); views: {', '.join(map(str, views))}. "
@@ -87,24 +82,24 @@ def _plural(unit: str, count: int) -> str:
 
 
 def _scores(entries: Sequence[Entry], folds: Sequence[FoldSummary]) -> str:
-    return _table(["model", *HEADINGS.values()], _rows(entries, folds, domain=None, names=tuple(HEADINGS)))
+    return table(["model", *HEADINGS.values()], _rows(entries, folds, domain=None, names=tuple(HEADINGS)))
 
 
 def _domains(entries: Sequence[Entry], folds: Sequence[FoldSummary]) -> str:
-    """A row for each domain and model; of folds, which report.json holds one by one, mean and SD."""
+    """Make a row for each domain and model; folds, which report.json holds singly, as mean and SD."""
     counts = {d.name: f"{d.metrics.figures:,} ({d.metrics.atypical:,})" for e in entries for d in e.domains}
     rows = [
-        [_cell(name) or "unknown", count, *row]
+        [name.strip() or "unknown", count, *row]
         for name, count in counts.items()
         for row in _rows(entries, folds, domain=name, names=_BY_DOMAIN)
     ]
-    return _table(["domain", "figures (AMF)", "model", *(HEADINGS[m] for m in _BY_DOMAIN)], rows)
+    return table(["domain", "figures (AMF)", "model", *(HEADINGS[m] for m in _BY_DOMAIN)], rows)
 
 
 def _rows(
     entries: Sequence[Entry], folds: Sequence[FoldSummary], *, domain: str | None, names: Sequence[str]
 ) -> list[list[str]]:
-    """Models alone; then of each run its folds (over all only), their mean and SD, and the ensemble."""
+    """List single models, then each run: folds (over all domains only), their mean and SD, ensemble."""
 
     def of(run: str | None, role: str, prefix: str = "") -> list[list[str]]:
         those = [e for e in entries if e.role == role and run in {None, e.run}]
@@ -113,10 +108,7 @@ def _rows(
             for e in those
             for part in ([e] if domain is None else [d for d in e.domains if d.name == domain])
         ]
-        return [
-            [f"{prefix}{_cell(e.model)}", *_measures(part.metrics, part.intervals, names)]
-            for e, part in found
-        ]
+        return [[f"{prefix}{e.model}", *_measures(part.metrics, part.intervals, names)] for e, part in found]
 
     rows = of(None, "single")
     # In the order of the entries.
@@ -136,7 +128,7 @@ _HOW_SUBTYPES = (
 def _subtypes(entry: Entry) -> list[str]:
     rows = [
         [
-            _cell(r.name),
+            r.name,
             f"{r.figures:,}",
             *map(_number, (r.auroc, r.sensitivity, r.specificity, r.ppv, r.npv)),
         ]
@@ -151,34 +143,27 @@ def _subtypes(entry: Entry) -> list[str]:
         f"first expert's type, {_number(entry.metrics.balanced_accuracy_at_half)} against the majority's."
     )
     head = ["subtype", "figures", "AUROC", "sensitivity", "specificity", "PPV", "NPV"]
-    counts = [[_cell(name), *map(str, row)] for name, row in zip(entry.classes, entry.confusion, strict=True)]
+    counts = [[name, *map(str, row)] for name, row in zip(entry.classes, entry.confusion, strict=True)]
     return [
         f"### Subtypes: {entry.model}",
         _HOW_SUBTYPES,
-        _table(head, rows),
+        table(head, rows),
         types,
         "Rows: the first expert; columns: the model.",
-        _table(["", *map(_cell, entry.classes)], counts),
+        table(["", *entry.classes], counts),
     ]
 
 
 def _doubt(entries: Iterable[Entry]) -> list[str]:
     told = [(e.model, e.doubt) for e in entries if e.doubt]
-    rows = [
-        [_cell(m), f"{d.figures:,}", f"{d.hard:,}", f"{d.expected:,.1f}", _number(d.auroc)] for m, d in told
-    ]
-    head = [
-        "model",
-        "figures with two votes or more",
-        "experts disagree",
-        "sum of P(hard)",
-        "AUROC of P(hard)",
-    ]
-    return ["### Doubt", _table(head, rows)] if rows else []
+    rows = [[m, f"{d.figures:,}", f"{d.hard:,}", f"{d.expected:,.1f}", _number(d.auroc)] for m, d in told]
+    head = ["model", "figures with two votes or more", "experts disagree", "sum of P(hard)"]
+    head += ["AUROC of P(hard)"]
+    return ["### Doubt", table(head, rows)] if rows else []
 
 
 def _fold_name(summary: FoldSummary) -> str:
-    of = f"{_cell(summary.run)}: " if summary.run else ""
+    of = f"{summary.run}: " if summary.run else ""
     return f"{of}mean ± SD of {summary.folds} {_plural('fold', summary.folds)}"
 
 
@@ -198,13 +183,3 @@ def _spreads(summary: FoldSummary, names: Iterable[str]) -> list[str]:
 
 def _number(value: float | None) -> str:
     return NONE if value is None else f"{value:.4f}"
-
-
-def _cell(text: str) -> str:
-    """A name that cannot end its cell or its line."""
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,8 +1,8 @@
-"""`slidemitosis evaluate`: models on labelled figures, to a report with its files.
+"""Evaluate models on labelled figures, and write a report with its files: `slidemitosis evaluate`.
 
 OUT/report.md, report.json               scores with intervals; folds and ensemble kept apart
 OUT/predictions/MODEL--DATA.csv          what each model says of each figure
-OUT/roc-DATA.png, reliability-DATA.png   figures, and the same as SVG
+OUT/roc-DATA.png, reliability-DATA.png   plots, and the same as SVG
 """
 
 from __future__ import annotations
@@ -15,22 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.engines.choose import ComputeOptions, load_forward
+from slidemitosis.engines.choose import load_engine
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.files import write_text
 from slidemitosis.models.card import CARD_NAME, Score, read_card, write_card
 from slidemitosis.models.shipped import find_model
 from slidemitosis.models.subtypes import stated_extras
+from slidemitosis.options import ComputeOptions
 from slidemitosis.train.data.seen import check_seen
 from slidemitosis.train.evaluate.metrics import Metrics, Scored
-from slidemitosis.train.evaluate.plots import confusion_figure, reliability_figure, roc_figure
-from slidemitosis.train.evaluate.report import (
-    EvaluationReport,
-    build_entry,
-    read_predictions,
-    write_predictions,
-    write_report,
-)
+from slidemitosis.train.evaluate.plots import confusion_plot, reliability_plot, roc_plot
+from slidemitosis.train.evaluate.report import EvaluationReport, build_entry
+from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions, write_report
 from slidemitosis.train.paths import (
     ENSEMBLE,
     EVALUATION,
@@ -57,7 +53,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A model that is evaluated, and what it is of a run."""
+    """A model that is evaluated, and its role in a run."""
 
     card: ModelCard
     role: Role = "single"
@@ -68,14 +64,14 @@ class Member:
 def score_figures(
     card: ModelCard, figures: Figures, *, data: str, device: str = "cpu", views: int = 1
 ) -> Scored:
-    """The model's outputs for labelled figures, as `slidemitosis classify` computes them in fp32."""
+    """Compute the model's outputs for labelled figures, in fp32, as `slidemitosis classify` does."""
     return score_sets(card, {data: figures}, device=device, views=views)[data]
 
 
 def score_sets(
     card: ModelCard, sets: Mapping[str, Figures], *, device: str = "cpu", views: int = 1
 ) -> dict[str, Scored]:
-    """The same of several data sets, by their names; the weights are read once."""
+    """Do what `score_figures` does for several data sets, by name; the weights are read once."""
     for data, figures in sets.items():
         if figures.pixels.shape[1] != card.patch.side:
             raise InvalidOption(
@@ -83,9 +79,9 @@ def score_sets(
                 f"the model {card.name} sees {card.patch.side} px"
             )
     compute = ComputeOptions(device=device, precision="fp32", views=views)
-    with contextlib.closing(load_forward(card, compute)) as forward:
+    with contextlib.closing(load_engine(card, compute)) as engine:
         return {
-            data: _scored(card, figures, data, forward.submit(figures.pixels)())
+            data: _scored(card, figures, data, engine.submit(figures.pixels)())
             for data, figures in sets.items()
         }
 
@@ -109,7 +105,7 @@ def _scored(card: ModelCard, figures: Figures, data: str, outputs: Outputs) -> S
 
 
 def find_models(words: Sequence[str]) -> list[Member]:
-    """Models by name or folder, and of a folder that `slidemitosis train` wrote its folds and ensemble."""
+    """Find models by name or folder; a folder of `slidemitosis train` gives its folds and ensemble."""
     members: list[Member] = []
     runs = [w for w in words if (Path(w) / RUN_FILE).is_file()]
     for word in words:
@@ -125,7 +121,7 @@ def find_models(words: Sequence[str]) -> list[Member]:
 
 
 def run_members(folder: Path, *, name: str = "") -> list[Member]:
-    """The folds and the ensemble that a run has so far. Raises InvalidOption where there is none."""
+    """Find the folds and the ensemble that a run has so far. Raises InvalidOption where there is no fold."""
     found = {int(p.parent.name.rpartition("-")[2]): p.parent for p in folder.glob(f"fold-*/{CARD_NAME}")}
     members = [Member(read_card(path), "fold", fold, name) for fold, path in sorted(found.items())]
     if not members:
@@ -146,7 +142,7 @@ def evaluate_models(
     device: str = "cpu",
     allow_leaks: bool = False,
 ) -> EvaluationReport:
-    """Score every model on every data set and write the report; what stood in `out` of it is replaced.
+    """Score every model on every data set and write the report into `out`, in place of an earlier one.
 
     Raises InvalidOption, also where a data set has slides that a model of a run was trained on, unless
     `allow_leaks`; and OutputError if `out` cannot be written.
@@ -203,7 +199,7 @@ COLLAPSED = "it has collapsed, since every validation figure is given one class.
 
 
 def _collapsed(member: Member) -> bool:
-    """Whether the training failed so; told from validation figures, and so without any test figure."""
+    """Tell whether the training has collapsed, from its validation figures and without any test figure."""
     path = member.card.folder / VALIDATION
     return member.role != "ensemble" and path.is_file() and read_predictions(path).collapsed
 
@@ -215,12 +211,12 @@ def _told(run: Path) -> dict[str, Any]:
 
 
 def _draw(scored: Sequence[Scored], members: Sequence[Member], out: Path, data: str) -> None:
-    roc_figure(scored, out / f"roc-{data}")
-    reliability_figure(scored, out / f"reliability-{data}")
+    roc_plot(scored, out / f"roc-{data}")
+    reliability_plot(scored, out / f"reliability-{data}")
     for s, m in zip(scored, members, strict=True):
         known = set(s.extra) & set(s.subtypes)
         if known and m.role != "fold":
-            confusion_figure(s, out / f"confusion-{file_name(m.card.name)}--{data}")
+            confusion_plot(s, out / f"confusion-{file_name(m.card.name)}--{data}")
 
 
 def _in_short(m: Metrics) -> str:
@@ -229,7 +225,7 @@ def _in_short(m: Metrics) -> str:
 
 
 def score_of(entry: Entry) -> Score | None:
-    """A line of the card; None where one class is absent."""
+    """Make a line of the card's scores; None where one class is absent."""
     m = entry.metrics
     if m.balanced_accuracy is None or m.balanced_accuracy_at_half is None or m.auroc is None:
         return None

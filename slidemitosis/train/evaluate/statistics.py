@@ -1,4 +1,4 @@
-"""Tests between classifiers: ranks of paired and unpaired scores, and AUROCs on the same figures; pure."""
+"""Tests between classifiers: of scores by their ranks, and of AUROCs on the same figures; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 FEWEST_PAIRS = 5
-"""Below this number of differing pairs no signed-rank test is made: p could not be below 0.125."""
+"""No signed-rank test is made of fewer differing pairs: p could not be below 0.125."""
 
 _EXACT_TO = 60  # values; up to here the null distribution is counted out, beyond it is taken as normal
 _DECIMALS = 12  # differences of scores equal to this many decimals are the same difference
@@ -47,7 +47,7 @@ class RankSum:
     """Mann and Whitney's test of two groups of scores."""
 
     statistic: float
-    """U of a: the pairs (one of a, one of b) in which a is higher, an equal pair counting a half."""
+    """U of a: in how many pairs (one of a, one of b) a is higher, an equal pair counting a half."""
     p: float
     """Two-sided."""
     sizes: tuple[int, int]
@@ -60,35 +60,35 @@ class RankSum:
 
 @dataclass(frozen=True, slots=True)
 class DeLong:
-    """Two AUROCs on the same figures, and what DeLong's covariance says of their difference."""
+    """Two AUROCs on the same figures, and DeLong's test of their difference."""
 
     auroc_a: float
     auroc_b: float
     difference: float
     """AUROC of a minus AUROC of b."""
     standard_error: float
-    """Of the difference."""
+    """Standard error of the difference."""
     z: float | None
     p: float | None
-    """Two-sided. None where the variance is zero and the AUROCs differ: the normal law then says nothing."""
+    """Two-sided. None where the variance is zero and the AUROCs differ, for which there is no normal law."""
     interval: tuple[float, float] | None
     """95 % interval of the difference, within -1 to 1; None where `p` is."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterBootstrap:
-    """An AUROC difference whose interval takes slides as its units."""
+    """A difference of AUROCs with an interval that takes slides as its units."""
 
     difference: float
     interval: tuple[float, float]
-    """95 %, percentiles of the draws."""
+    """95 % interval, by percentiles of the draws."""
     slides: int
     draws: int
-    """Draws that held both classes, and so count."""
+    """Draws that held both classes; only these count."""
 
 
 def wilcoxon_pairs(a: ArrayLike, b: ArrayLike) -> SignedRank | None:
-    """Wilcoxon's signed-rank test (Wilcoxon 1945) of a[i] against b[i], both (n,) float, two-sided.
+    """Make Wilcoxon's signed-rank test (Wilcoxon 1945) of a[i] against b[i], both (n,) float, two-sided.
 
     Pairs that are equal (differences that round to zero at 12 decimals) are left out, and counted.
     Up to 60 differing pairs p is exact: every assignment of signs to the ranks as they are, midranks
@@ -131,7 +131,7 @@ def wilcoxon_pairs(a: ArrayLike, b: ArrayLike) -> SignedRank | None:
 
 
 def mann_whitney(a: ArrayLike, b: ArrayLike) -> RankSum | None:
-    """Mann and Whitney's U test (1947) of the scores a (n_a,) against b (n_b,), float, two-sided.
+    """Make Mann and Whitney's U test (1947) of the scores a (n_a,) against b (n_b,), float, two-sided.
 
     Up to 60 scores in all p is exact: the share of all divisions of the ranks as they are, midranks of
     ties included, into groups of these sizes whose sum lies as far from its mean. Without ties this is the
@@ -169,7 +169,7 @@ def mann_whitney(a: ArrayLike, b: ArrayLike) -> RankSum | None:
 
 
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
-    """Holm's step-down adjustment (Holm 1979) of the p-values of one family, in their order.
+    """Adjust the p-values of one family by Holm's step-down method (Holm 1979), in their order.
 
     The i-th smallest of m is multiplied by m - i + 1, raised to the one before it where it would be smaller,
     and capped at 1. None, a test that could not be made, stays None and is not counted in m. Raises
@@ -187,7 +187,7 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
 
 
 def auroc(atypical: ArrayLike, logit: ArrayLike) -> float:
-    """The share of pairs of an AMF and an NMF in which the AMF has the higher logit; equal ones count half.
+    """Compute the share of pairs of AMF and NMF in which the AMF has the higher logit; equal ones count half.
 
     `atypical` (N,) 0 or 1, `logit` (N,) float; by midranks. Raises ValueError if a class is absent.
     """
@@ -195,7 +195,7 @@ def auroc(atypical: ArrayLike, logit: ArrayLike) -> float:
 
 
 def delong_variance(atypical: ArrayLike, logit: ArrayLike) -> float:
-    """Variance of the AUROC: DeLong, DeLong and Clarke-Pearson 1988, from midranks (Sun and Xu 2014).
+    """Compute the AUROC's variance: DeLong, DeLong and Clarke-Pearson 1988, by midranks (Sun and Xu 2014).
 
     `atypical` (N,) 0 or 1, `logit` (N,) float. Figures are taken as independent, see `delong`. Raises
     ValueError with fewer than two figures of a class.
@@ -205,14 +205,14 @@ def delong_variance(atypical: ArrayLike, logit: ArrayLike) -> float:
 
 
 def delong(atypical: ArrayLike, logit_a: ArrayLike, logit_b: ArrayLike) -> DeLong:
-    """DeLong's test of two AUROCs on the same figures, with the 95 % interval of their difference.
+    """Make DeLong's test of two AUROCs on the same figures, with the 95 % interval of their difference.
 
     `atypical` (N,) 0 or 1; `logit_a`, `logit_b` (N,) float, of which only the order matters. Method: DeLong,
     DeLong and Clarke-Pearson, Biometrics 44:837 (1988); from midranks, in O(N log N), after Sun and Xu, IEEE
     Signal Processing Letters 21:1389 (2014).
 
     The figures are taken as independent. Those of one slide are not: they share stain, scanner and tumour, so
-    the interval here is too narrow and p too small. `cluster_bootstrap_difference` takes slides as units.
+    the interval here is too narrow and p too small. `difference_over_draws` takes slides as units.
 
     Where the variance is zero: equal AUROCs (two networks with the same order) give z = 0, p = 1 and an
     interval of no width; different ones (a perfect order against a constant) give z, p and interval None.
@@ -235,32 +235,40 @@ def delong(atypical: ArrayLike, logit_a: ArrayLike, logit_b: ArrayLike) -> DeLon
     return DeLong(auroc_a, auroc_b, difference, error, z, p, interval)
 
 
-def cluster_bootstrap_difference(
-    atypical: ArrayLike,
-    logit_a: ArrayLike,
-    logit_b: ArrayLike,
-    slides: Sequence[str],
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-) -> ClusterBootstrap | None:
-    """95 % percentile interval of AUROC(a) - AUROC(b), whole slides being drawn with replacement.
+def bootstrap_aurocs(
+    atypical: ArrayLike, logits: Sequence[ArrayLike], slides: Sequence[str], *, draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Compute AUROC of R classifiers in the same draws of whole slides, (R, draws); NaN without both classes.
 
-    `atypical` (N,) 0 or 1; `logit_a`, `logit_b` (N,) float; `slides` (N,) names each figure's slide. Both
-    AUROCs are computed on the same draws (the cluster bootstrap: Field and Welsh, JRSS B 69:369, 2007). Draws
-    with one class only are left out and not counted. With few slides the interval is still too narrow.
-
-    None where there is one slide only or no draw holds both classes. Raises ValueError as `auroc` does.
+    `atypical` (N,) 0 or 1; `logits` are R arrays (N,) float; `slides` (N,) names each figure's slide. Slides
+    are drawn with replacement, and a figure counts as often as its slide (the cluster bootstrap: Field and
+    Welsh, JRSS B 69:369, 2007). The same seed gives the same draws for any R, so that all pairs of R
+    classifiers cost R, not R squared. Raises ValueError for labels that are not 0 or 1, unequal numbers of
+    figures, or a logit that is not finite.
     """
-    a, b = bootstrap_aurocs(atypical, [logit_a, logit_b], slides, draws=draws, seed=seed)
-    difference = auroc(atypical, logit_a) - auroc(atypical, logit_b)
-    return difference_over_draws(difference, a - b, slides)
+    y, sizes = _labels(atypical), {len(slides), *(np.size(logit) for logit in logits)}
+    if sizes != {len(y)}:
+        raise ValueError(f"{len(y)} labels with logits and slides of other numbers: {sorted(sizes)}")
+    names, place = np.unique(np.asarray(slides), return_inverse=True)
+    random = np.random.default_rng(seed)
+    scores = [_finite(logit) for logit in logits]
+    found = np.empty((len(logits), draws))
+    for start in range(0, draws, _DRAWS_AT_ONCE):
+        block = slice(start, min(start + _DRAWS_AT_ONCE, draws))
+        drawn = random.integers(0, len(names), (block.stop - block.start, len(names)))
+        weights = np.stack([np.bincount(row, minlength=len(names)) for row in drawn])[:, place].astype(float)
+        found[:, block] = [weighted_ranking(weights, score, y == 1)[0] for score in scores]
+    return found
 
 
 def difference_over_draws(
     difference: float, drawn: NDArray[np.float64], slides: Sequence[str]
 ) -> ClusterBootstrap | None:
-    """The interval of `difference` from its value in each draw (draws,), NaN where a draw does not count."""
+    """Give `difference` = AUROC(a) - AUROC(b) its 95 % percentile interval over draws of whole slides.
+
+    `drawn` (draws,) is that difference in each draw of `bootstrap_aurocs`; NaN is left out and not counted.
+    With few slides the interval is still too narrow. None for one slide, or where no draw counts.
+    """
     counting = drawn[np.isfinite(drawn)]
     number = len(set(slides))
     if number < 2 or not len(counting):
@@ -269,53 +277,32 @@ def difference_over_draws(
     return ClusterBootstrap(difference, (float(low), float(high)), number, len(counting))
 
 
-def bootstrap_aurocs(
-    atypical: ArrayLike, logits: Sequence[ArrayLike], slides: Sequence[str], *, draws: int, seed: int
-) -> NDArray[np.float64]:
-    """AUROC of R classifiers in the same draws of whole slides, (R, draws); NaN where one class is absent.
+def weighted_ranking(
+    weights: NDArray[np.float64], logit: NDArray[np.floating], atypical: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute AUROC and average precision, (D,) each, under D weightings (D, N) of the figures.
 
-    `logits` are R arrays (N,). A draw gives every figure the weight with which its slide was drawn. The same
-    seed gives the same draws for any R, so that all pairs of R classifiers cost R, not R squared.
+    Over the distinct values in descending order, with the weights P_v of AMF and N_v of NMF at v:
+    AUROC = sum_v P_v (N below v + N_v / 2) / (P N), and AP = sum_v P_v / P * TP_v / (TP_v + FP_v),
+    TP_v and FP_v being the weights at v or above. NaN where a class has no weight.
     """
-    y, sizes = _labels(atypical), {len(slides), *(np.size(logit) for logit in logits)}
-    if sizes != {len(y)}:
-        raise ValueError(f"{len(y)} labels with logits and slides of other numbers: {sorted(sizes)}")
-    names, place = np.unique(np.asarray(slides), return_inverse=True)
-    random = np.random.default_rng(seed)
-    orders = [_order(_finite(logit)) for logit in logits]
-    found = np.empty((len(logits), draws))
-    for start in range(0, draws, _DRAWS_AT_ONCE):
-        block = slice(start, min(start + _DRAWS_AT_ONCE, draws))
-        drawn = random.integers(0, len(names), (block.stop - block.start, len(names)))
-        weights = np.stack([np.bincount(row, minlength=len(names)) for row in drawn])[:, place].astype(float)
-        for i, (order, starts) in enumerate(orders):
-            found[i, block] = _weighted_aurocs(y[order], weights[:, order], starts)
-    return found
-
-
-def _order(logit: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows by rising logit, and where each run of equal logits starts."""
-    order = np.argsort(logit, kind="stable")
-    return order, np.flatnonzero(np.diff(logit[order], prepend=-np.inf))
-
-
-def _weighted_aurocs(
-    y: NDArray[np.int64], weights: NDArray[np.float64], starts: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """AUROC (D,) under the weights (D, N) of figures in rising order of their logit."""
-    positive = np.add.reduceat(weights * (y == 1), starts, axis=1)
-    negative = np.add.reduceat(weights * (y == 0), starts, axis=1)
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    won = (positive * (np.cumsum(negative, axis=1) - negative / 2)).sum(axis=1)
-    found = np.full(len(weights), np.nan)
-    np.divide(won, pairs, out=found, where=pairs > 0)
-    return found
+    order = np.argsort(-logit, kind="stable")
+    starts = np.flatnonzero(np.diff(-logit[order], prepend=-np.inf))
+    amf = np.add.reduceat((weights * atypical)[:, order], starts, axis=1)
+    nmf = np.add.reduceat((weights * ~atypical)[:, order], starts, axis=1)
+    tp, fp = np.cumsum(amf, axis=1), np.cumsum(nmf, axis=1)
+    n_amf, n_nmf = tp[:, -1], fp[:, -1]
+    with np.errstate(invalid="ignore"):
+        auroc = (amf * (n_nmf[:, None] - fp + nmf / 2)).sum(axis=1) / (n_amf * n_nmf)
+        precision = np.nan_to_num(tp / (tp + fp))  # where nothing was drawn yet, amf is 0 too
+        average_precision = (amf * precision).sum(axis=1) / n_amf
+    return auroc, np.where(n_nmf > 0, average_precision, np.nan)
 
 
 def _placements(
     atypical: ArrayLike, logit: ArrayLike, *, fewest: int
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """AUROC, and its structural components: V10 of the m AMF and V01 of the n NMF (DeLong 1988).
+    """Return AUROC and its structural components, V10 of the m AMF and V01 of the n NMF (DeLong 1988).
 
     V10[i] is the share of NMF below the i-th AMF, V01[j] the share of AMF above the j-th NMF.
     """
@@ -350,7 +337,7 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _added(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sum of two counts of different length, which both start at zero."""
+    """Add two lists of counts of different length, which both start at zero."""
     total = np.zeros(max(len(one), len(other)))
     total[: len(one)] += one
     total[: len(other)] += other
@@ -358,6 +345,6 @@ def _added(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.f
 
 
 def _at_least_as_far(counts: NDArray[np.float64], found: int, total: int) -> float:
-    """The share of `counts`, by sum, whose sum lies as far from total / 2 as `found` does."""
+    """Return the share of `counts`, one for each sum, at sums at least as far from total / 2 as `found`."""
     far = np.abs(2 * np.arange(len(counts)) - total) >= abs(2 * found - total)
     return float(counts[far].sum() / counts.sum())

@@ -1,8 +1,8 @@
 /*
- * Runs scripts of QuPath without QuPath, on the stand-ins beside this file, and writes what came of it.
+ * Run scripts of QuPath without QuPath, on the stand-ins beside this file, and write reports of it.
  *
  * Standard input: the path of a JSON file on each line. Its "steps" are done in turn, on the same images and the same
- * project; each gives a report in the file <path>.report, after which this says "done". A step runs a whole script as
+ * project; each gives a report in the file <path>.report, after which "done" is said. A step runs a whole script as
  * QuPath does, or calls one of its functions.
  */
 
@@ -60,7 +60,7 @@ StandinImage imageOf(Map stated) {
     return new StandinImage(server: server, hierarchy: new StandinHierarchy(objects: objects))
 }
 
-/** One function of a script, without running the script. */
+/** Call one function of a script, without running the script. */
 Map called(Map step) {
     def out = new StringWriter()
     def script = shell([out: new PrintWriter(out, true)]).parse(scriptText(step.script))
@@ -72,7 +72,7 @@ Map called(Map step) {
     return result + caught + [log: out.toString().readLines()]
 }
 
-/** Whole numbers as such, since Gson reads all as doubles; NaN, which it reads as a text; {"file": path} as a file. */
+/** Return a value from Gson with whole numbers, which it reads as doubles, NaN, read as a text, and {"file": path}. */
 Object plain(Object value) {
     if (value == 'NaN')
         return Double.NaN
@@ -85,7 +85,7 @@ Object plain(Object value) {
     return value instanceof Double && value == Math.rint(value) && Math.abs(value) < 1e9 ? value as int : value
 }
 
-/** A whole script, as the script editor, "Run for project" or the command line runs it. */
+/** Run a whole script, as the script editor, "Run for project" or the command line does. */
 Map ran(Map step, List<StandinImage> images) {
     Session.image = images[step.image as int]
     def open = images[(step.containsKey('open') ? step.open : step.image) as int]
@@ -118,7 +118,7 @@ Map ran(Map step, List<StandinImage> images) {
     ]
 }
 
-/** Work in a thread of its own, as QuPath does it, interrupted from the start or once a file is there; how it ended. */
+/** Work in a new thread, as QuPath does, interrupted at the start or once a file is there. Returns how it ended. */
 Map inThread(Map step, Closure work) {
     def result = [error: null, error_class: null]
     def left = false
@@ -148,7 +148,7 @@ Throwable rootCause(Throwable e) {
     return e.getCause() == null ? e : rootCause(e.getCause())
 }
 
-/** By a script engine, as QuPath does it, where this Groovy has come with one. */
+/** Evaluate a script by a script engine, as QuPath does, where this Groovy has come with one. */
 void evaluate(String text, String name, Map bound, Writer out) {
     def engine = new ScriptEngineManager().getEngineByName('groovy')
     if (engine == null) {
@@ -162,7 +162,7 @@ void evaluate(String text, String name, Map bound, Writer out) {
     engine.compile(text).eval(context)
 }
 
-/** The script with QuPath's default imports in front of it, which a user can turn off. */
+/** Return the script with QuPath's default imports in front of it, which a user can turn off. */
 String scriptText(String path, boolean imports = true) {
     def text = new File(path).getText('UTF-8')
     if (!imports)

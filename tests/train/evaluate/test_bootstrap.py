@@ -154,7 +154,7 @@ def test_two_thousand_draws_of_the_official_test_rows_take_no_time() -> None:
     s = random_scored(826, slides=56)
     started = time.process_time()
     intervals(s, draws=2000)
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 6
 
 
 @pytest.mark.parametrize(("draws", "level"), [(0, 0.95), (10, 1.0), (10, 0.0)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,27 +14,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def one_line(error: pytest.ExceptionInfo[InvalidOption]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    return text
+def refusal(*runs: Path, **of: Any) -> str:
+    """The one line with which a comparison is refused."""
+    with pytest.raises(InvalidOption) as error:
+        compare_runs(runs, **of)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def test_a_run_alone_or_twice_is_refused(tmp_path: Path) -> None:
     run = full(tmp_path / "a")
-    with pytest.raises(InvalidOption) as error:
-        compare_runs([run])
-    assert one_line(error) == "1 run given, and a comparison needs two or more"
-    with pytest.raises(InvalidOption) as error:
-        compare_runs([run, tmp_path / "b" / ".." / "a"])
-    assert "given twice" in one_line(error)
+    assert refusal(run) == "1 run given, and a comparison needs two or more"
+    assert "given twice" in refusal(run, tmp_path / "b" / ".." / "a")
 
 
 def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
-    with pytest.raises(InvalidOption) as error:
-        compare_runs([full(tmp_path / "a"), tmp_path / "b"])
-    assert one_line(error).startswith(f"{tmp_path / 'b'}: no report.json here")
+    assert refusal(full(tmp_path / "a"), tmp_path / "b").startswith(f"{tmp_path / 'b'}: no report.json here")
 
 
 @pytest.mark.parametrize(
@@ -55,25 +51,22 @@ def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
 def test_a_report_of_another_kind_is_refused(tmp_path: Path, text: str, wrong: str) -> None:
     runs = [full(tmp_path / "a"), full(tmp_path / "b")]
     (tmp_path / "b" / "report.json").write_text(text, encoding="utf-8")
-    with pytest.raises(InvalidOption) as error:
-        compare_runs(runs)
-    assert one_line(error).startswith(str(tmp_path / "b" / "report.json"))
-    assert wrong in one_line(error)
+    said = refusal(*runs)
+    assert said.startswith(str(tmp_path / "b" / "report.json"))
+    assert wrong in said
 
 
 def test_several_models_in_one_folder_are_refused(tmp_path: Path) -> None:
     several = Written(tmp_path / "b").add("single", 0.8)
     several.entries.append(several.entries[0] | {"model": "another"})
-    with pytest.raises(InvalidOption) as error:
-        compare_runs([full(tmp_path / "a"), several.write()])
-    assert "several single models on A (single, another); evaluate each into a folder" in one_line(error)
+    said = refusal(full(tmp_path / "a"), several.write())
+    assert "several single models on A (single, another); evaluate each into a folder" in said
 
 
 def test_no_common_data_set_is_refused(tmp_path: Path) -> None:
     other = Written(tmp_path / "b").add("single", 0.8, data="B").write()
-    with pytest.raises(InvalidOption) as error:
-        compare_runs([full(tmp_path / "a"), other])
-    assert one_line(error).startswith("the runs have no data set in common (a: A; b: B)")
+    said = refusal(full(tmp_path / "a"), other)
+    assert said.startswith("the runs have no data set in common (a: A; b: B)")
 
 
 def test_other_figures_or_labels_are_refused(tmp_path: Path) -> None:
@@ -81,14 +74,11 @@ def test_other_figures_or_labels_are_refused(tmp_path: Path) -> None:
     fewer = Written(tmp_path / "b").add(
         "single", 0.8, names=NAMES[:-1], labels=LABELS[:-1], slides=SLIDES[:-1], logit=logits(0, 1)[:-1]
     )
-    with pytest.raises(InvalidOption) as error:
-        compare_runs([a, fewer.write()])
-    assert "0 are here only and 1 there only, such as f39.png" in one_line(error)
+    assert "0 are here only and 1 there only, such as f39.png" in refusal(a, fewer.write())
     relabelled = Written(tmp_path / "b").add("single", 0.8, labels=[1, 1, *LABELS[2:]])
-    with pytest.raises(InvalidOption) as error:
-        compare_runs([a, relabelled.write()])
-    assert "1 labels differ" in one_line(error)
-    assert "first that of f1.png" in one_line(error)
+    said = refusal(a, relabelled.write())
+    assert "1 labels differ" in said
+    assert "first that of f1.png" in said
 
 
 def test_a_fold_on_other_figures_is_refused_and_folds_may_differ_among_themselves(tmp_path: Path) -> None:
@@ -102,15 +92,13 @@ def test_a_fold_on_other_figures_is_refused_and_folds_may_differ_among_themselve
 
     (data,) = compare_runs([run("a", 0), run("b", 0)], draws=20).data
     assert (data.figures, len(data.folds)) == (None, 2)
-    with pytest.raises(InvalidOption, match=r"other figures than in"):
-        compare_runs([tmp_path / "a", run("b", 1)])
+    assert "other figures than in" in refusal(tmp_path / "a", run("b", 1))
 
 
 def test_folds_of_one_run_and_the_ensemble_of_another_must_see_the_same_figures(tmp_path: Path) -> None:
     folds = Written(tmp_path / "a").folds(0.8, 0.9).write()
     other = Written(tmp_path / "b").add("ensemble", 0.8, names=[f"other {n}" for n in NAMES]).write()
-    with pytest.raises(InvalidOption, match=r"40 are here only and 40 there only"):
-        compare_runs([folds, other])
+    assert "40 are here only and 40 there only" in refusal(folds, other)
 
 
 @pytest.mark.parametrize(
@@ -129,14 +117,11 @@ def test_predictions_that_cannot_be_read_are_refused(tmp_path: Path, text: str, 
     runs = [full(tmp_path / "a"), full(tmp_path / "b")]
     path = tmp_path / "b" / "predictions" / "ensemble--A.csv"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InvalidOption) as error:
-        compare_runs(runs)
-    assert one_line(error).startswith(str(path))
-    assert wrong in one_line(error)
+    said = refusal(*runs)
+    assert said.startswith(str(path))
+    assert wrong in said
     path.unlink()
-    with pytest.raises(InvalidOption) as error:
-        compare_runs(runs)
-    assert "cannot be read" in one_line(error)
+    assert "cannot be read" in refusal(*runs)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +136,4 @@ def test_predictions_that_cannot_be_read_are_refused(tmp_path: Path, text: str, 
 def test_groups_that_name_no_run_or_one_twice_are_refused(
     tmp_path: Path, groups: dict[str, list[str]], wrong: str
 ) -> None:
-    with pytest.raises(InvalidOption) as error:
-        compare_runs([full(tmp_path / "a"), full(tmp_path / "b")], groups=groups)
-    assert wrong in one_line(error)
+    assert wrong in refusal(full(tmp_path / "a"), full(tmp_path / "b"), groups=groups)

@@ -17,18 +17,20 @@ from sklearn.metrics import roc_auc_score
 from slidemitosis.errors import InvalidOption
 from slidemitosis.labels import SUBTYPES
 from slidemitosis.train.evaluate.metrics import metrics_of
-from slidemitosis.train.evaluate.report import (
+from slidemitosis.train.evaluate.report import EvaluationReport, build_entry
+from slidemitosis.train.evaluate.report_files import (
     COLUMNS,
-    EvaluationReport,
-    build_entry,
     read_predictions,
     read_report,
+    report_table,
     write_predictions,
     write_report,
 )
+from slidemitosis.train.evaluate.report_text import report_markdown
 from tests.train.scores import random_scored, scored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from slidemitosis.train.evaluate.metrics import Scored
@@ -36,7 +38,16 @@ if TYPE_CHECKING:
 DRAWS = 60
 
 
-def report() -> EvaluationReport:
+def check_refused(read: Callable[[Path], object], path: Path, message: str) -> None:
+    """The file is refused in one line that begins with its path."""
+    with pytest.raises(InvalidOption, match=message) as e:
+        read(path)
+    assert str(e.value).startswith(str(path))
+    assert "\n" not in str(e.value)
+
+
+@pytest.fixture(scope="module")
+def whole() -> EvaluationReport:
     """Two data sets: a model alone, three folds and their ensemble; the third fold has collapsed."""
     entries = []
     for data in ("A test", "B"):
@@ -51,28 +62,23 @@ def report() -> EvaluationReport:
     return EvaluationReport(entries=tuple(entries), recipe="resnet", notes=("Made up.",))
 
 
-@pytest.fixture(scope="module")
-def whole() -> EvaluationReport:
-    return report()
-
-
 def test_a_report_reads_back_as_it_was(whole: EvaluationReport, tmp_path: Path) -> None:
     text, data = write_report(whole, tmp_path)
     assert read_report(data) == whole
-    assert text.read_text(encoding="utf-8") == whole.to_markdown()
-    assert json.loads(data.read_text(encoding="utf-8")) == whole.to_json()
+    assert text.read_text(encoding="utf-8") == report_markdown(whole)
+    assert json.loads(data.read_text(encoding="utf-8")) == report_table(whole)
 
 
 def test_nothing_known_stays_nothing_in_json(tmp_path: Path) -> None:
     one = EvaluationReport(entries=(build_entry(scored([1, 2], [1, 1]), draws=DRAWS),))
-    told = one.to_json()["entries"][0]
+    told = report_table(one)["entries"][0]
     assert (told["metrics"]["auroc"], told["metrics"]["sensitivity"]) == (None, 1.0)
     assert read_report(write_report(one, tmp_path)[1]) == one
-    assert "| none |" in one.to_markdown()
+    assert "| none |" in report_markdown(one)
 
 
 def test_json_holds_what_a_comparison_of_runs_reads(whole: EvaluationReport) -> None:
-    told = whole.to_json()
+    told = report_table(whole)
     assert (told["format"], told["family"], told["backbone"]) == (1, None, None)
     assert told["models"] == ["other", "net-fold-0", "net-fold-1", "net-fold-2", "net-ensemble"]
     assert told["data"] == ["A test", "B"]
@@ -125,7 +131,7 @@ def lines_after(text: str, heading: str) -> list[list[str]]:
 
 
 def test_the_table_has_models_then_folds_then_their_mean_then_the_ensemble(whole: EvaluationReport) -> None:
-    head, _, *rows = lines_after(whole.to_markdown(), "## A test")
+    head, _, *rows = lines_after(report_markdown(whole), "## A test")
     assert head[:5] == ["model", "BA at threshold", "BA at 0.5", "sensitivity", "specificity"]
     assert [r[0] for r in rows] == [
         "other",
@@ -143,7 +149,7 @@ def test_the_table_has_models_then_folds_then_their_mean_then_the_ensemble(whole
 
 
 def test_domains_have_sensitivity_and_specificity_in_the_text(whole: EvaluationReport) -> None:
-    head, _, *rows = lines_after(whole.to_markdown(), "### By domain")
+    head, _, *rows = lines_after(report_markdown(whole), "### By domain")
     assert {"sensitivity", "specificity"} <= set(head)
     assert [r[0] for r in rows] == ["breast"] * 3 + ["lung"] * 3
     names = ["other", "net: mean ± SD of 3 folds", "ensemble: net-ensemble"]
@@ -151,10 +157,10 @@ def test_domains_have_sensitivity_and_specificity_in_the_text(whole: EvaluationR
 
 
 def test_doubt_is_a_table_of_its_own(whole: EvaluationReport) -> None:
-    assert "### Doubt" not in whole.to_markdown()
+    assert "### Doubt" not in report_markdown(whole)
     s = random_scored(40, extra={"hard": np.linspace(0.1, 0.9, 40)}, model="a|b")
     report = EvaluationReport(entries=(build_entry(s, role="single", fold=None, run="", views=1),))
-    (row,) = lines_after(report.to_markdown(), "### Doubt")[2:]
+    (row,) = lines_after(report_markdown(report), "### Doubt")[2:]
     hard = np.array([h == "hard" for h in s.hardness])
     auroc = roc_auc_score(hard, s.extra["hard"])
     assert row == ["a\\|b", "40", str(hard.sum()), "20.0", f"{auroc:.4f}"]
@@ -170,7 +176,7 @@ def test_predictions_of_earlier_versions_tell_no_hardness(tmp_path: Path) -> Non
 
 
 def test_subtypes_are_shown_of_the_ensemble_and_not_of_each_fold(whole: EvaluationReport) -> None:
-    text = whole.to_markdown()
+    text = report_markdown(whole)
     assert text.count("### Subtypes: net-ensemble") == 2
     assert "### Subtypes: net-fold" not in text
     rows = lines_after(text, "### Subtypes: net-ensemble")
@@ -179,13 +185,13 @@ def test_subtypes_are_shown_of_the_ensemble_and_not_of_each_fold(whole: Evaluati
 
 
 def test_a_collapsed_fold_is_named(whole: EvaluationReport) -> None:
-    assert whole.to_markdown().count("- net-fold-2 has collapsed") == 2
+    assert report_markdown(whole).count("- net-fold-2 has collapsed") == 2
     assert [e.model for e in whole.entries if e.collapsed] == ["net-fold-2"] * 2
 
 
 def test_a_name_cannot_break_a_table() -> None:
     entry = build_entry(scored([1, -1], [1, 0], model="a|b\nc"), draws=DRAWS)
-    assert "\n| a\\|b c | 1.0000" in EvaluationReport(entries=(entry,)).to_markdown()
+    assert "\n| a\\|b c | 1.0000" in report_markdown(EvaluationReport(entries=(entry,)))
 
 
 def test_a_fold_and_nothing_else_has_a_number() -> None:
@@ -208,11 +214,8 @@ def test_another_report_is_refused_in_one_line(
     whole: EvaluationReport, change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "report.json"
-    path.write_text(json.dumps(whole.to_json() | change))
-    with pytest.raises(InvalidOption, match=message) as e:
-        read_report(path)
-    assert str(e.value).startswith(str(path))
-    assert "\n" not in str(e.value)
+    path.write_text(json.dumps(report_table(whole) | change))
+    check_refused(read_report, path, message)
 
 
 @pytest.mark.parametrize("text", [None, "", "[1]", "{", '{"format": NaN}'])
@@ -220,8 +223,7 @@ def test_no_report_is_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(InvalidOption, match=r"report\.json: "):
-        read_report(path)
+    check_refused(read_report, path, r"report\.json: ")
 
 
 def same(a: Scored, b: Scored) -> bool:
@@ -315,18 +317,13 @@ def test_wrong_predictions_are_refused_in_one_line(
     path = tmp_path / "p.csv"
     write_predictions(scored([1, -1], [1, 0]), path)
     path.write_text(changed(path.read_text(), line, column, value))
-    with pytest.raises(InvalidOption, match=message) as e:
-        read_predictions(path)
-    assert str(e.value).startswith(str(path))
-    assert "\n" not in str(e.value)
+    check_refused(read_predictions, path, message)
 
 
 def test_predictions_without_figures_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     with pytest.raises(InvalidOption, match="no figures"):
         write_predictions(scored([], []), path)
-    with pytest.raises(InvalidOption, match="cannot be read"):
-        read_predictions(path)
+    check_refused(read_predictions, path, "cannot be read")
     path.write_text(",".join(COLUMNS) + "\n")
-    with pytest.raises(InvalidOption, match="no figures"):
-        read_predictions(path)
+    check_refused(read_predictions, path, "no figures")

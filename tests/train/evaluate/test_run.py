@@ -17,7 +17,7 @@ from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.models.card import read_card, write_card
 from slidemitosis.models.classifier import load_model
 from slidemitosis.train.evaluate.compare import compare_runs
-from slidemitosis.train.evaluate.report import read_predictions, read_report
+from slidemitosis.train.evaluate.report_files import read_predictions, read_report
 from slidemitosis.train.evaluate.run import (
     Member,
     evaluate_models,

@@ -16,9 +16,9 @@ from sklearn.metrics import roc_auc_score
 from slidemitosis.train.evaluate.statistics import (
     auroc,
     bootstrap_aurocs,
-    cluster_bootstrap_difference,
     delong,
     delong_variance,
+    difference_over_draws,
     holm,
     mann_whitney,
     wilcoxon_pairs,
@@ -26,6 +26,11 @@ from slidemitosis.train.evaluate.statistics import (
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from slidemitosis.train.evaluate.statistics import ClusterBootstrap, RankSum, SignedRank
+
+    Floats = NDArray[np.float64]
+    Labels = NDArray[np.int64]
 
 # DeLong, DeLong and Clarke-Pearson 1988, ovarian cancer: albumin, total protein, K-G score, outcome 0 or 1;
 # the 43 complete patients, as the SAS/STAT manual prints them (LOGISTIC procedure, "Comparing Receiver
@@ -45,9 +50,7 @@ EVENT = (OVARIAN[:, 3] == 0).astype(int)
 ALBUMIN, PROTEIN, KG = -OVARIAN[:, 0], -OVARIAN[:, 1], OVARIAN[:, 2]
 
 
-def components(
-    y: NDArray[np.int64], s: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def components(y: Labels, s: Floats) -> tuple[Floats, Floats]:
     """V10 and V01 by their definition, pair by pair."""
     higher, lower = s[y == 1], s[y == 0]
 
@@ -59,10 +62,7 @@ def components(
     return v10, v01
 
 
-def covariance(
-    one: tuple[NDArray[np.float64], NDArray[np.float64]],
-    other: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> float:
+def covariance(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> float:
     """S10 / m + S01 / n of DeLong et al."""
     return sum(
         float(((a - a.mean()) * (b - b.mean())).sum() / (len(a) - 1) / len(a))
@@ -77,9 +77,7 @@ figures = st.lists(
 scores = st.integers(0, 6).map(lambda i: i / 10)
 
 
-def columns(
-    rows: list[tuple[int, int, int]],
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+def columns(rows: list[tuple[int, int, int]]) -> tuple[Labels, Floats, Floats]:
     y, a, b = np.array(rows).T
     return y, a.astype(float), b.astype(float)
 
@@ -133,9 +131,7 @@ def test_a_difference_without_variance_has_no_p() -> None:
 @pytest.mark.parametrize(
     ("score", "area", "error"), [(ALBUMIN, 0.7366, 0.0927), (KG, 0.7258, 0.1028), (PROTEIN, 0.6478, 0.1000)]
 )
-def test_areas_and_errors_are_the_published_ones(
-    score: NDArray[np.float64], area: float, error: float
-) -> None:
+def test_areas_and_errors_are_the_published_ones(score: Floats, area: float, error: float) -> None:
     assert round(auroc(EVENT, score), 4) == area
     assert round(math.sqrt(delong_variance(EVENT, score)), 4) == error
 
@@ -145,7 +141,7 @@ def test_areas_and_errors_are_the_published_ones(
     [(ALBUMIN, 0.0108, 0.0953, 0.0127, 0.9102), (PROTEIN, -0.0780, 0.1046, 0.5554, 0.4561)],
 )
 def test_differences_are_the_published_ones(
-    score: NDArray[np.float64], difference: float, error: float, chi_square: float, p: float
+    score: Floats, difference: float, error: float, chi_square: float, p: float
 ) -> None:
     found = delong(EVENT, score, KG)
     assert found.z is not None
@@ -210,35 +206,41 @@ def test_a_share_that_is_none_is_refused() -> None:
         holm([0.2, 1.2])
 
 
+def signed_ranks(a: ArrayLike, b: ArrayLike) -> SignedRank:
+    found = wilcoxon_pairs(a, b)
+    assert found is not None
+    return found
+
+
+def rank_sum(a: ArrayLike, b: ArrayLike) -> RankSum:
+    found = mann_whitney(a, b)
+    assert found is not None
+    return found
+
+
 def test_the_signed_rank_test_by_hand() -> None:
     """Of 5, -1, 2, 3, 4 the negative ranks sum to 1; of 32 sums 2 are as low, 2 as high: p = 4 / 32."""
-    found = wilcoxon_pairs([15, 9, 12, 13, 14], [10] * 5)
-    assert found is not None
+    found = signed_ranks([15, 9, 12, 13, 14], [10] * 5)
     assert (found.statistic, found.p, found.pairs, found.zeros, found.exact) == (1, 0.125, 5, 0, True)
     assert found.difference == 3
 
 
 def test_five_folds_cannot_be_significant() -> None:
-    found = wilcoxon_pairs([0.9, 0.91, 0.92, 0.93, 0.94], [0.1, 0.2, 0.3, 0.4, 0.5])
-    assert found is not None
+    found = signed_ranks([0.9, 0.91, 0.92, 0.93, 0.94], [0.1, 0.2, 0.3, 0.4, 0.5])
     assert found.p == found.smallest_p == 0.0625
 
 
 def test_tied_differences_share_their_rank() -> None:
     """All five are 0.1, of which no two are the same float; all signs alike are 2 of the 32."""
-    found = wilcoxon_pairs([0.2, 0.3, 0.4, 0.8, 0.9], [0.1, 0.2, 0.3, 0.7, 0.8])
-    assert found is not None
+    found = signed_ranks([0.2, 0.3, 0.4, 0.8, 0.9], [0.1, 0.2, 0.3, 0.7, 0.8])
     assert (found.statistic, found.p) == (0, 0.0625)
-    found = wilcoxon_pairs([0.2, 0.3, 0.4, 0.8, 0.8], [0.1, 0.2, 0.3, 0.7, 0.9])
-    assert found is not None
+    found = signed_ranks([0.2, 0.3, 0.4, 0.8, 0.8], [0.1, 0.2, 0.3, 0.7, 0.9])
     assert (found.statistic, found.p) == (3, 12 / 32)  # five signs alike, or four of five: 2 + 10
 
 
 def test_equal_pairs_are_left_out_and_counted() -> None:
-    with_zero = wilcoxon_pairs([1, 2, 3, 4, 5, -6, 7], [0, 0, 0, 0, 0, 0, 7])
-    without = wilcoxon_pairs([1, 2, 3, 4, 5, -6], [0] * 6)
-    assert with_zero is not None
-    assert without is not None
+    with_zero = signed_ranks([1, 2, 3, 4, 5, -6, 7], [0, 0, 0, 0, 0, 0, 7])
+    without = signed_ranks([1, 2, 3, 4, 5, -6], [0] * 6)
     assert (with_zero.p, with_zero.statistic, with_zero.pairs) == (without.p, without.statistic, 6)
     assert (with_zero.zeros, without.zeros) == (1, 0)
 
@@ -270,9 +272,8 @@ def test_the_exact_signed_rank_p_is_that_of_every_assignment_of_signs(
 def test_the_signed_rank_test_without_ties_is_that_of_scipy(n: int) -> None:
     random = np.random.default_rng(n)
     a, b = random.normal(0.3, 1, n), random.normal(0, 1, n)
-    found = wilcoxon_pairs(a, b)
+    found = signed_ranks(a, b)
     known = stats.wilcoxon(a, b, method="exact" if n <= 60 else "approx")
-    assert found is not None
     assert found.exact == (n <= 60)
     assert found.statistic == pytest.approx(known.statistic)
     assert found.p == pytest.approx(known.pvalue)
@@ -280,14 +281,10 @@ def test_the_signed_rank_test_without_ties_is_that_of_scipy(n: int) -> None:
 
 def test_the_u_test_by_hand() -> None:
     """Of the 20 ways to divide six ranks, one is as low as 1 2 3 and one as high: p = 2 / 20."""
-    found = mann_whitney([1, 2, 3], [4, 5, 6])
-    assert found is not None
+    found = rank_sum([1, 2, 3], [4, 5, 6])
     assert (found.statistic, found.p, found.smallest_p, found.sizes) == (0, 0.1, 0.1, (3, 3))
     assert found.difference == -3
-    found = mann_whitney(
-        [1, 2, 5], [3, 4]
-    )  # rank sums of two: 3 to 9, mean 6; b has 7, as far as 5, 4, 3, 8, 9
-    assert found is not None
+    found = rank_sum([1, 2, 5], [3, 4])  # rank sums of two: 3 to 9, mean 6; b has 7, as far as 5, 4, 3, 8, 9
     assert (found.statistic, found.p) == (2, 0.8)  # of ten, only the two with sum 6 are nearer
 
 
@@ -309,9 +306,8 @@ def test_the_exact_u_p_is_that_of_every_division(a: list[float], b: list[float])
 def test_the_u_test_without_ties_is_that_of_scipy(n: int, m: int) -> None:
     random = np.random.default_rng(n)
     a, b = random.normal(0.5, 1, n), random.normal(0, 1, m)
-    found = mann_whitney(a, b)
+    found = rank_sum(a, b)
     known = stats.mannwhitneyu(a, b, method="exact" if n + m <= 60 else "asymptotic")
-    assert found is not None
     assert found.exact == (n + m <= 60)
     assert found.statistic == pytest.approx(known.statistic)
     assert found.p == pytest.approx(known.pvalue)
@@ -322,9 +318,19 @@ def test_an_empty_or_constant_group_is_not_tested() -> None:
     assert mann_whitney([1, 1], [1, 1, 1]) is None
 
 
+def by_slides(
+    y: ArrayLike, a: ArrayLike, b: ArrayLike, slides: list[str], *, draws: int, seed: int = 0
+) -> ClusterBootstrap:
+    """The difference of two AUROCs, with its interval from draws of slides."""
+    drawn = bootstrap_aurocs(y, [a, b], slides, draws=draws, seed=seed)
+    found = difference_over_draws(auroc(y, a) - auroc(y, b), drawn[0] - drawn[1], slides)
+    assert found is not None
+    return found
+
+
 def drawn_slides(
     slides: int, figures_of_each: int, *, spread: float, seed: int = 3
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], list[str]]:
+) -> tuple[Labels, Floats, Floats, list[str]]:
     """Figures whose two logits share the class; each network errs by slide as well as by figure."""
     random = np.random.default_rng(seed)
     place = np.repeat(np.arange(slides), figures_of_each)
@@ -352,9 +358,8 @@ def test_the_weighted_auroc_of_a_draw_is_that_of_the_figures_repeated() -> None:
 
 def test_the_interval_by_slide_is_wider_where_slides_differ() -> None:
     y, a, b, slides = drawn_slides(20, 40, spread=0.6)
-    plain, by_slide = delong(y, a, b), cluster_bootstrap_difference(y, a, b, slides, draws=500)
+    plain, by_slide = delong(y, a, b), by_slides(y, a, b, slides, draws=500)
     assert plain.interval is not None
-    assert by_slide is not None
     assert by_slide.difference == plain.difference
     assert by_slide.interval[0] < plain.difference < by_slide.interval[1]
     assert by_slide.interval[1] - by_slide.interval[0] > 1.5 * (plain.interval[1] - plain.interval[0])
@@ -364,29 +369,26 @@ def test_the_interval_by_slide_is_wider_where_slides_differ() -> None:
 def test_with_a_slide_for_each_figure_the_interval_is_near_delongs() -> None:
     y, a, b, _ = drawn_slides(300, 1, spread=0)
     plain = delong(y, a, b)
-    by_slide = cluster_bootstrap_difference(y, a, b, [str(i) for i in range(300)], draws=1500)
-    assert by_slide is not None
+    by_slide = by_slides(y, a, b, [str(i) for i in range(300)], draws=1500)
     assert by_slide.interval == pytest.approx(plain.interval, abs=0.01)
 
 
 def test_the_bootstrap_is_the_same_at_every_run_and_turns_its_sign_when_swapped() -> None:
     y, a, b, slides = drawn_slides(8, 6, spread=0.3)
-    first = cluster_bootstrap_difference(y, a, b, slides, draws=99)
-    again = cluster_bootstrap_difference(y, a, b, slides, draws=99)
-    back = cluster_bootstrap_difference(y, b, a, slides, draws=99)
+    first = by_slides(y, a, b, slides, draws=99)
+    again = by_slides(y, a, b, slides, draws=99)
+    back = by_slides(y, b, a, slides, draws=99)
     assert first == again
-    assert first is not None
-    assert back is not None
     assert back.interval == pytest.approx((-first.interval[1], -first.interval[0]))
-    assert cluster_bootstrap_difference(y, a, b, slides, draws=99, seed=1) != first
+    assert by_slides(y, a, b, slides, draws=99, seed=1) != first
 
 
 def test_draws_of_one_class_are_left_out_and_not_counted() -> None:
     """Three slides, one of AMF: of the 27 draws 8 miss it, and 1 holds nothing else."""
-    found = cluster_bootstrap_difference([1, 0, 0], [2, 1, 0], [0, 1, 2], ["a", "b", "c"], draws=400)
-    assert found is not None
+    found = by_slides([1, 0, 0], [2, 1, 0], [0, 1, 2], ["a", "b", "c"], draws=400)
     assert found.draws == pytest.approx(400 * (1 - (8 + 1) / 27), abs=40)
 
 
 def test_one_slide_says_nothing_of_slides() -> None:
-    assert cluster_bootstrap_difference([1, 0, 1, 0], [3, 2, 1, 0], [0, 1, 2, 3], ["a"] * 4) is None
+    drawn = bootstrap_aurocs([1, 0, 1, 0], [[3, 2, 1, 0], [0, 1, 2, 3]], ["a"] * 4, draws=2000, seed=0)
+    assert difference_over_draws(0.5, drawn[0] - drawn[1], ["a"] * 4) is None

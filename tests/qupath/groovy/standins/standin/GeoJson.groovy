@@ -7,7 +7,7 @@ import qupath.lib.objects.PathObjectWithMetadata
 import qupath.lib.objects.StandinRoi
 import qupath.lib.objects.classes.PathClass
 
-/** GeoJSON as QuPath writes and reads it, as far as the scripts need it; what would end an import ends it here too. */
+/** GeoJSON as QuPath writes and reads it, as far as the scripts need it. What would end an import ends it here. */
 class GeoJson {
     static List<PathObject> read(InputStream stream) {
         def document = new Gson().fromJson(new InputStreamReader(stream, 'UTF-8'), Map)

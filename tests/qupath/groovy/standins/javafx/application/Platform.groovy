@@ -1,6 +1,6 @@
 package javafx.application
 
-/** Stand-in after JavaFX's Platform: another thread than the script's. */
+/** Stand-in after JavaFX's Platform, which runs actions in another thread than the script's. */
 class Platform {
     static final String NAME = 'JavaFX Application Thread'
 

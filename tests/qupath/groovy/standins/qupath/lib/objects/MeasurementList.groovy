@@ -1,6 +1,6 @@
 package qupath.lib.objects
 
-/** Stand-in after QuPath's MeasurementList: of detections it holds floats. */
+/** Stand-in after QuPath's MeasurementList, which holds floats for detections. */
 class MeasurementList {
     final Map<String, Number> values = new LinkedHashMap()
     private final boolean floats

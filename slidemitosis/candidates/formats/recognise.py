@@ -1,4 +1,4 @@
-"""Which format a file is of, by its content or because the user says so, and the reader of each."""
+"""Which format a file is of, by its content or because the user says so, and the reader to call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from slidemitosis.candidates.candidate import Candidates, Format, Unit
+    from slidemitosis.candidates.candidate import Candidates
+    from slidemitosis.options.read import Format, Unit
 
 Container = Literal["JSON", "a table", "XML", "an SQLite database"]
 
@@ -49,8 +50,8 @@ _TABLES = {
     "hover-next": hover_next,
     "csv": table,
 }
-_FIRST = 1 << 20  # bytes in which its first feature ends
-_HEAD = 1 << 16  # bytes in which GeoJSON says that it is GeoJSON
+_FIRST = 1 << 20  # bytes within which the first feature of GeoJSON ends
+_HEAD = 1 << 16  # bytes within which GeoJSON says that it is GeoJSON
 _GEOJSON = re.compile(
     r'"type"\s*:\s*"(Feature|FeatureCollection|(Multi)?(Point|Polygon|LineString)|GeometryCollection)"'
 )
@@ -58,21 +59,21 @@ _GEOJSON = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be read, and what the user says of it."""
+    """A file to be read, and what the user says of it."""
 
     path: Path
     unit: Unit | None = None
     format: Format | None = None
-    """None: by content."""
+    """None where the content of the file decides."""
     slide_name: str | None = None
-    """The slide's file name, by which its image is known in a file of several."""
+    """The slide's file name, which tells its image in a file of several."""
 
 
 def read_json(text: bytes, request: Request) -> Candidates:
-    """The candidates in JSON, UTF-8. Raises UnreadableCandidates, or InvalidOption."""
+    """Read the candidates in JSON, UTF-8. Raises UnreadableCandidates, or InvalidOption."""
     _check_container("JSON", request)
     path, found = request.path, request.format
-    # Told without parsing all of it: exports of QuPath are the largest files by far.
+    # The whole is not parsed for this: exports of QuPath are the largest files by far.
     head = text[:_HEAD].decode(errors="ignore")
     if found is None and _GEOJSON.search(head):
         first = text[:_FIRST].decode(errors="ignore")
@@ -112,7 +113,7 @@ def _what_json_lacks(document: Mapping[str, object]) -> str:
 
 
 def read_table(text: str, request: Request) -> Candidates:
-    """The candidates in a table. Raises UnreadableCandidates, or InvalidOption."""
+    """Read the candidates in a table. Raises UnreadableCandidates, or InvalidOption."""
     _check_container("a table", request)
     kinds = [kind for name, kind in _TABLES.items() if request.format in {None, name}]
     others = ", nor those of QuPath (Centroid X), MIDOG 2025 (coordinateX), AMi-Br or HoVer-NeXt"
@@ -127,7 +128,7 @@ def read_table(text: str, request: Request) -> Candidates:
 
 
 def read_xml(data: bytes, request: Request) -> Candidates:
-    """The candidates in XML. Raises UnreadableCandidates, or InvalidOption."""
+    """Read the candidates in XML. Raises UnreadableCandidates, or InvalidOption."""
     _check_container("XML", request)
     path, root = request.path, parse_xml(data, request.path)
     if request.format == "asap" or (request.format is None and asap.fits(root)):
@@ -141,7 +142,7 @@ def read_xml(data: bytes, request: Request) -> Candidates:
 
 
 def read_database(request: Request) -> Candidates:
-    """The candidates in an SQLite database. Raises UnreadableCandidates, or InvalidOption."""
+    """Read the candidates in an SQLite database. Raises UnreadableCandidates, or InvalidOption."""
     _check_container("an SQLite database", request)
     path, asked = request.path, request.format
     with databases.opened(path) as database:

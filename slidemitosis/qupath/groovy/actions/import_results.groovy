@@ -1,0 +1,98 @@
+/*
+ * slidemitosis in QuPath 0.4 to 0.8: bring results that were computed elsewhere, by "slidemitosis classify" or
+ * "slidemitosis cohort", into the image that is open. For research use only.
+ *
+ * Which results: those of the first argument, if there is one (an objects.geojson, or a folder of results, or a
+ * folder that holds such folders); else, if a person runs it, those that are chosen in a dialog; else, under "Run
+ * for project" and on the command line, those of the last run on this image.
+ *
+ * What it does: the same objects, found by their ids, get class, measurements and, from QuPath 0.6, metadata; objects
+ * that are not there are added; none is ever doubled. A points object is replaced if each of its points has come back
+ * as an object of its own. In a project the image gets metadata, as by classify_image.groovy.
+ *
+ * What it refuses: results of another image, with another origin, or without the summary.json that says these.
+ */
+
+import groovy.transform.Field
+import java.util.concurrent.FutureTask
+import javafx.application.Platform
+import javafx.stage.FileChooser
+
+import static qupath.lib.gui.scripting.QPEx.*
+
+// ---- Settings.
+
+/** Whether a class that was set by hand stays where it differs from what the last run said. */
+@Field boolean KEEP_CORRECTIONS = true
+
+// ---- What is done.
+
+@Field String SCRIPT = 'import_results'
+
+reported { Map place -> importResults(place) }
+
+String importResults(Map place) {
+    def image = checkedImage(place)
+    def folder = chosenFolder(place, image)
+    if (folder == null)
+        return null
+    def file = new File(folder, 'summary.json')
+    if (!file.isFile())
+        refuse("${folder}: has no summary.json, so that nothing says of which slide these results are; take the " +
+            'whole folder that slidemitosis wrote')
+    def summary = readJson(file)
+    refuseOtherImage(summary, image)
+    def threshold = thresholdOf(earlierSummary(place, resultFolder(place, image.slide)))
+    return takeResults(place, folder, summary, threshold, 'imported')
+}
+
+/** Return the folder of the results to take; null where a person has chosen none. */
+File chosenFolder(Map place, Map image) {
+    def words = binding.hasVariable('args') ? binding.getVariable('args') : null
+    def usual = resultFolder(place, image.slide)
+    if (words != null && words.length > 0)
+        return folderOf(new File(words[0]), image)
+    if (!place.alone)
+        return usual
+    def chosen = askForFile(usual)
+    return chosen == null ? null : folderOf(chosen, image)
+}
+
+/** Return the folder that is meant: of a file, of results, or the one of this image among folders of results. */
+File folderOf(File chosen, Map image) {
+    if (chosen.isFile() && chosen.getName() != 'objects.geojson')
+        refuse("${chosen}: is not an objects.geojson of slidemitosis; choose that, or its folder")
+    if (chosen.isFile())
+        return chosen.getAbsoluteFile().getParentFile()
+    if (!chosen.isDirectory())
+        refuse("${chosen}: no such file or folder")
+    if (new File(chosen, 'objects.geojson').isFile())
+        return chosen
+    def found = chosen.listFiles().findAll { it.isDirectory() && isOfSlide(new File(it, 'summary.json'), image.slide) }
+    if (found.size() != 1)
+        refuse("${chosen}: ${found.size()} of the folders in it are results of ${image.slide.getName()} " +
+            "(${found.collect { it.getName() }.sort().join(', ') ?: 'none'}); choose the one that is meant")
+    return found[0]
+}
+
+boolean isOfSlide(File summary, File slide) {
+    if (!summary.isFile())
+        return false
+    def stated = readJson(summary).slide
+    return stated instanceof Map && stated.name == slide.getName() && (long) stated.bytes == slide.length()
+}
+
+/** Return the file that a person chooses, or null. The chooser belongs to the thread of the windows. */
+File askForFile(File start) {
+    def asking = new FutureTask<File>({
+        def chooser = new FileChooser()
+        chooser.setTitle('objects.geojson of slidemitosis')
+        if (start.isDirectory())
+            chooser.setInitialDirectory(start)
+        return chooser.showOpenDialog(getQuPath().getStage())
+    })
+    Platform.runLater(asking)
+    return asking.get()
+}
+
+// parts: classes, calls, summary, results, image, report, files

@@ -1,0 +1,115 @@
+import com.google.gson.JsonParseException
+import java.nio.file.Files
+import qupath.lib.common.GeneralTools
+import qupath.lib.gui.prefs.PathPrefs
+import qupath.lib.images.servers.ImageServerBuilder
+import qupath.lib.io.GsonTools
+import qupath.lib.projects.Projects
+import qupath.lib.scripting.ScriptAttributes
+
+import static qupath.lib.gui.scripting.QPEx.*
+
+/** Return where a script runs: the image, its entry and folder in a project, if any, and whether it runs alone. */
+Map whereWeAre() {
+    def project = getProject()
+    def entry = getProjectEntry()
+    def data = getCurrentImageData()
+    def base = project == null || entry == null ? null : Projects.getBaseDirectory(project)
+    return [
+        project: project,
+        entry: entry,
+        id: entry == null ? '' : entry.getID().toString(),
+        name: entry != null ? entry.getImageName() : data != null ? data.getServer().getMetadata().getName() : '',
+        folder: base == null ? null : new File(base, 'slidemitosis'),
+        alone: runsAlone(),
+    ]
+}
+
+/** Return whether a person runs this script on the image that is open, rather than a program on many. */
+boolean runsAlone() {
+    def gui = getQuPath()
+    if (gui == null || !gui.getImageData().is(getCurrentImageData()))
+        return false
+    def size = ScriptAttributes.BATCH_SIZE
+    return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
+}
+
+/** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
+Map checkedImage(Map place) {
+    if (getCurrentImageData() == null)
+        refuse('no image is open; open one, or use "Run for project"')
+    def server = getCurrentServer()
+    def reason = movedReason(builderTypes(server.getBuilder()))
+    if (reason != null)
+        refuse(reason)
+    def uris = new ArrayList(server.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    if (path == null)
+        refuse("this image is not one file on this computer (${uris.join(', ') ?: 'no address'}); copy it here first")
+    if (!Files.isRegularFile(path))
+        refuse("${path}: no such file; tell the project where it is now (open the image, and QuPath asks)")
+    def size = server.getPixelCalibration()
+    return [
+        slide: path.toFile(),
+        width: server.getWidth(),
+        height: server.getHeight(),
+        server: server.getServerType(),
+        mppX: size.getPixelWidthMicrons() as double,
+        mppY: size.getPixelHeightMicrons() as double,
+    ]
+}
+
+/** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+List<String> builderTypes(builder) {
+    if (builder == null)
+        return []
+    def kind = builder.getClass().getSimpleName()
+    if (kind == 'DefaultImageServerBuilder')
+        return [fileType((builder.getArgs() ?: []) as List)]
+    def types = []
+    def json = null
+    try {
+        json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
+    } catch (IllegalArgumentException | JsonParseException ignored) {
+        // Not one of QuPath's own kinds, or one with numbers that JSON cannot hold.
+        return [kind]
+    }
+    while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
+        def part = json.getAsJsonObject()
+        def type = part.get('builderType').getAsString()
+        def args = type == 'uri' ? part.get('args') : null
+        types << (args != null && args.isJsonArray() ? fileType(args.collect { it.getAsString() }) : type)
+        json = part.get('builder')
+    }
+    return types
+}
+
+/** Return "uri", or which image of its file Bio-Formats is told to show, where that is not the first. */
+String fileType(List<String> args) {
+    def words = args.collectMany { it.split('=', 2) as List }
+    def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
+    def which = at < 0 ? '0' : words[at + 1]
+    return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
+}
+
+/** Return why the coordinates of an image that is built of these are not its file's, or null. */
+String movedReason(List<String> types) {
+    if (types.isEmpty())
+        return 'QuPath does not say which file this image is from; add the file itself to the project'
+    // These add levels or change colours, and move nothing.
+    def moved = types.find { !(it in ['uri', 'pyramidize', 'color', 'swapRedBlue', 'color_deconvolved']) }
+    if (moved == null && types.last() == 'uri')
+        return null
+    def words = [affine: 'flipped, turned or warped', channels: 'concatenated', sparse: 'put together from parts']
+    def word = words.getOrDefault(moved, moved ?: 'made of something else')
+    return "QuPath shows this image ${word}, so that its coordinates are not the file's; add the file itself to the " +
+        'project'
+}
+
+/** Return a setting: what the script states (`here`), which is remembered, or what was remembered, or `fallback`. */
+String setting(String name, String here, String fallback) {
+    def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
+    if (here != null)
+        remembered.set(here)
+    return remembered.get() ?: fallback
+}
