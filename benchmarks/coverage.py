@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
+from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ErrorCounts
+from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.rates.correction import corrected_fraction
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval

@@ -17,8 +17,9 @@ from PIL import Image, ImageFilter
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from slidemitosis.engines.choose import load_engine
-from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
+from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ComputeOptions
+from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.train.data.read import read_data
 
 if TYPE_CHECKING:

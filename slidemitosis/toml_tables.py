@@ -1,13 +1,14 @@
-"""TOML tables to frozen dataclasses and back: every missing, unknown or mistyped key is named."""
+"""Read TOML tables into frozen dataclasses, naming every missing, unknown or mistyped key, and write them."""
 
 from __future__ import annotations
 
-import json
 import math
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import tomli_w
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ class InvalidTable(ValueError):
 
 
 def build(kind: type[_Part], values: Mapping[str, Any], *, where: str, **extra: Any) -> _Part:
-    """`kind(**values, **extra)` for a dataclass, nested tables and lists of tables included.
+    """Return the dataclass `kind(**values, **extra)`, nested tables and lists of tables included.
 
     A field is read by its annotation: str, int, float (an integer is one too), bool, Literal,
     tuple[X, ...] and tuple[X, X, X] from lists, dataclasses from tables, dict[str, X]. Raises
@@ -44,13 +45,13 @@ def build(kind: type[_Part], values: Mapping[str, Any], *, where: str, **extra: 
 
 
 def nearest(key: str, known: Any) -> str:
-    """ "; did you mean 'x'?" for the nearest of `known`, or nothing."""
+    """Return "; did you mean 'x'?" for the name in `known` nearest to `key`, or "" where none is near."""
     near = get_close_matches(key, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _typed(value: Any, hint: Any, key: str, where: str) -> Any:
-    """`value` as the annotation `hint` wants it."""
+    """Return `value` as the type of the annotation `hint`, or raise InvalidTable."""
     origin = get_origin(hint)
     if is_dataclass(hint):
         return build(hint, value, where=f"[{key}]")  # type: ignore[arg-type]
@@ -111,45 +112,21 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def dump(part: object, *, skip: tuple[str, ...] = ()) -> str:
-    """A dataclass as TOML text; `build` gives it back. What is None or an empty dictionary is left out."""
-    return "\n".join(_lines(part, "", skip)).strip() + "\n"
+    """Return a dataclass as TOML text without its fields `skip`; `build` gives it back.
+
+    None and empty dictionaries are left out, as in `plain`.
+    """
+    return tomli_w.dumps({k: v for k, v in plain(part).items() if k not in skip})
 
 
-def _lines(part: object, prefix: str, skip: tuple[str, ...]) -> list[str]:
-    values = {f.name: getattr(part, f.name) for f in fields(part) if f.name not in skip}  # type: ignore[arg-type]
-    lines = [f"{k} = {_toml(v)}" for k, v in values.items() if v is not None and not _is_table(v)]
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if is_dataclass(value):
-            lines += ["", f"[{name}]", *_lines(value, f"{name}.", ())]
-        elif isinstance(value, dict) and value:
-            plain = {k: v for k, v in value.items() if not is_dataclass(v)}
-            lines += ["", f"[{name}]", *(f"{_toml(k)} = {_toml(v)}" for k, v in plain.items())]
-            for k, v in value.items():
-                if is_dataclass(v):
-                    lines += ["", f"[{name}.{_toml(k)}]", *_lines(v, f"{name}.{_toml(k)}.", ())]
-        elif isinstance(value, tuple) and value and is_dataclass(value[0]):
-            for item in value:
-                lines += ["", f"[[{name}]]", *_lines(item, f"{name}.", ())]
-    return lines
+def plain(value: Any) -> Any:
+    """Return a value with its dataclasses as dictionaries and its tuples as lists, at every depth.
 
-
-def _is_table(value: object) -> bool:
-    return (
-        is_dataclass(value)
-        or isinstance(value, dict)
-        or (isinstance(value, tuple) and bool(value) and is_dataclass(value[0]))
-    )
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple):
-        if any(isinstance(v, str) for v in value) and len(value) > 1:
-            return "[\n" + "".join(f"  {_toml(v)},\n" for v in value) + "]"
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        # The escapes of JSON are escapes of TOML; DEL alone is one in TOML only.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    Fields of dataclasses that are None or an empty dictionary are left out.
+    """
+    if is_dataclass(value):
+        values = {f.name: getattr(value, f.name) for f in fields(value)}
+        return {k: plain(v) for k, v in values.items() if v is not None and v != {}}
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, tuple) else value

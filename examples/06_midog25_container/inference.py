@@ -14,7 +14,7 @@ from pathlib import Path
 from slidemitosis.classify.patches import classify_patches, midog25_text
 from slidemitosis.errors import SlideMitosisError
 from slidemitosis.files import write_whole
-from slidemitosis.models.shipped import DEFAULT_MODEL
+from slidemitosis.options.compute import DEFAULT_MODEL
 
 SOCKET = "stacked-histopathology-roi-cropouts"
 RESULT = "multiple-mitotic-figure-classification.json"

@@ -42,7 +42,7 @@ def find_duplicates(
     xy_um: float64 (N, 2), x and y in um, finite. ids: N, None where there is none. A candidate is a duplicate
     if one that stands before it and is kept has its id or lies within `distance_um`, inclusive; of several
     within that distance the nearest is named, of equally near ones the first. Raises InvalidOption for a
-    distance below 0, and ValueError for arrays that do not fit.
+    distance that is not finite and at least 0, and ValueError for arrays that do not fit or are not finite.
     """
     _check(xy_um, ids, distance_um)
     width = max(distance_um * _WIDER, _LEAST_WIDTH)

@@ -13,7 +13,7 @@ import numpy as np
 
 from slidemitosis.engines.choose import available_processors
 from slidemitosis.errors import InvalidOption
-from slidemitosis.models.shipped import DEFAULT_MODEL
+from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.reading.batches import READ_SIZE, one_ahead
 from slidemitosis.slides.open import open_slide
 

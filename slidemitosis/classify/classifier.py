@@ -12,8 +12,9 @@ from slidemitosis.classify.stream import predict_batches
 from slidemitosis.classify.timing import Stopwatch
 from slidemitosis.engines.choose import default_workers, load_engine
 from slidemitosis.models.files import check_graph
-from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
+from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
+from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.result import SlideResult
 from slidemitosis.outputs.summary import Computed
 from slidemitosis.prediction import candidate_result

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from slidemitosis.engines.choose import load_engine
 from slidemitosis.files import csv_lines
-from slidemitosis.models.shipped import DEFAULT_MODEL, find_model
+from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ComputeOptions
+from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.table import SAID
 from slidemitosis.prediction import predict
 from slidemitosis.reading.stacks import PatchStack

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.models.shipped import DEFAULT_MODEL
+from slidemitosis.options.compute import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import argparse

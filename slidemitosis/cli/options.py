@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from slidemitosis.models.shipped import DEFAULT_MODEL
+from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.options.option import options_of
 
 if TYPE_CHECKING:

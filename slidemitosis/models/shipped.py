@@ -7,8 +7,6 @@ from pathlib import Path
 from slidemitosis.errors import UnknownModel
 from slidemitosis.models.card import CARD_NAME, ModelCard, read_card
 
-DEFAULT_MODEL = "lite0-ensemble"
-
 
 def shipped_models() -> Path:
     """Return the folder of the models that come with this package.

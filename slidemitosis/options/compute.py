@@ -10,6 +10,7 @@ from slidemitosis.errors import InvalidOption
 from slidemitosis.options.option import check_choices, option
 
 EngineName = Literal["auto", "onnx", "torch"]
+DEFAULT_MODEL = "lite0-ensemble"
 VIEWS = (1, 8)
 MOST_WORKERS = 60 if sys.platform == "win32" else 256
 """Windows waits for 63 things at most."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.errors import UnreadableSlide
-from slidemitosis.geometry import Level
-from slidemitosis.slides.properties import bounds, colour, pixel_size, tile
-from slidemitosis.slides.slide import BY_LIBRARY, Slide, SlideInfo
+from slidemitosis.slides.properties import describe
+from slidemitosis.slides.slide import Slide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,31 +25,12 @@ class OpenSlideSlide(Slide):
         self._library = openslide
         self._handle = openslide.OpenSlide(path)
         try:
-            self.info = self._describe(path)
+            self.info = describe(
+                self._handle, path, library="openslide", version=openslide.__library_version__
+            )
         except BaseException:
             self._handle.close()
             raise
-
-    def _describe(self, path: Path) -> SlideInfo:
-        handle, library = self._handle, self._library
-        properties = dict(handle.properties)
-        levels = tuple(
-            Level(w, h, float(d))
-            for (w, h), d in zip(handle.level_dimensions, handle.level_downsamples, strict=True)
-        )
-        return SlideInfo(
-            path=path,
-            reader="openslide",
-            reader_version=library.__library_version__,
-            vendor=properties.get(library.PROPERTY_NAME_VENDOR),
-            levels=levels,
-            mpp=pixel_size(properties, "openslide"),
-            bounds=bounds(properties, "openslide", levels[0]),
-            background=colour(properties.get(library.PROPERTY_NAME_BACKGROUND_COLOR)),
-            tile=tile(properties, "openslide"),
-            not_direct=(BY_LIBRARY,) * len(levels),
-            quickhash=properties.get("openslide.quickhash-1"),
-        )
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         # OpenSlide takes the place in level-0 px; rounding shifts it by half of one at most.
@@ -65,7 +45,7 @@ class OpenSlideSlide(Slide):
         return np.asarray(region)
 
     def close(self) -> None:
-        """Give back the file handles."""
+        """Close the files."""
         super().close()
         self._handle.close()
 

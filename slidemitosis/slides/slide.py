@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BY_LIBRARY = "the library was asked for"
-
 
 @dataclass(frozen=True, slots=True)
 class SlideInfo:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slidemitosis.errors import UnreadableSlide
-from slidemitosis.geometry import Level
-from slidemitosis.slides.properties import bounds, colour, pixel_size, tile
-from slidemitosis.slides.slide import BY_LIBRARY, Slide, SlideInfo
+from slidemitosis.slides.properties import describe
+from slidemitosis.slides.slide import Slide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,30 +28,11 @@ class TiffSlideSlide(Slide):
 
         self._handle = tiffslide.TiffSlide(path)
         try:
-            self.info = self._describe(path)
+            version = importlib.metadata.version("tiffslide")
+            self.info = describe(self._handle, path, library="tiffslide", version=version)
         except BaseException:
             self._handle.close()
             raise
-
-    def _describe(self, path: Path) -> SlideInfo:
-        handle = self._handle
-        properties = handle.properties
-        levels = tuple(
-            Level(int(w), int(h), float(d))
-            for (w, h), d in zip(handle.level_dimensions, handle.level_downsamples, strict=True)
-        )
-        return SlideInfo(
-            path=path,
-            reader="tiffslide",
-            reader_version=importlib.metadata.version("tiffslide"),
-            vendor=properties.get("tiffslide.vendor"),
-            levels=levels,
-            mpp=pixel_size(properties, "tiffslide"),
-            bounds=bounds(properties, "tiffslide", levels[0]),
-            background=colour(properties.get("tiffslide.background-color")),
-            tile=tile(properties, "tiffslide"),
-            not_direct=(BY_LIBRARY,) * len(levels),
-        )
 
     def lacking(self) -> str | None:
         """Say which tiles are missing from the file, which tiffslide would show as black; None if none."""
@@ -112,7 +92,7 @@ class TiffSlideSlide(Slide):
         return np.where(inside, pixels[..., :3], background)
 
     def close(self) -> None:
-        """Give back the file handles."""
+        """Close the files."""
         super().close()
         self._handle.close()
 

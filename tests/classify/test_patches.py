@@ -22,8 +22,7 @@ from slidemitosis.labels import SUBTYPES
 from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ComputeOptions
 from tests.conftest import REPOSITORY
-from tests.engines.test_onnx_engine import drawn_patches
-from tests.models.test_classifier import make_model
+from tests.models.tiny import drawn_patches, make_model
 
 if TYPE_CHECKING:
     from pathlib import Path

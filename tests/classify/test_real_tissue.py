@@ -14,7 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from slidemitosis import load_model
 from slidemitosis.engines.torch_engine import TorchEngine
-from slidemitosis.models.shipped import DEFAULT_MODEL
+from slidemitosis.options.compute import DEFAULT_MODEL
 from tests.classify.written import classify
 from tests.conftest import needs_shared
 

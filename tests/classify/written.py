@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis import ComputeOptions, PixelSize, ReadOptions, SlideClassifier
-from slidemitosis.models.shipped import DEFAULT_MODEL
+from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.folder import result_folder
 from tests.qupath_rules import qupath_features
 

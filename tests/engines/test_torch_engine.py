@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,8 @@ from torch import nn
 
 from slidemitosis.engines.torch_engine import TorchEngine, choose_device, choose_precision, dihedral_views
 from slidemitosis.errors import InvalidOption
-from slidemitosis.models.card import TASK, HeadPart, ModelCard, NetworkPart, PatchPart
 from slidemitosis.models.classifier import Classifier
-from slidemitosis.models.decision import DecisionPart, ValidationPart
+from tests.models.tiny import NETWORK, make_card
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,35 +25,7 @@ if TYPE_CHECKING:
 
 def make_classifier(folder: Path, network: nn.Module) -> Classifier:
     """A classifier around any network; its weights are never read from a file."""
-    card = ModelCard(
-        format=2,
-        name="tiny",
-        version="1",
-        task=TASK,
-        description="",
-        intended_use="tests",
-        data=(),
-        licence="",
-        citation=(),
-        patch=PatchPart(mpp=0.25, side=128),
-        networks=(
-            NetworkPart(
-                architecture="-",
-                weights="weights.safetensors",
-                sha256="0" * 64,
-                parameters=1,
-                crops=(64,),
-                resize=32,
-                interpolation="bilinear",
-                mean=(0.5, 0.5, 0.5),
-                std=(0.5, 0.5, 0.5),
-                heads=(HeadPart(name="type", kind="sigmoid", classes=("NMF", "AMF")),),
-            ),
-        ),
-        decision=DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.0, threshold=0.3),
-        validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
-        folder=folder,
-    )
+    card = make_card(folder, networks=(replace(NETWORK, resize=32),))
     return Classifier(card, [network]).eval()  # type: ignore[list-item]
 
 
@@ -69,7 +41,7 @@ def patches() -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (9, 128, 128, 3), np.uint8)
 
 
-def forward(model: Classifier, *, piece: int = 8, views: int = 1) -> TorchEngine:
+def engine(model: Classifier, *, piece: int = 8, views: int = 1) -> TorchEngine:
     return TorchEngine(model, piece=piece, views=views, precision="fp32")
 
 
@@ -109,18 +81,18 @@ def test_another_number_of_views_is_refused(views: int) -> None:
 def test_eight_views_do_not_care_how_the_patch_was_turned(
     tiny: Classifier, patches: NDArray[np.uint8]
 ) -> None:
-    plain = forward(tiny, views=8)(patches).logit
+    plain = engine(tiny, views=8)(patches).logit
     for k in range(4):
         for turned in (np.rot90(patches, k, (1, 2)), np.rot90(patches, k, (1, 2))[:, :, ::-1]):
-            assert np.allclose(forward(tiny, views=8)(np.ascontiguousarray(turned)).logit, plain, atol=1e-5)
+            assert np.allclose(engine(tiny, views=8)(np.ascontiguousarray(turned)).logit, plain, atol=1e-5)
     # The law would hold for a network that sees nothing, so this one must see a turn.
     turned = np.ascontiguousarray(np.rot90(patches, 1, (1, 2)))
-    assert not np.allclose(forward(tiny)(turned).logit, forward(tiny)(patches).logit, atol=1e-4)
+    assert not np.allclose(engine(tiny)(turned).logit, engine(tiny)(patches).logit, atol=1e-4)
 
 
 def test_eight_views_are_the_mean_of_the_logits_of_each(tiny: Classifier, patches: NDArray[np.uint8]) -> None:
-    each = [forward(tiny)(v.numpy()).logit for v in dihedral_views(torch.from_numpy(patches), 8)]
-    assert np.allclose(forward(tiny, views=8)(patches).logit, np.mean(each, axis=0), atol=1e-5)
+    each = [engine(tiny)(v.numpy()).logit for v in dihedral_views(torch.from_numpy(patches), 8)]
+    assert np.allclose(engine(tiny, views=8)(patches).logit, np.mean(each, axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64])
@@ -135,13 +107,13 @@ def test_the_size_of_a_piece_does_not_change_a_logit(
                 for p in patches
             ]
         )
-    logits = forward(tiny, piece=piece, views=views)(patches).logit
+    logits = engine(tiny, piece=piece, views=views)(patches).logit
     assert logits.dtype == np.float32
     assert np.allclose(logits, one_by_one, atol=1e-5)
 
 
 def test_no_patches_give_no_logits(tiny: Classifier) -> None:
-    assert forward(tiny)(np.empty((0, 128, 128, 3), np.uint8)).logit.shape == (0,)
+    assert engine(tiny)(np.empty((0, 128, 128, 3), np.uint8)).logit.shape == (0,)
 
 
 class Cramped(nn.Module):
@@ -164,8 +136,8 @@ def test_a_piece_that_does_not_fit_is_halved_and_stays_halved(
     tmp_path: Path, patches: NDArray[np.uint8]
 ) -> None:
     network = Cramped(4)
-    sized = forward(make_classifier(tmp_path, network), piece=16)
-    roomy = forward(make_classifier(tmp_path, Cramped(99)), piece=16)
+    sized = engine(make_classifier(tmp_path, network), piece=16)
+    roomy = engine(make_classifier(tmp_path, Cramped(99)), piece=16)
     many = np.concatenate([patches, patches[::-1]])
     assert np.allclose(sized(many).logit, roomy(many).logit, atol=1e-6)
     assert sized.piece == 4
@@ -177,7 +149,7 @@ def test_a_piece_that_does_not_fit_is_halved_and_stays_halved(
 
 def test_no_patch_is_computed_again_after_a_halving(tmp_path: Path, patches: NDArray[np.uint8]) -> None:
     network = Cramped(8)
-    sized = forward(make_classifier(tmp_path, network), piece=8)
+    sized = engine(make_classifier(tmp_path, network), piece=8)
     sized(patches[:8])
     network.limit = 3
     sized(patches)
@@ -188,7 +160,7 @@ def test_no_patch_is_computed_again_after_a_halving(tmp_path: Path, patches: NDA
 def test_one_patch_that_does_not_fit_raises_the_error_of_torch(
     tmp_path: Path, patches: NDArray[np.uint8], piece: int
 ) -> None:
-    sized = forward(make_classifier(tmp_path, Cramped(0)), piece=piece)
+    sized = engine(make_classifier(tmp_path, Cramped(0)), piece=piece)
     with pytest.raises(torch.OutOfMemoryError, match="no memory for 1"):
         sized(patches)
 
@@ -200,7 +172,7 @@ def test_other_errors_of_a_network_are_not_taken_for_a_lack_of_memory(
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             raise RuntimeError("broken")
 
-    sized = forward(make_classifier(tmp_path, Broken(9)))
+    sized = engine(make_classifier(tmp_path, Broken(9)))
     with pytest.raises(RuntimeError, match="broken"):
         sized(patches)
     assert sized.piece == 8
@@ -214,7 +186,7 @@ def test_nothing_is_kept_for_gradients(tmp_path: Path, patches: NDArray[np.uint8
             seen.append(torch.is_grad_enabled())
             return super().forward(x)
 
-    forward(make_classifier(tmp_path, Watching(9)))(patches)
+    engine(make_classifier(tmp_path, Watching(9)))(patches)
     assert seen == [False, False]
 
 
@@ -263,7 +235,7 @@ def test_a_precision_that_cannot_be_is_refused_in_one_line(name: str, device: st
 def test_a_gpu_gives_the_logits_of_the_cpu(
     tiny: Classifier, patches: NDArray[np.uint8], precision: Any
 ) -> None:
-    plain = forward(tiny)(patches).logit
+    plain = engine(tiny)(patches).logit
     try:
         found = TorchEngine(tiny.to("cuda"), piece=4, views=1, precision=precision)(patches).logit
     finally:
@@ -277,5 +249,5 @@ def test_a_gpu_gives_the_logits_of_the_cpu(
 def test_a_compiled_network_gives_the_same_outputs(tiny: Classifier, patches: NDArray[np.uint8]) -> None:
     """Also for a last piece of another size."""
     compiled = TorchEngine(tiny, piece=4, views=1, precision="fp32", compiled=True)
-    np.testing.assert_allclose(compiled(patches).logit, forward(tiny)(patches).logit, atol=1e-4)
+    np.testing.assert_allclose(compiled(patches).logit, engine(tiny)(patches).logit, atol=1e-4)
     assert compiled._run is not tiny

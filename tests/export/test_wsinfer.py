@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -17,7 +18,7 @@ from PIL import Image
 from slidemitosis.cli import main
 from slidemitosis.engines.choose import load_engine
 from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.export import wsinfer as wsinfer_export
+from slidemitosis.export import wsinfer
 from slidemitosis.export.wsinfer import CLASSES, CONFIG, MODEL, README, SUMS, export_wsinfer
 from slidemitosis.models.card import write_card
 from slidemitosis.models.classifier import build_model, telling_patches
@@ -25,8 +26,7 @@ from slidemitosis.models.decision import DecisionPart
 from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ComputeOptions
 from tests.conftest import REPOSITORY, needs_shared
-from tests.engines.test_onnx_engine import HEADS, drawn_patches
-from tests.models.test_classifier import make_model
+from tests.models.tiny import HEADS, drawn_patches, make_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,11 +65,8 @@ def as_wsinfer(folder: Path, patches: NDArray[np.uint8], scratch: Path) -> NDArr
 
 def ours(card: ModelCard, patches: NDArray[np.uint8]) -> NDArray[np.float64]:
     """P(atypical) as `classify` states it, by whichever engine the CPU gets."""
-    forward = load_engine(card, ComputeOptions(device="cpu"))
-    try:
-        return card.decision.probability(forward.submit(patches)().logit)
-    finally:
-        forward.close()
+    with contextlib.closing(load_engine(card, ComputeOptions(device="cpu"))) as engine:
+        return card.decision.probability(engine.submit(patches)().logit)
 
 
 def softmax_of(folder: Path, x: torch.Tensor) -> NDArray[np.float32]:
@@ -124,7 +121,6 @@ def test_real_figures_get_the_probabilities_of_classify(tmp_path: Path) -> None:
 def test_calibration_crops_and_heads_are_in_the_model(
     tmp_path: Path, network: dict[str, Any], patches: NDArray[np.uint8]
 ) -> None:
-    (tmp_path / "model").mkdir()
     card = replace(
         make_model(tmp_path / "model", **network),
         decision=DecisionPart(training_prior=0.4, target_prior=0.1, temperature=1.7, threshold=0.05),
@@ -200,7 +196,6 @@ def test_the_readme_says_whose_calls_the_classes_are(exported: tuple[ModelCard, 
 
 
 def test_an_export_is_replaced_and_a_strangers_files_are_not(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
     card = make_model(tmp_path / "model")
     (card.folder / README).write_text("# mine")
     before = {p.name: p.read_bytes() for p in card.folder.iterdir()}
@@ -215,11 +210,10 @@ def test_an_export_is_replaced_and_a_strangers_files_are_not(tmp_path: Path) -> 
 def test_a_model_that_differs_from_torch_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "model").mkdir()
     card = make_model(tmp_path / "model")
     other = build_model(replace(card, decision=replace(card.decision, temperature=1.1)))
-    real = wsinfer_export._scripted
-    monkeypatch.setattr(wsinfer_export, "_scripted", lambda _model: real(other))
+    real = wsinfer._scripted
+    monkeypatch.setattr(wsinfer, "_scripted", lambda _model: real(other))
     with pytest.raises(InvalidOption, match=r"differ by .* nothing was written"):
         export_wsinfer(card, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
@@ -228,7 +222,6 @@ def test_a_model_that_differs_from_torch_is_not_written(
 def test_exporting_from_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "model").mkdir()
     write_card(make_model(tmp_path / "model"))
     monkeypatch.chdir(tmp_path)
     words = ["models", "export", str(tmp_path / "model"), "--format", "wsinfer"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from torch import nn
 
 from slidemitosis.errors import InvalidCard, SlideMitosisError, WeightsMismatch
 from slidemitosis.labels import AMF_SUBTYPES, HARDNESS, NMF_SUBTYPES, SUBTYPES
-from slidemitosis.models.card import TASK, HeadPart, ModelCard, NetworkPart, PatchPart, write_card
+from slidemitosis.models.card import HeadPart, ModelCard
 from slidemitosis.models.classifier import (
     PatchInput,
     build_model,
@@ -25,63 +24,17 @@ from slidemitosis.models.classifier import (
     type_logit,
 )
 from slidemitosis.models.colour import HED_MEAN, HED_STD, rgb_to_hed
-from slidemitosis.models.decision import DecisionPart, ValidationPart
 from slidemitosis.models.files import check_weights, file_sha256
+from tests.models.tiny import NETWORK, TYPE, Payload, make_model, write_model_card
 
-ARCHITECTURE = "test_efficientnet"
-TYPE = HeadPart(name="type", kind="sigmoid", classes=("NMF", "AMF"))
-PART = NetworkPart(
-    architecture=ARCHITECTURE,
-    weights="weights.safetensors",
-    sha256="0" * 64,
-    parameters=1,
-    crops=(64,),
-    resize=64,
-    interpolation="bilinear",
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-    heads=(TYPE,),
-)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAIN = replace(NETWORK, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 def make_input(**changes: Any) -> PatchInput:
-    return PatchInput(replace(PART, **changes), side=128)
-
-
-def make_model(folder: Path, **network: Any) -> ModelCard:
-    """A model folder with random weights of a small network."""
-    torch.manual_seed(0)
-    made = empty_network(replace(PART, **{k: v for k, v in network.items() if k != "parameters"}))
-    safetensors.torch.save_file(made.state_dict(), folder / "weights.safetensors")
-    parameters = sum(p.numel() for p in made.parameters())
-    return write_model_card(folder, **{"parameters": parameters} | network)
-
-
-def write_model_card(folder: Path, **network: Any) -> ModelCard:
-    """The card for the weights that lie in `folder`."""
-    values: dict[str, Any] = {
-        "sha256": file_sha256(folder / "weights.safetensors"),
-        "mean": (0.5, 0.5, 0.5),
-        "std": (0.5, 0.5, 0.5),
-    }
-    card = ModelCard(
-        format=2,
-        name=folder.name,
-        version="1",
-        task=TASK,
-        description="",
-        intended_use="tests",
-        data=(),
-        licence="",
-        citation=(),
-        patch=PatchPart(mpp=0.25, side=128),
-        networks=(replace(PART, **values | network),),
-        decision=DecisionPart(training_prior=0.5, target_prior=0.2, temperature=1.0, threshold=0.3),
-        validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
-        folder=folder,
-    )
-    write_card(card)
-    return card
+    return PatchInput(replace(PLAIN, **changes), side=128)
 
 
 def with_network(card: ModelCard, **changes: Any) -> ModelCard:
@@ -188,8 +141,7 @@ def test_a_logit_of_normal_figures_is_turned_into_one_of_atypical(tmp_path: Path
 
 @pytest.mark.parametrize("other", ["test_resnet", "test_vit"])
 def test_weights_of_another_architecture_are_refused_in_one_line(tmp_path: Path, other: str) -> None:
-    card = make_model(tmp_path)
-    card = with_network(card, architecture=other)
+    card = with_network(make_model(tmp_path), architecture=other)
     with pytest.raises(WeightsMismatch, match=rf"weights\.safetensors: does not fit {other}: ") as caught:
         build_model(card)
     assert "\n" not in str(caught.value)
@@ -216,29 +168,17 @@ def test_weights_that_almost_fit_are_refused(tmp_path: Path, change: str) -> Non
 
 @pytest.mark.parametrize("name", ["no_such_net", "hf-hub:timm/resnet18.a1_in1k", ""])
 def test_an_architecture_that_timm_lacks_is_refused(tmp_path: Path, name: str) -> None:
-    card = make_model(tmp_path)
-    card = with_network(card, architecture=name)
+    card = with_network(make_model(tmp_path), architecture=name)
     with pytest.raises(InvalidCard, match=rf"has no architecture '{name}'"):
         build_model(card)
 
 
 def test_a_network_that_a_card_names_is_never_looked_for_elsewhere(tmp_path: Path) -> None:
     """A card could name a hub's network; the refusal must come before anything is fetched."""
-    card = make_model(tmp_path)
+    card = with_network(make_model(tmp_path), architecture="hf-hub:x/y")
     (tmp_path / "weights.safetensors").unlink()
-    card = with_network(card, architecture="hf-hub:x/y")
     with pytest.raises(InvalidCard):
         build_model(card)
-
-
-class Payload:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
 
 
 def write_pickle(path: Path, ran: Path) -> None:
@@ -376,7 +316,7 @@ def test_a_model_of_several_networks_is_the_mean_of_each_alone(tmp_path: Path) -
     card = make_model(tmp_path)
     first = build_model(card)
     torch.manual_seed(1)
-    second = empty_network(PART).eval()
+    second = empty_network(NETWORK).eval()
     safetensors.torch.save_file(second.state_dict(), tmp_path / "second.safetensors")
     other = replace(
         card.networks[0], weights="second.safetensors", sha256=file_sha256(tmp_path / "second.safetensors")

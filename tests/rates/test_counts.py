@@ -23,7 +23,7 @@ def prediction(status: Status, atypical: bool | None = None, **told: Any) -> Can
 
 
 def rate(atypical: int, normal: int) -> SlideRate:
-    return SlideRate(atypical=atypical, normal=normal, unreadable=0, outside=0, blank=0, duplicates=0)
+    return SlideRate(atypical=atypical, normal=normal)
 
 
 def test_every_status_is_counted_once_and_only_in_its_place() -> None:

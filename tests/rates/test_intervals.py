@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
 
 Interval = Callable[[int, int], tuple[float, float]]
+both = pytest.mark.parametrize("interval", [wilson_interval, jeffreys_interval])
 
 
 # Four are published; the others follow from the quadratic equation that the score interval solves.
@@ -39,27 +40,12 @@ counts = st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st
 
 
 @given(counts)
-def test_the_interval_holds_the_proportion_and_stays_a_proportion(k_n: tuple[int, int]) -> None:
-    k, n = k_n
-    low, high = wilson_interval(k, n)
-    assert 0 <= low <= k / n <= high <= 1
-    assert low < high
-
-
-@given(counts)
 def test_the_ends_solve_the_equation_of_the_score_test(k_n: tuple[int, int]) -> None:
     """At each end, the proportion lies 1.96 standard errors of that end away (Wilson 1927)."""
     k, n = k_n
     for end in wilson_interval(k, n):
         if 0 < end < 1:
             assert abs(k / n - end) / math.sqrt(end * (1 - end) / n) == pytest.approx(1.959964, rel=1e-4)
-
-
-@given(counts)
-def test_the_interval_of_the_other_class_is_its_mirror_image(k_n: tuple[int, int]) -> None:
-    k, n = k_n
-    low, high = wilson_interval(k, n)
-    assert wilson_interval(n - k, n) == pytest.approx((1 - high, 1 - low), abs=1e-12)
 
 
 @given(k_n=counts, times=st.integers(2, 50))
@@ -75,12 +61,6 @@ def test_more_figures_of_the_same_share_narrow_the_interval(k_n: tuple[int, int]
 def test_a_larger_quantile_widens_the_interval() -> None:
     (low, high), (wider_low, wider_high) = wilson_interval(3, 10), wilson_interval(3, 10, z=2.5758)
     assert wider_low < low < high < wider_high
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 0), (-1, 5), (6, 5), (1, -1)])
-def test_counts_that_cannot_be_have_no_interval(k: int, n: int) -> None:
-    with pytest.raises(ValueError, match="n > 0 must hold"):
-        wilson_interval(k, n)
 
 
 @pytest.mark.parametrize(("k", "n"), [(1, 5), (2, 10), (5, 10), (3, 200), (199, 200)])
@@ -100,17 +80,23 @@ def test_the_jeffreys_interval_reaches_to_an_end_where_all_figures_are_of_one_cl
     assert jeffreys_interval(n, n)[1] == 1
 
 
+@pytest.mark.parametrize(
+    ("interval", "precision"),
+    [(wilson_interval, 1e-12), (jeffreys_interval, 1e-9)],
+    ids=["Wilson", "Jeffreys"],
+)
 @given(counts)
-def test_the_jeffreys_interval_holds_the_proportion_and_mirrors(k_n: tuple[int, int]) -> None:
+def test_intervals_hold_the_proportion_and_those_of_the_other_class_are_their_mirror_images(
+    interval: Interval, precision: float, k_n: tuple[int, int]
+) -> None:
     k, n = k_n
-    low, high = jeffreys_interval(k, n)
+    low, high = interval(k, n)
     assert 0 <= low <= k / n <= high <= 1
     assert low < high
-    mirrored = jeffreys_interval(n - k, n)
-    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
+    assert interval(n - k, n) == pytest.approx((1 - high, 1 - low), abs=precision)
 
 
-@pytest.mark.parametrize("interval", [wilson_interval, jeffreys_interval])
+@both
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))))
 def test_one_more_atypical_figure_moves_both_ends_up(interval: Interval, k_n: tuple[int, int]) -> None:
     k, n = k_n
@@ -120,7 +106,8 @@ def test_one_more_atypical_figure_moves_both_ends_up(interval: Interval, k_n: tu
     assert high < next_high or k + 1 == n
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 0), (-1, 5), (6, 5)])
-def test_counts_that_cannot_be_have_no_jeffreys_interval(k: int, n: int) -> None:
+@both
+@pytest.mark.parametrize(("k", "n"), [(0, 0), (-1, 5), (6, 5), (1, -1)])
+def test_counts_that_cannot_be_have_no_interval(interval: Interval, k: int, n: int) -> None:
     with pytest.raises(ValueError, match="n > 0 must hold"):
-        jeffreys_interval(k, n)
+        interval(k, n)

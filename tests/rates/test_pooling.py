@@ -12,7 +12,7 @@ from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.correction import corrected_fraction
 from slidemitosis.rates.counts import SlideRate, total
 from slidemitosis.rates.intervals import wilson_interval
-from slidemitosis.rates.pooling import pooled
+from slidemitosis.rates.pooling import PooledRate, pooled
 
 CARD = ErrorCounts(tp=571, fn=77, tn=1772, fp=474, sensitivity_sd=0.08, specificity_sd=0.1)
 
@@ -56,11 +56,7 @@ def test_the_same_slides_in_the_same_order_give_the_same_numbers() -> None:
 
 
 def test_slides_without_figures_change_nothing_but_counts() -> None:
-    rates = [
-        SlideRate(atypical=3, normal=9),
-        SlideRate(atypical=1, normal=20),
-        SlideRate(atypical=4, normal=4),
-    ]
+    rates = [SlideRate(atypical=a, normal=n) for a, n in ((3, 9), (1, 20), (4, 4))]
     with_empty = pooled([rates[0], SlideRate(atypical=0, normal=0, blank=3), *rates[1:]], errors=CARD)
     alone = pooled(rates, errors=CARD)
     assert with_empty.rate.blank == 3
@@ -69,18 +65,19 @@ def test_slides_without_figures_change_nothing_but_counts() -> None:
 
 def test_errors_of_slides_average_out_over_slides() -> None:
     """One slide is corrected as itself; ten slides of the same share have a narrower interval than it has."""
+
+    def interval(found: PooledRate) -> tuple[float, float]:
+        assert found.corrected is not None
+        assert found.corrected.interval is not None
+        return found.corrected.interval
+
     one = pooled([SlideRate(atypical=300, normal=700)], errors=CARD)
     assert one.corrected == corrected_fraction(300, 1000, CARD)
     ten = pooled([SlideRate(atypical=30, normal=70)] * 10, errors=CARD)
-    assert one.corrected is not None
-    assert one.corrected.interval is not None
-    assert ten.corrected is not None
-    assert ten.corrected.interval is not None
-    assert ten.corrected.interval == pytest.approx(
-        corrected_fraction(300, 1000, CARD, spread=0.1).interval, abs=1e-12
-    )
-    assert one.corrected.interval[0] < ten.corrected.interval[0]
-    assert ten.corrected.interval[1] < one.corrected.interval[1]
+    together = corrected_fraction(300, 1000, CARD, spread=0.1)
+    assert interval(ten) == pytest.approx(together.interval, abs=1e-12)
+    assert interval(one)[0] < interval(ten)[0]
+    assert interval(ten)[1] < interval(one)[1]
     # Drawing slides still leaves what is not known of the mean sensitivity and specificity.
     assert ten.corrected_interval is not None
     assert ten.corrected_interval[1] - ten.corrected_interval[0] > 0.02
@@ -88,12 +85,8 @@ def test_errors_of_slides_average_out_over_slides() -> None:
 
 def test_nothing_to_pool_is_no_rate() -> None:
     found = pooled([], errors=CARD)
-    assert (found.units, found.rate.fraction, found.fraction_interval, found.corrected_interval) == (
-        0,
-        None,
-        None,
-        None,
-    )
+    assert (found.units, found.rate.fraction) == (0, None)
+    assert (found.fraction_interval, found.corrected_interval) == (None, None)
     assert found.corrected is not None
     assert found.corrected.reason == "nothing was classified"
 

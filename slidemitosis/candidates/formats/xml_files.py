@@ -24,9 +24,8 @@ def parse_xml(data: bytes, path: Path) -> Element:
     except ParseError as error:
         raise refusal(path, f"not valid XML ({error}); the file may be cut off: export it again") from error
     except DefusedXmlException as error:
-        raise refusal(
-            path, "this XML declares a document type, by which other files could be read; remove it"
-        ) from error
+        what = "this XML declares a document type, by which other files could be read; remove it"
+        raise refusal(path, what) from error
     except (LookupError, ValueError) as error:  # an encoding that is unknown, or that does not fit
         raise refusal(path, f"not readable as XML ({' '.join(str(error).split())})") from error
     _check_one_decimal_mark(root, path)

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from slidemitosis.errors import (
-    InvalidOption,
-    MissingResolution,
-    UnreadableSlide,
-    UnsuitableResolution,
-)
+from slidemitosis.errors import InvalidOption, MissingResolution, UnreadableSlide, UnsuitableResolution
 from slidemitosis.geometry import Bounds, PixelSize
 from slidemitosis.reading.frames import settle_mpp
 from slidemitosis.reading.windows import place_window, plan_reading
 from slidemitosis.reading.worker import read_patch
 from slidemitosis.slides.open import open_slide
+from slidemitosis.slides.slide import over_background
 from tests.conftest import needs_shared, position_colours, write_aperio, write_scn, write_tiff
+from tests.slides.jpeg_slides import with_tag
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-Library = Literal["openslide", "tiffslide"]
-LIBRARIES: tuple[Library, Library] = ("openslide", "tiffslide")
+    from slidemitosis.options.read import Reader
+
+LIBRARIES: tuple[Reader, ...] = ("openslide", "tiffslide")
 both = pytest.mark.parametrize("reader", LIBRARIES)
 
 WIDTH, HEIGHT = 517, 389  # odd, not square, not a multiple of a tile
@@ -63,14 +62,14 @@ def expected(x: int, y: int, side: int, width: int = WIDTH, height: int = HEIGHT
     ],
 )
 def test_every_pixel_is_the_painted_one_and_white_beyond_the_edge(
-    painted: Path, reader: Library, x: int, y: int
+    painted: Path, reader: Reader, x: int, y: int
 ) -> None:
     with open_slide(painted, reader=reader) as slide:
         np.testing.assert_array_equal(slide.read(0, x, y, 128, 128), expected(x, y, 128))
 
 
 @both
-def test_the_reader_that_was_asked_for_is_the_one_that_reads(painted: Path, reader: Library) -> None:
+def test_the_reader_that_was_asked_for_is_the_one_that_reads(painted: Path, reader: Reader) -> None:
     with open_slide(painted, reader=reader) as slide:
         assert slide.info.reader == reader
         assert reader[:4] in type(slide).__name__.lower()
@@ -81,7 +80,7 @@ def test_the_reader_that_was_asked_for_is_the_one_that_reads(painted: Path, read
 
 @both
 @pytest.mark.parametrize("factor", [2, 4])
-def test_lower_levels_are_read_at_their_own_pixels(tmp_path: Path, reader: Library, factor: int) -> None:
+def test_lower_levels_are_read_at_their_own_pixels(tmp_path: Path, reader: Reader, factor: int) -> None:
     full = position_colours(512, 384)
     small = position_colours(512 // factor, 384 // factor)  # painted by its own places, not by averaging
     path = write_aperio(tmp_path / "levels.svs", [full, small])
@@ -93,7 +92,7 @@ def test_lower_levels_are_read_at_their_own_pixels(tmp_path: Path, reader: Libra
 
 
 @both
-def test_levels_of_uneven_downsample_are_read_at_the_right_pixel(tmp_path: Path, reader: Library) -> None:
+def test_levels_of_uneven_downsample_are_read_at_the_right_pixel(tmp_path: Path, reader: Reader) -> None:
     full, small = position_colours(517, 389), position_colours(129, 97)  # 4.0078 and 4.0103
     path = write_aperio(tmp_path / "uneven.svs", [full, small])
     with open_slide(path, reader=reader) as slide:
@@ -106,7 +105,7 @@ def test_levels_of_uneven_downsample_are_read_at_the_right_pixel(tmp_path: Path,
 
 
 @both
-def test_bounds_of_an_scn_are_found_and_its_frame_is_the_whole_slide(tmp_path: Path, reader: Library) -> None:
+def test_bounds_of_an_scn_are_found_and_its_frame_is_the_whole_slide(tmp_path: Path, reader: Reader) -> None:
     region = position_colours(300, 200)
     path = write_scn(tmp_path / "a.scn", region, at=(100, 60), collection=(1000, 800))
     with open_slide(path, reader=reader) as slide:
@@ -118,7 +117,7 @@ def test_bounds_of_an_scn_are_found_and_its_frame_is_the_whole_slide(tmp_path: P
 
 
 @both
-def test_the_empty_part_of_an_scn_is_background_and_not_black(tmp_path: Path, reader: Library) -> None:
+def test_the_empty_part_of_an_scn_is_background_and_not_black(tmp_path: Path, reader: Reader) -> None:
     region = position_colours(300, 200)
     path = write_scn(tmp_path / "a.scn", region, at=(100, 60), collection=(1000, 800))
     with open_slide(path, reader=reader) as slide:
@@ -133,7 +132,7 @@ def test_the_empty_part_of_an_scn_is_background_and_not_black(tmp_path: Path, re
     ("mpp", "model_mpp"), [(0.125, 0.25), (0.2, 0.25), (0.17, 0.25), (0.5, 0.25), (0.25, 0.5)]
 )
 def test_resampled_patches_show_the_right_place(
-    tmp_path: Path, reader: Library, mpp: float, model_mpp: float
+    tmp_path: Path, reader: Reader, mpp: float, model_mpp: float
 ) -> None:
     # A ramp stays a ramp under any filter: each output pixel is the coordinate of its own centre.
     ramp = np.zeros((600, 800, 3), np.uint8)
@@ -170,8 +169,6 @@ def test_both_libraries_read_the_same_pixels_of_a_real_slide() -> None:
 
 
 def test_auto_falls_back_to_tiffslide_for_what_openslide_does_not_know(tmp_path: Path) -> None:
-    import tifffile
-
     path = tmp_path / "stripped.tif"
     tifffile.imwrite(path, position_colours(200, 100), photometric="rgb", metadata=None)
     with open_slide(path) as slide:
@@ -183,9 +180,7 @@ def test_auto_falls_back_to_tiffslide_for_what_openslide_does_not_know(tmp_path:
 
 @pytest.mark.parametrize("reader", ["auto", *LIBRARIES])
 @pytest.mark.parametrize("content", [b"", b"not a slide at all", b"II*\0", b"\x89PNG\r\n\x1a\n" + bytes(100)])
-def test_what_is_no_slide_is_one_line(
-    tmp_path: Path, reader: Literal["auto", "openslide", "tiffslide"], content: bytes
-) -> None:
+def test_what_is_no_slide_is_one_line(tmp_path: Path, reader: Reader, content: bytes) -> None:
     path = tmp_path / "a.svs"
     path.write_bytes(content)
     with pytest.raises(UnreadableSlide) as e:
@@ -198,11 +193,9 @@ def test_what_is_no_slide_is_one_line(
 @pytest.mark.parametrize("reader", ["auto", "tiffslide"])
 @pytest.mark.parametrize("stripped", [False, True])
 def test_a_cut_off_slide_is_refused_or_its_missing_tiles_are_errors(
-    tmp_path: Path, reader: Literal["auto", "tiffslide"], keep: float, stripped: bool
+    tmp_path: Path, reader: Reader, keep: float, stripped: bool
 ) -> None:
     """No reader may show black where the file has ended."""
-    import tifffile
-
     path = tmp_path / "a.svs"
     pixels = position_colours(512, 384) | np.uint8(1)  # nowhere black
     if stripped:  # a kind that only tiffslide reads, its directory before its pixels
@@ -217,18 +210,9 @@ def test_a_cut_off_slide_is_refused_or_its_missing_tiles_are_errors(
 
 def test_an_empty_tile_is_background_or_refused_and_never_black(tmp_path: Path) -> None:
     """Sparse slides leave out tiles without tissue: offset and length are 0."""
-    import struct
-
-    import tifffile
-
     path = write_aperio(tmp_path / "sparse.svs", [position_colours(512, 384)])
-    data = bytearray(path.read_bytes())
-    with tifffile.TiffFile(path) as tif:
-        for name in ("TileOffsets", "TileByteCounts"):
-            tag = tif.pages[0].tags[name]  # type: ignore[union-attr]
-            size = {3: "H", 4: "I", 16: "Q"}[int(tag.dtype)]
-            struct.pack_into("<" + size, data, tag.valueoffset + 9 * struct.calcsize(size), 0)
-    path.write_bytes(data)
+    for tag in ("TileOffsets", "TileByteCounts"):
+        with_tag(path, tag, 0, at=9)
     with open_slide(path, reader="openslide") as slide:
         assert (slide.read(0, 64, 64, 64, 64) == 255).all()
         np.testing.assert_array_equal(slide.read(0, 0, 0, 64, 64), position_colours(64, 64))
@@ -246,8 +230,6 @@ def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
 
 
 def test_sixteen_bit_pixels_are_refused_by_tiffslide(tmp_path: Path) -> None:
-    import tifffile
-
     path = tmp_path / "deep.tif"
     tifffile.imwrite(
         path, np.zeros((200, 300, 3), np.uint16), photometric="rgb", tile=(64, 64), metadata=None
@@ -261,8 +243,6 @@ def test_sixteen_bit_pixels_are_refused_by_tiffslide(tmp_path: Path) -> None:
 
 def test_a_damaged_tile_is_an_error_and_not_a_white_patch(tmp_path: Path) -> None:
     path = write_aperio(tmp_path / "a.svs", [position_colours(512, 384)])
-    import tifffile
-
     with tifffile.TiffFile(path) as tif:
         page = tif.pages[0]
         offset, count = page.dataoffsets[9], page.databytecounts[9]
@@ -277,7 +257,7 @@ def test_a_damaged_tile_is_an_error_and_not_a_white_patch(tmp_path: Path) -> Non
 
 class TestPixelSize:
     @both
-    def test_without_metadata_it_must_be_given(self, tmp_path: Path, reader: Library) -> None:
+    def test_without_metadata_it_must_be_given(self, tmp_path: Path, reader: Reader) -> None:
         path = write_tiff(tmp_path / "plain.tif", position_colours(300, 200))
         with open_slide(path, reader=reader) as slide:
             assert slide.info.mpp is None
@@ -308,8 +288,6 @@ class TestPixelSize:
 
 
 def test_transparent_pixels_are_mixed_with_the_background() -> None:
-    from slidemitosis.slides.slide import over_background
-
     rgba = np.array([[[10, 20, 30, 0], [10, 20, 30, 255], [0, 100, 200, 51]]], np.uint8)
     want = Image.new("RGB", (3, 1), (250, 240, 230))
     got = over_background(rgba, (250, 240, 230))

@@ -1,4 +1,4 @@
-"""Levels, windows and orders: pure numbers, checked against the definition."""
+"""The level and the window that a patch is read from, and the order of reading."""
 
 from __future__ import annotations
 
