@@ -38,6 +38,6 @@ def assert_graph_gives_torchs_probabilities(
 ) -> Outputs:
     want = TorchEngine(build_model(card), piece=8, views=views, precision="fp32")(patches)
     found = graph_outputs(card, patches, views=views)
-    stated = (np.column_stack([card.decision.probability(o.logit), o.extra]) for o in (found, want))
-    np.testing.assert_allclose(*stated, rtol=0, atol=1e-4)
+    ours, torchs = (np.column_stack([card.decision.probability(o.logit), o.extra]) for o in (found, want))
+    np.testing.assert_allclose(ours, torchs, rtol=0, atol=1e-4)
     return found
