@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidates
 
-EXPORTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "qupath"
+EXPORTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "qupath"
 PATH = Path("a.geojson")
 ID = "3f0c1a52-7e5b-4a0e-9d0e-1f2a3b4c5d6e"
 OTHER_ID = "781772d5-57cc-42a5-aa56-38426dee5228"
