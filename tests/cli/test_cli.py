@@ -92,13 +92,19 @@ def test_public_names_are_there_and_no_others() -> None:
     import slidemitosis
 
     assert set(slidemitosis.__all__) == {
+        "Candidates",
+        "ComputeOptions",
         "ErrorCounts",
+        "PixelSize",
         "RateOptions",
+        "ReadOptions",
         "SlideClassifier",
         "SlideMitosisError",
+        "SlideResult",
         "Spot",
         "Viewer",
         "__version__",
+        "classify_candidates",
         "classify_slide",
         "load_model",
         "open_slide",
@@ -356,7 +362,8 @@ def test_the_demo_runs_and_says_that_its_tissue_is_drawn(tmp_path: Path) -> None
 def test_a_script_without_a_main_guard_is_told_what_to_do(slide: Path, points: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        f"import slidemitosis\nslidemitosis.classify_slide({str(slide)!r}, {str(points)!r}, workers=1)\n"
+        f"from slidemitosis import ComputeOptions, classify_slide\n"
+        f"classify_slide({str(slide)!r}, {str(points)!r}, compute=ComputeOptions(workers=1))\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
