@@ -69,7 +69,8 @@ def _typed(value: Any, hint: Any, key: str, where: str) -> Any:
 def _tuple(value: Any, arguments: tuple[Any, ...], key: str, where: str) -> tuple[Any, ...]:
     each = arguments[0]
     if not isinstance(value, list) or (arguments[-1] is not Ellipsis and len(value) != len(arguments)):
-        raise InvalidTable(f"{key!r} in {where} must be a list{_length(arguments)}, not {value!r}")
+        length = "" if arguments[-1] is Ellipsis else f" of {len(arguments)}"
+        raise InvalidTable(f"{key!r} in {where} must be a list{length}, not {value!r}")
     if is_dataclass(each):
         return tuple(build(each, v, where=f"[[{key}]] {i}") for i, v in enumerate(value, 1))  # type: ignore[arg-type]
     return tuple(_typed(v, each, key, where) for v in value)
@@ -97,10 +98,6 @@ def _plain(value: Any, hint: Any, key: str, where: str) -> Any:
     if not _is(value, hint):
         raise InvalidTable(f"{key!r} in {where} must be of type {hint.__name__}, not {value!r}")
     return float(value) if hint is float else value
-
-
-def _length(arguments: tuple[Any, ...]) -> str:
-    return "" if arguments[-1] is Ellipsis else f" of {len(arguments)}"
 
 
 def _is(value: Any, kind: Any) -> bool:

@@ -52,6 +52,24 @@ ROOMS = {
     "train": {"engines", "models", "prediction", "reading", "slides"},
 }
 
+# The same for the parts of train: its packages, and the modules beside them.
+PARTS_OF_TRAIN: dict[str, set[str]] = {
+    "paths": set(),
+    "provenance": set(),
+    "markdown": set(),
+    "readme": {"markdown"},
+    "recipe": set(),
+    "data": {"recipe"},
+    "fit": {"data", "recipe"},
+    "evaluate": {"data", "fit", "markdown", "paths", "readme", "recipe"},
+    "export": {"fit", "recipe"},
+    "decisions": {"data", "evaluate", "export", "fit", "recipe"},
+    "smoke": {"data", "recipe"},
+    "run": {"data", "decisions", "evaluate", "export", "fit", "paths", "provenance", "recipe"},
+    "command": {"data", "export", "recipe", "run", "smoke"},
+    "tune": {"command", "paths", "recipe", "run"},
+}
+
 OWNERS = {
     "openslide": {"slides"},
     "tiffslide": {"slides"},
@@ -130,9 +148,19 @@ def test_the_ground_imports_next_to_nothing(module: str) -> None:
     assert {room(m) for m in ours(module)} - {room(module)} <= GROUND_USES.get(room(module), set())
 
 
-def test_rooms_stand_in_one_order() -> None:
-    done = set(GROUND)
-    for name, uses in ROOMS.items():
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("train.")])
+def test_parts_of_train_import_only_what_they_may(module: str) -> None:
+    part = module.split(".")[1]
+    used = {m.split(".")[1] for m in ours(module) if m.startswith("train.")}
+    assert used - {part} <= PARTS_OF_TRAIN[part]
+
+
+@pytest.mark.parametrize(
+    ("rooms", "ground"), [(ROOMS, GROUND), (PARTS_OF_TRAIN, set())], ids=["all", "train"]
+)
+def test_rooms_stand_in_one_order(rooms: dict[str, set[str]], ground: set[str]) -> None:
+    done = set(ground)
+    for name, uses in rooms.items():
         assert uses <= done, f"{name} uses a room that stands after it"
         done.add(name)
 

@@ -1,9 +1,10 @@
-"""The commands for model builders: train, evaluate, compare, tune, data check."""
+"""Run the commands for model builders: train, evaluate, compare, tune, data check."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slidemitosis.cli.report import Report
+    from slidemitosis.train.command import TrainOptions
     from slidemitosis.train.data.figures import LabelledData
 
 _DATA_HELP = (
@@ -88,7 +90,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
-    """Options of `slidemitosis train`."""
+    """Add the options of `slidemitosis train`."""
     _add_recipe(parser)
     _add_data(parser, "--test", required=False, text="figures for scores alone, as NAME=PATH")
     parser.add_argument(
@@ -103,7 +105,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
-    """Options of `slidemitosis evaluate`."""
+    """Add the options of `slidemitosis evaluate`."""
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", help="name or folder of a model, or a folder of `train`"
     )
@@ -122,7 +124,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
-    """Options of `slidemitosis compare`."""
+    """Add the options of `slidemitosis compare`."""
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="folder of `train` or of `evaluate`"
     )
@@ -138,7 +140,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def add_tune(parser: argparse.ArgumentParser) -> None:
-    """Options of `slidemitosis tune`."""
+    """Add the options of `slidemitosis tune`."""
     _add_recipe(parser)
     parser.add_argument("--trials", type=_count, default=20, help="trainings in all (default: %(default)s)")
     parser.add_argument("--fold", type=int, default=0, metavar="K", help="to validate on (default: 0)")
@@ -146,7 +148,7 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Options of `slidemitosis data`."""
+    """Add the options of `slidemitosis data`."""
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="count figures by class, domain and split, and look for leaks")
     check.add_argument("data", nargs="+", type=_named, metavar="NAME=PATH", help=_DATA_HELP)
@@ -158,7 +160,7 @@ _EXTRA = ("sklearn", "scipy", "matplotlib", "torchvision", "peft")
 
 
 def _require_train(*more: str) -> None:
-    """One line rather than the failure of an import, where the package is installed for classifying alone."""
+    """Raise InvalidOption, in place of an ImportError, if the package is installed for classifying alone."""
     absent = [name for name in (*_EXTRA, *more) if importlib.util.find_spec(name) is None]
     if absent:
         raise InvalidOption(
@@ -172,18 +174,14 @@ def _read(named: Sequence[tuple[str, Path]]) -> list[LabelledData]:
     return [read_data(name, path) for name, path in named]
 
 
-def _train(args: argparse.Namespace, report: Report) -> None:
-    _require_train()
-    from slidemitosis.train.command import prepare_run  # noqa: PLC0415
-    from slidemitosis.train.evaluate.report_text import report_markdown  # noqa: PLC0415
-    from slidemitosis.train.evaluate.run import evaluate_run  # noqa: PLC0415
-    from slidemitosis.train.run import train_folds  # noqa: PLC0415
+def _options(args: argparse.Namespace) -> TrainOptions:
+    """Return the options of `train` and `tune`, their data sets read."""
+    from slidemitosis.train.command import TrainOptions  # noqa: PLC0415
 
-    run = prepare_run(
-        args.recipe,
+    return TrainOptions(
+        recipe=args.recipe,
         overrides=args.set,
         data=_read(args.data),
-        held_out=_read(args.test),
         out=args.out,
         seed=args.seed,
         device=args.device,
@@ -191,6 +189,16 @@ def _train(args: argparse.Namespace, report: Report) -> None:
         smoke=args.smoke,
         leaks=args.leaks,
     )
+
+
+def _train(args: argparse.Namespace, report: Report) -> None:
+    _require_train()
+    from slidemitosis.train.command import prepare_run  # noqa: PLC0415
+    from slidemitosis.train.evaluate.report_text import report_markdown  # noqa: PLC0415
+    from slidemitosis.train.evaluate.run import evaluate_run  # noqa: PLC0415
+    from slidemitosis.train.run import train_folds  # noqa: PLC0415
+
+    run = prepare_run(replace(_options(args), held_out=_read(args.test)))
     report.outcome = "the same command goes on after the last whole epoch"
     cards = train_folds(
         run,
@@ -246,18 +254,10 @@ def _tune(args: argparse.Namespace, report: Report) -> None:
     _require_train("optuna")
     from slidemitosis.train.tune import tune_recipe  # noqa: PLC0415
 
-    data = _read(args.data)
+    options = _options(args)
     report.outcome = "the same command goes on after the last whole epoch"
     best = tune_recipe(
-        args.recipe,
-        overrides=args.set,
-        data=data,
-        out=args.out,
-        seed=args.seed,
-        device=args.device,
-        workers=args.workers,
-        smoke=args.smoke,
-        leaks=args.leaks,
+        options,
         trials=args.trials,
         fold=args.fold,
         progress=lambda what, seen, total: report.progress(seen, total, what=what),

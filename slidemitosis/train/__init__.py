@@ -1,8 +1,15 @@
-"""Training: from labelled figures to models that `classify` takes, and their scores.
+"""Train models: from labelled figures to model folders that `classify` takes, and their scores.
 
-Each part uses those before it: `recipe`, `data`, `fit`, `evaluate`; then `decisions`, `export` and `readme`,
-which make a model's folder; `run`, `command` and `tune`, which do a whole training. `paths` and `provenance`
-name files and versions.
+Imports go one way: recipe -> data -> fit -> evaluate -> the modules here, so that each part uses only those
+before it.
+
+- recipe: recipes as data.
+- data: read labelled figures, find leaks between data sets, split into folds.
+- fit: fit one network to the figures of one fold.
+- evaluate: score models, write reports, compare runs.
+- export, decisions: write a model's weights, and fit what its card states about probabilities.
+- run, then smoke and command, then tune: do a whole training, prepare it, search for a recipe's numbers.
+- paths, provenance, markdown, readme: file names, versions, tables and a model's README, for all parts.
 
 Uses engines, models, prediction, reading and slides.
 """

@@ -1,4 +1,4 @@
-"""What a card says of probabilities: priors, temperature and threshold, from figures not trained on."""
+"""Fit what a card states about probabilities: priors, temperature, threshold and hardness."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 
 def training_prior(figures: Figures, recipe: Recipe) -> float:
-    """The share of AMF among the figures as the training shows and weighs them.
+    """Return the share of AMF among the figures as the training shows and weighs them.
 
-    With d_c the share of class c among the figures drawn, w_c its weight in the loss and a_c the share
-    of AMF within it: sum d_c w_c a_c / sum d_c w_c. Recall losses weigh every class alike.
+    It is sum d_c w_c a_c / sum d_c w_c, where d_c is the share of class c among the figures drawn, w_c its
+    weight in the loss and a_c the share of AMF within it. Recall losses weigh every class alike.
     """
     heads = network_part(recipe, recipe.network.outputs[0]).heads
     classes = first_head_classes(figures, heads)
@@ -46,7 +46,7 @@ def training_prior(figures: Figures, recipe: Recipe) -> float:
 
 
 def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol: str) -> ModelCard:
-    """The card with temperature, threshold and counts from figures that were not trained on."""
+    """Return the card with temperature, threshold and counts from figures that were not trained on."""
     atypical, logit = scored.atypical, scored.logit
     decision = card.decision
     if len(set(atypical.tolist())) == 2 and np.ptp(logit) > 0:
@@ -66,12 +66,12 @@ def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol
 
 
 def with_hardness(card: ModelCard, scored: Scored) -> ModelCard:
-    """The card with its calibration of P(hard), from figures that were not trained on.
+    """Return the card with its calibration of P(hard), from figures that were not trained on.
 
-    By logistic regression (Platt 1999), so that the mean of P(hard) over these figures is their share of
-    hard ones. `scored.extra["hard"]` must be the networks' own output, as a card without calibration
-    states it. Not calibrated, and so not shown, where no head tells hardness, or where figures whose votes
-    are known are all hard, all easy, or all alike to it.
+    The calibration is a logistic regression (Platt 1999), so that the mean of P(hard) over these figures is
+    their share of hard ones. `scored.extra["hard"]` must be the networks' own output, as a card without
+    calibration states it. P(hard) is not calibrated, and so not shown, if no head tells hardness, or if all
+    figures with known votes are hard, or easy, or have the same output.
     """
     card = dataclasses.replace(card, hardness=None)
     hard, rows = hard_figures(scored)
@@ -83,7 +83,7 @@ def with_hardness(card: ModelCard, scored: Scored) -> ModelCard:
         return card
     p = card.decision.probability(scored.logit)[rows]
     features = np.stack([finite_log_odds(v) for v in (h, p)], axis=1)
-    # Hardly any penalty: it only keeps the fit finite where the figures can be told apart without an error.
+    # The penalty is weak: it keeps the fit finite where hard and easy figures are separated without an error.
     fitted = LogisticRegression(C=1e3).fit(features, hard)
     slope, type_slope = (round(float(c), 4) for c in fitted.coef_[0])
     part = HardnessPart(slope=slope, type_slope=type_slope, intercept=round(float(fitted.intercept_[0]), 4))

@@ -1,4 +1,4 @@
-"""From trained networks to a model folder that `slidemitosis classify` uses."""
+"""Write trained networks into a model folder that `slidemitosis classify` uses."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ INTENDED_USE = (
 
 
 def network_part(recipe: Recipe, layout: str) -> NetworkPart:
-    """The shape of the recipe's network for one of its layouts; weights and their hash are still to come.
+    """Return the card's part for the recipe's network of one layout, without hash and number of parameters.
 
-    Raises InvalidOption for an unknown layout, InvalidCard for what no model could be made of.
+    Raises InvalidOption for an unknown layout, InvalidCard for values of which no model can be made.
     """
     backbone, spec = recipe.backbone, recipe.input
     return NetworkPart(
@@ -55,11 +55,11 @@ def network_part(recipe: Recipe, layout: str) -> NetworkPart:
 
 
 def write_network(network: Network, part: NetworkPart, folder: Path) -> NetworkPart:
-    """Write the weights into `folder`; the part with their hash and number of parameters.
+    """Write the weights into `folder`; return the part with their hash and number of parameters.
 
     Tensors of two or more dimensions (the weights of layers, embeddings of positions) are rounded to
-    float16, which halves the file; biases, normalisation and its statistics stay as they are. What is
-    said of a model is to be computed from what was written.
+    float16, which halves the file; biases, normalisation and its statistics stay as they are. Scores of the
+    model must be computed from the weights as written.
     """
     path = folder / part.weights
     state = {k: _stored(v).contiguous() for k, v in network.state_dict().items()}
@@ -71,7 +71,7 @@ def write_network(network: Network, part: NetworkPart, folder: Path) -> NetworkP
 
 
 def _stored(tensor: torch.Tensor) -> torch.Tensor:
-    """float16 for matrices and kernels that it can hold."""
+    """Return matrices and kernels as float16, if it can hold them; other tensors as they are."""
     if tensor.dtype != torch.float32 or tensor.ndim < 2 or not tensor.numel():
         return tensor
     return tensor.half() if bool(tensor.abs().max() < _FLOAT16_MAX) else tensor
@@ -87,7 +87,7 @@ def new_card(
     citation: Iterable[str],
     training_prior: float,
 ) -> ModelCard:
-    """The card of a model that is not calibrated yet, and not written."""
+    """Return the card of a model that is not calibrated yet; nothing is written."""
     return ModelCard(
         format=FORMAT,
         name=name,
@@ -109,7 +109,7 @@ def new_card(
 
 
 def gather_networks(members: Sequence[ModelCard], folder: Path) -> tuple[NetworkPart, ...]:
-    """The networks of several models, their weights beside one another in `folder`."""
+    """Put the weights of several models into `folder`; return the parts of their networks."""
     parts = []
     for member in members:
         for part in member.networks:
@@ -120,7 +120,7 @@ def gather_networks(members: Sequence[ModelCard], folder: Path) -> tuple[Network
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file where the disk can, else a copy: weights can have gigabytes."""
+    """Link `target` to `source`, or copy it where the disk has no links: weights can have gigabytes."""
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)

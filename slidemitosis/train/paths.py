@@ -1,9 +1,11 @@
-"""Every file name of a run and of an evaluation, in one place."""
+"""Name every file of a run and of an evaluation, and claim a run's folder."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+
+from slidemitosis.errors import OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,26 +16,42 @@ VALIDATION, SEEN = "validation.csv", "training-figures.csv"
 PREDICTIONS = "predictions"
 
 
+def claim_folder(out: Path, *, first: str) -> bool:
+    """Make the folder `out`, if it is not there; return whether it holds `first`, the file that begins a run.
+
+    Raises OutputError if it cannot be made, or holds other files but not this one.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        begun = (out / first).exists()
+        others = not begun and any(out.iterdir())
+    except OSError as e:
+        raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
+    if others:
+        raise OutputError(f"{out}: holds other files; choose another --out")
+    return begun
+
+
 def fold_folder(run: Path, fold: int) -> Path:
-    """The model folder of a fold."""
+    """Return the model folder of a fold."""
     return run / f"fold-{fold}"
 
 
 def checkpoint_path(folder: Path, layout: str) -> Path:
-    """The state of the training of one network; it is there while it is trained."""
+    """Return the file with the state of one network's training, which is there while it is trained."""
     return folder / f"{layout}-checkpoint.pt"
 
 
 def history_path(folder: Path, layout: str) -> Path:
-    """The log of the training of one network, a line an epoch."""
+    """Return the log of one network's training, a line for each epoch."""
     return folder / f"{layout}-history.csv"
 
 
 def predictions_path(evaluation: Path, *, model: str, data: str) -> Path:
-    """What one model says of the figures of one data set."""
+    """Return the file of what one model predicts for one data set."""
     return evaluation / PREDICTIONS / f"{file_name(model)}--{file_name(data)}.csv"
 
 
 def file_name(text: str) -> str:
-    """A name as part of a file's: letters, digits, dots and dashes."""
+    """Return a text as part of a file name: letters, digits, dots and dashes."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-") or "unnamed"

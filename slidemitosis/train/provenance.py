@@ -1,4 +1,4 @@
-"""What a result was made with: versions, and the state of the source."""
+"""Tell what a result was made with: versions, and the state of the source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGES = ("torch", "timm", "torchvision", "numpy", "scikit-learn", "peft", "o
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python, this package and those that the result depends on; None where one is absent.
+    """Return versions of Python, of this package and of those it depends on; None for one that is absent.
 
     "source" is the commit of a checkout, with "+changes" where files differ from it.
     """
@@ -32,6 +32,7 @@ def versions() -> dict[str, str | None]:
 
 
 def _commit(folder: Path) -> str | None:
+    """Return the commit of the checkout at `folder`; None without git or outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return None

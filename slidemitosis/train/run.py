@@ -1,14 +1,14 @@
-"""`slidemitosis train`: a recipe on labelled figures, fold by fold, to model folders.
+"""Train a recipe on labelled figures, fold by fold, into model folders: `slidemitosis train`.
 
-    OUT/recipe.toml     the effective recipe
-    OUT/training-figures.csv  names, slides and hashes, so that they are known when they are met again
-    OUT/run.json        data with hashes, folds, seed, device, versions, state of the source
-    OUT/fold-K/         a model folder, with *-history.csv and validation.csv
-    OUT/ensemble/       the folds' networks as one model
-    OUT/evaluation/     scores of all of them on the test figures
+    OUT/recipe.toml           the recipe as it is run, with what the command line changed
+    OUT/training-figures.csv  names, slides and hashes, by which an evaluation recognises these figures
+    OUT/run.json              data with hashes, folds, seed, device, versions, state of the source
+    OUT/fold-K/               a model folder, with *-history.csv and validation.csv
+    OUT/ensemble/             the folds' networks as one model
+    OUT/evaluation/           scores of all of them on the test figures
 
-The same command goes on where it was interrupted: finished folds are kept, the one that was being
-trained goes on after its last whole epoch.
+After an interruption the same command goes on: finished folds are kept, and the unfinished one goes on after
+its last whole epoch.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.files import write_text, write_whole
 from slidemitosis.models.card import CARD_NAME, ModelCard, read_card, write_card
-from slidemitosis.toml_tables import dump
-from slidemitosis.train.data.figures import join
-from slidemitosis.train.data.leakage import check_leakage, drop_leaks
+from slidemitosis.toml_tables import dump, plain
 from slidemitosis.train.data.seen import write_seen
 from slidemitosis.train.data.split import folds
 from slidemitosis.train.decisions import calibrated, training_prior, with_hardness
@@ -43,35 +42,38 @@ from slidemitosis.train.paths import (
     SEEN,
     VALIDATION,
     checkpoint_path,
+    claim_folder,
     fold_folder,
     history_path,
 )
 from slidemitosis.train.provenance import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from slidemitosis.train.data.figures import Figures, LabelledData
+    from slidemitosis.train.data.gather import Leaks
+    from slidemitosis.train.data.split import Fold
     from slidemitosis.train.fit.loop import Fit
     from slidemitosis.train.recipe.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-Leaks = Literal["refuse", "drop", "allow"]
-"""What is done with training figures of slides that are in a test set."""
+Progress = Callable[[str, int, int], None]
+"""A function that is called with (what is trained, figures seen, figures in all)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What is trained, on what, and where to."""
+    """One training: a recipe, its figures, and the folder for its models."""
 
     recipe: Recipe
     name: str
-    """Of the recipe; the models are named after it."""
+    """Name of the recipe, after which the models are named."""
     data: Sequence[LabelledData]
     training: Figures
-    """Of all data sets together, leaks dropped."""
+    """Training figures of all data sets together, without leaks that were dropped."""
     tests: dict[str, Figures]
     """Figures for scores alone, by the name of their data set."""
     out: Path
@@ -85,7 +87,7 @@ class Run:
     def fingerprint(self) -> str:
         """SHA-256 of everything that the models depend on."""
         told = {
-            "recipe": dump(self.recipe),
+            "recipe": plain(self.recipe),
             "data": {d.name: dict(d.hashes) for d in self.data},
             "figures": self.training.names,
             "seed": self.seed,
@@ -93,85 +95,54 @@ class Run:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def gather_figures(
-    data: Sequence[LabelledData], held_out: Sequence[LabelledData], *, leaks: Leaks
-) -> tuple[Figures, dict[str, Figures]]:
-    """(training figures of all data sets, test figures by data set).
+def train_folds(run: Run, *, only: Sequence[int] = (), progress: Progress | None = None) -> list[ModelCard]:
+    """Train the folds (all, or `only` these) and, from two or more, the ensemble; return their cards.
 
-    Tested on are the official test rows of the training sets and, of the held-out sets, theirs, or
-    all figures where a set has none. Raises InvalidOption where figures or slides are in both and
-    `leaks` is "refuse"; "drop" takes them out of training. Raises it, too, where two sets have one name.
-    """
-    training = join([d.training for d in data])
-    named = [d.scored for d in data if d.test is not None] + [d.scored for d in held_out]
-    for names in ([d.name for d in data], [name for name, _ in named]):
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise InvalidOption(f"two data sets are called {twice[0]!r}: give each once, or rename one")
-    tests = dict(named)
-    if leaks == "drop":
-        before = len(training)
-        training = drop_leaks(training, list(tests.values()))
-        if len(training) < before:
-            log.warning(
-                "%d figures of slides that are in a test set are not trained on", before - len(training)
-            )
-        if not len(training):
-            raise InvalidOption("every training figure is of a slide that is in a test set: give other data")
-    check_leakage(training, list(tests.values()), allow=leaks == "allow")
-    return training, tests
-
-
-def train_folds(
-    run: Run, *, only: Sequence[int] = (), progress: Callable[[str, int, int], None] | None = None
-) -> list[ModelCard]:
-    """Train the folds (all, or `only` these) and, of two or more, the ensemble; the cards of all of them.
-
-    `progress` is called with (what is trained, figures seen, figures in all). Raises InvalidOption,
-    and OutputError where `run.out` holds another run or cannot be written.
+    Folds that are finished are not trained again. Raises InvalidOption, and OutputError if `run.out` holds
+    another run or cannot be written.
     """
     splits = folds(run.training, run.recipe.split)
     wanted = sorted(set(only)) or list(range(len(splits)))
     if not set(wanted) <= set(range(len(splits))):
         raise InvalidOption(f"folds are numbered 0 to {len(splits) - 1}, not {', '.join(map(str, wanted))}")
     _begin(run, wanted)
-    cards = []
-    for k in wanted:
-        training, validation = (run.training.take(rows) for rows in splits[k])
-        folder = fold_folder(run.out, k)
-        if not (folder / CARD_NAME).exists():
-            folder.mkdir(exist_ok=True)
-            try:
-                _train_fold(run, k, training, validation, folder, progress)
-            except BaseException:
-                _leave_no_beginning(run.out, folder)
-                raise
-        cards.append(read_card(folder))
+    cards = [_finish_fold(run, k, splits[k], progress) for k in wanted]
     folders = [fold_folder(run.out, k) for k in range(len(splits))]
     finished = [read_card(f) for f in folders if (f / CARD_NAME).exists()]  # those of earlier commands, too
-    if len(finished) > 1:
-        ensemble = make_ensemble(run, finished)
-        cards += [ensemble] if ensemble else []
-    return cards
+    ensemble = make_ensemble(run, finished) if len(finished) > 1 else None
+    return [*cards, ensemble] if ensemble else cards
+
+
+def train_single(run: Run, fold: int, *, progress: Progress | None = None) -> float:
+    """Train the networks of one fold, keep no model, and return the validation figures' balanced accuracy."""
+    splits = folds(run.training, run.recipe.split)
+    if not 0 <= fold < len(splits):
+        raise InvalidOption(f"folds are numbered 0 to {len(splits) - 1}, not {fold}")
+    run.out.mkdir(parents=True, exist_ok=True)
+    fits = _train_networks(run, f"fold {fold}", *_parts(run, splits[fold]), run.out, progress)
+    _remove_checkpoints(run, run.out)
+    return fits[0].kept.balanced_accuracy
+
+
+def _parts(run: Run, rows: Fold) -> tuple[Figures, Figures]:
+    """Return the figures of a fold: those to train on and those to validate."""
+    training, validation = rows
+    return run.training.take(training), run.training.take(validation)
 
 
 def _begin(run: Run, wanted: Sequence[int]) -> None:
-    """Write what is known before the training, or find that it is the same run."""
+    """Write what is known before the training. Raises OutputError if another run has begun in the folder."""
     path = run.out / RUN_FILE
-    try:
-        run.out.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            # Where no epoch was finished, as without the pretrained weights, there is nothing to lose.
-            if _fingerprint(path) != run.fingerprint and any(run.out.glob("fold-*/*")):
-                raise OutputError(
-                    f"{run.out}: holds a run of another recipe, data or seed, which is not replaced; "
-                    "choose another --out"
-                )
-        elif any(run.out.iterdir()):
-            raise OutputError(f"{run.out}: holds other files; choose another --out")
-    except OSError as e:
-        if isinstance(e, OutputError):
-            raise
-        raise OutputError(f"{run.out}: cannot be written: {e.strerror}; choose another --out") from e
+    # A run that has not finished an epoch, as without its pretrained weights, has nothing to lose.
+    if (
+        claim_folder(run.out, first=RUN_FILE)
+        and _recorded_fingerprint(path) != run.fingerprint
+        and any(run.out.glob("fold-*/*"))
+    ):
+        raise OutputError(
+            f"{run.out}: holds a run of another recipe, data or seed, which is not replaced; "
+            "choose another --out"
+        )
     write_text(run.out / RECIPE, dump(run.recipe))
     write_seen(run.training, run.out / SEEN)
     told: dict[str, Any] = {
@@ -200,44 +171,67 @@ def _begin(run: Run, wanted: Sequence[int]) -> None:
     write_whole(path, (json.dumps(told, indent=2) + "\n").encode())
 
 
-def _leave_no_beginning(out: Path, folder: Path) -> None:
-    """Take away what was written before a training that failed in its first epoch."""
+def _recorded_fingerprint(path: Path) -> str | None:
+    """Return the fingerprint of the run that a run file records; None if the file is damaged."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise OutputError(f"{path.parent}: cannot be written: {e.strerror}; choose another --out") from e
+    except ValueError:
+        told = None
+    return told.get("fingerprint") if isinstance(told, dict) else None
+
+
+def _finish_fold(run: Run, k: int, rows: Fold, progress: Progress | None) -> ModelCard:
+    """Train a fold and write its model, unless that is done; return its card."""
+    folder = fold_folder(run.out, k)
+    if not (folder / CARD_NAME).exists():
+        folder.mkdir(exist_ok=True)
+        try:
+            _train_fold(run, k, *_parts(run, rows), folder, progress)
+        except BaseException:
+            _remove_beginning(run.out, folder)
+            raise
+    return read_card(folder)
+
+
+def _remove_beginning(out: Path, folder: Path) -> None:
+    """Remove what was written before a training that failed in its first epoch."""
     if not any(folder.iterdir()):
         folder.rmdir()
     if {p.name for p in out.iterdir()} <= {RECIPE, RUN_FILE, SEEN}:
         shutil.rmtree(out)
 
 
-def _fingerprint(path: Path) -> str | None:
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        told = None
-    return told.get("fingerprint") if isinstance(told, dict) else None
-
-
-def train_single(run: Run, fold: int, *, progress: Callable[[str, int, int], None] | None = None) -> float:
-    """Train the networks of one fold and keep no model: the balanced accuracy of its validation figures."""
-    splits = folds(run.training, run.recipe.split)
-    if not 0 <= fold < len(splits):
-        raise InvalidOption(f"folds are numbered 0 to {len(splits) - 1}, not {fold}")
-    run.out.mkdir(parents=True, exist_ok=True)
-    training, validation = (run.training.take(rows) for rows in splits[fold])
-    fits = _train_networks(run, f"fold {fold}", training, validation, run.out, progress)
-    for layout in run.recipe.network.outputs:
-        checkpoint_path(run.out, layout).unlink()
-    return fits[0].kept.balanced_accuracy
+def _train_fold(
+    run: Run, k: int, training: Figures, validation: Figures, folder: Path, progress: Progress | None
+) -> None:
+    """Train the networks of one fold and write its model; the card comes last."""
+    recipe = run.recipe
+    fits = _train_networks(run, f"fold {k}", training, validation, folder, progress)
+    parts = [
+        write_network(fit.network, network_part(recipe, layout), folder)
+        for layout, fit in zip(recipe.network.outputs, fits, strict=True)
+    ]
+    card = new_card(
+        folder,
+        name=f"{run.name}-fold-{k}",
+        recipe=recipe,
+        networks=parts,
+        data=[_trained_on(training)],
+        citation=dict.fromkeys(c for d in run.data for c in d.citation),
+        training_prior=training_prior(training, recipe),
+    )
+    scored = score_figures(card, validation, data="validation", device=run.device)
+    how = f"fold {k} of {recipe.split.folds} by {recipe.split.group}, kept out of training: "
+    _write_model(run, card, scored, protocol=how + _counts(validation))
+    _remove_checkpoints(run, folder)
 
 
 def _train_networks(
-    run: Run,
-    what: str,
-    training: Figures,
-    validation: Figures,
-    folder: Path,
-    progress: Callable[[str, int, int], None] | None,
+    run: Run, what: str, training: Figures, validation: Figures, folder: Path, progress: Progress | None
 ) -> list[Fit]:
-    """One network for each of the recipe's layouts, each with its checkpoint in `folder`."""
+    """Train one network for each of the recipe's layouts, each with its checkpoint in `folder`."""
     fits = []
     for layout in run.recipe.network.outputs:
         named = what if len(run.recipe.network.outputs) == 1 else f"{what}, {layout}"
@@ -264,47 +258,16 @@ def _train_networks(
     return fits
 
 
-def _train_fold(
-    run: Run,
-    k: int,
-    training: Figures,
-    validation: Figures,
-    folder: Path,
-    progress: Callable[[str, int, int], None] | None,
-) -> None:
-    """Train the networks of one fold and write its model; the card comes last."""
-    layouts = run.recipe.network.outputs
-    fits = _train_networks(run, f"fold {k}", training, validation, folder, progress)
-    parts = [
-        write_network(fit.network, network_part(run.recipe, layout), folder)
-        for layout, fit in zip(layouts, fits, strict=True)
-    ]
-    card = new_card(
-        folder,
-        name=f"{run.name}-fold-{k}",
-        recipe=run.recipe,
-        networks=parts,
-        data=[_trained_on(training)],
-        citation=dict.fromkeys(c for d in run.data for c in d.citation),
-        training_prior=training_prior(training, run.recipe),
-    )
-    scored = score_figures(card, validation, data="validation", device=run.device)
-    write_predictions(scored, folder / VALIDATION)
-    protocol = (
-        f"fold {k} of {run.recipe.split.folds} by {run.recipe.split.group}, kept out of training: "
-        f"{_counts(validation)}; {_chosen(run.recipe)} on the same figures; one view"
-    )
-    card = calibrated(card, scored, target_prior=_share(run), protocol=protocol)
-    write_card(with_hardness(card, scored))
-    for layout in layouts:
+def _remove_checkpoints(run: Run, folder: Path) -> None:
+    for layout in run.recipe.network.outputs:
         checkpoint_path(folder, layout).unlink(missing_ok=True)
 
 
 def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
-    """One model of the folds' networks, those that collapsed left out; None if fewer than two are left.
+    """Write one model of the folds' networks, without those that collapsed; None if fewer than two are left.
 
-    Its temperature, threshold and validation counts come from out-of-fold predictions: each figure's
-    logit is of the one member that never saw it.
+    Its temperature, threshold and validation counts come from out-of-fold predictions: each figure is scored
+    by the one member that was not trained on it.
     """
     folder = run.out / ENSEMBLE
     # An earlier one may have had other members.
@@ -328,30 +291,23 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
         folder=folder,
     )
     pooled = Scored.join([s for _, s in left])
-    card = calibrated(
-        card,
-        pooled,
-        target_prior=_share(run),
-        protocol=(
-            f"{len(cards)} of {run.recipe.split.folds} folds by {run.recipe.split.group}: "
-            f"{len(pooled):,} figures, each scored by the one member that was not trained on it; "
-            f"{_chosen(run.recipe)} on the same figures; one view"
-        ),
+    protocol = (
+        f"{len(cards)} of {run.recipe.split.folds} folds by {run.recipe.split.group}: "
+        f"{len(pooled):,} figures, each scored by the one member that was not trained on it"
     )
-    write_predictions(pooled, folder / VALIDATION)
-    card = with_hardness(card, pooled)
+    return _write_model(run, card, pooled, protocol=protocol)
+
+
+def _write_model(run: Run, card: ModelCard, scored: Scored, *, protocol: str) -> ModelCard:
+    """Calibrate a card on figures that its model was not trained on; write these as scored, and the card."""
+    write_predictions(scored, card.folder / VALIDATION)
+    # Probabilities are stated for the share of AMF in the data sets.
+    share = round(float(run.training.atypical.mean()), 4)
+    epoch = "epoch, " if run.recipe.stopping.keep == "best" else ""
+    protocol += f"; {epoch}temperature and threshold were chosen on the same figures; one view"
+    card = with_hardness(calibrated(card, scored, target_prior=share, protocol=protocol), scored)
     write_card(card)
     return card
-
-
-def _chosen(recipe: Recipe) -> str:
-    epoch = "epoch, " if recipe.stopping.keep == "best" else ""
-    return f"{epoch}temperature and threshold were chosen"
-
-
-def _share(run: Run) -> float:
-    """Of AMF among the figures of the data sets, for which the probabilities are stated."""
-    return round(float(run.training.atypical.mean()), 4)
 
 
 def _trained_on(figures: Figures) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,7 @@ def edited(folder: Path, old: str, new: str) -> Path:
     """The folder of a valid card in which `old` was replaced by `new`."""
     write_card(make_card(folder))
     path = folder / "model.toml"
-    # Arrays on one line each, as below.
-    text = path.read_text(encoding="utf-8").replace("\n    ", " ").replace("[ ", "[").replace(",\n]", "]")
+    text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1
     path.write_text(text.replace(old, new), encoding="utf-8")
     return folder
@@ -106,52 +106,39 @@ def test_a_missing_key_is_named_with_its_table(tmp_path: Path, old: str, where: 
         read_card(edited(tmp_path, old, ""))
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("parameters = 99453", "parameters = 99453.0"),
-        ("parameters = 99453", "parameters = true"),
-        ("threshold = 0.3", 'threshold = "0.3"'),
-        ("threshold = 0.3", "threshold = true"),
-        ("threshold = 0.3", "threshold = nan"),
-        ("temperature = 1.5", "temperature = inf"),
-        ("temperature = 1.5", "temperature = true"),
-        ('licence = "Apache-2.0"', "licence = 2.0"),
-        ("mean = [0.5, 0.5, 0.5]", "mean = 0.5"),
-        ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5]"),
-        ("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5, nan]"),
-        ("mean = [0.5, 0.5, 0.5]", 'mean = [0.5, 0.5, "0.5"]'),
-        ("std = [0.5, 0.5, 0.5]", "std = [0.5, 0.5, 0.0]"),
-        ('interpolation = "bilinear"', 'interpolation = "nearest"'),
-        ("crops = [64]", "crops = [129]"),
-        ("crops = [64]", "crops = []"),
-        ("crops = [64]", "crops = [4]"),
-        ('colours = ["rgb"]', 'colours = ["lab"]'),
-        ('colours = ["rgb"]', "colours = []"),
-        ('pooling = "network"', 'pooling = "max"'),
-        ('kind = "sigmoid"', 'kind = "tanh"'),
-        ("side = 128", "side = 4"),
-        ("mpp = 0.25", "mpp = 0.25e3"),
-        ("threshold = 0.3", "threshold = 1"),
-        ("temperature = 1.5", "temperature = 0"),
-        ("tp = 1", "tp = -1"),
-        ("citation = []", 'citation = ["a", 1]'),
-        ("citation = []", 'citation = "a"'),
-        ("citation = []", "citation = []\nscores = 5"),
-        ("citation = []", 'citation = []\nscores = "none"'),
-        ("citation = []", "citation = []\nscores = [1]"),
-        ('protocol = "none"', "protocol = 1979-05-27"),
-        ("format = 2", "format = 1"),
-        ('task = "atypical mitotic figures"', 'task = "mitoses"'),
-        ("format = 2", "format = 2\nfolder = '/etc'"),
-        ("[validation]", "[validation"),
-    ],
-)
+WRONG = {
+    "parameters": ["99453.0", "true"],
+    "threshold": ['"0.3"', "true", "nan", "1"],
+    "temperature": ["inf", "true", "0"],
+    "licence": ["2.0"],
+    "mean": ["0.5", "[0.5, 0.5]", "[0.5, 0.5, nan]", '[0.5, 0.5, "0.5"]'],
+    "std": ["[0.5, 0.5, 0.0]"],
+    "interpolation": ['"nearest"'],
+    "crops": ["[129]", "[]", "[4]"],
+    "colours": ['["lab"]', "[]"],
+    "pooling": ['"max"'],
+    "kind": ['"tanh"'],
+    "side": ["4"],
+    "mpp": ["0.25e3"],
+    "tp": ["-1"],
+    "citation": ['["a", 1]', '"a"', "[]\nscores = 5", '[]\nscores = "none"', "[]\nscores = [1]"],
+    "protocol": ["1979-05-27", '"none"\n[validation'],
+    "format": ["1", "2\nfolder = '/etc'"],
+    "task": ['"mitoses"'],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(k, value) for k, values in WRONG.items() for value in values])
 def test_a_value_of_the_wrong_kind_is_refused_with_the_path_of_the_card(
-    tmp_path: Path, old: str, new: str
+    tmp_path: Path, key: str, value: str
 ) -> None:
+    write_card(make_card(tmp_path))
+    path = tmp_path / "model.toml"
+    text, n = re.subn(rf"(?m)^{key} = (\[[^\]]*\]|.*)$", lambda _: f"{key} = {value}", path.read_text())
+    assert n == 1
+    path.write_text(text)
     with pytest.raises(InvalidCard, match=r"model\.toml: ") as caught:
-        read_card(edited(tmp_path, old, new))
+        read_card(tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -209,15 +196,7 @@ def test_extra_outputs_are_what_any_network_tells_besides_the_type(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "weights",
-    [
-        "../weights.safetensors",
-        "/tmp/weights.safetensors",
-        "a/b.safetensors",
-        "weights.pt",
-        "weights.bin",
-        "",
-    ],
+    "weights", ["../w.safetensors", "/w.safetensors", "a/w.safetensors", "w.pt", "w.bin", ""]
 )
 def test_weights_outside_the_folder_or_of_another_format_are_refused(weights: str) -> None:
     with pytest.raises(InvalidCard, match="safetensors file in the folder"):

@@ -73,6 +73,7 @@ def test_intervals_hold_the_estimate_and_rise_with_the_figures_called_atypical(
     found = [corrected_fraction(k, n, errors, spread=spread) for k in range(n + 1)]
     known = [(*f.interval, f.fraction or 0.0) for f in found if f.interval is not None]
     assume(known)
+    assert all(f.fraction is not None for f in found if f.interval is not None)
     for low, high, fraction in known:
         assert 0 <= low <= fraction <= high <= 1
         assert low < high

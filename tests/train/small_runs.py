@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.cli import main
-from slidemitosis.train.command import prepare_run
+from slidemitosis.train.command import TrainOptions, prepare_run
 from slidemitosis.train.data.figures import LabelledData, join
 from slidemitosis.train.data.patches import pixels_sha256
 from tests.train.drawn import drawn_figures, write_figures
@@ -15,6 +15,8 @@ from tests.train.drawn import drawn_figures, write_figures
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import pytest
 
     from slidemitosis.train.data.figures import Figures
     from slidemitosis.train.run import Run
@@ -65,17 +67,10 @@ def small_run(
     out: Path, *sets: str, name: str = "lite0", data: Sequence[LabelledData] = (), **changes: Any
 ) -> Run:
     """A run with a small network, two folds and two epochs, where `sets` do not say otherwise."""
-    values: dict[str, Any] = {
-        "held_out": (),
-        "seed": 0,
-        "device": "cpu",
-        "workers": 0,
-        "smoke": False,
-        "leaks": "refuse",
-    }
-    return prepare_run(
-        name, overrides=[*SMALL, *sets], data=data or [drawn_data()], out=out, **values | changes
+    options = TrainOptions(
+        recipe=name, overrides=[*SMALL, *sets], data=data or [drawn_data()], out=out, device="cpu"
     )
+    return prepare_run(replace(options, **changes))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -102,3 +97,14 @@ def assert_one_line(said: str, message: str) -> None:
     """Standard error is one line, of an error that `message` matches."""
     assert re.fullmatch(r"slidemitosis: error: .+\n", said), said
     assert re.search(message, said), said
+
+
+def assert_refused(capsys: pytest.CaptureFixture[str], untouched: Path, message: str, *words: object) -> None:
+    """The command of these words ends with code 2 and one line, and no file below `untouched` changes."""
+    before = files_of(untouched)
+    capsys.readouterr()
+    assert call(*words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert_one_line(said.err, message)
+    assert files_of(untouched) == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import signal
@@ -16,9 +15,9 @@ from slidemitosis.demo.files import write_candidates, write_slide
 from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.models.card import read_card
 from slidemitosis.train.recipe.recipe import load_recipe, recipe_names
-from slidemitosis.train.recipe.smoke import smoke_recipe
+from slidemitosis.train.smoke import smoke_recipe
 from tests.conftest import needs_shared
-from tests.train.drawn import drawn_figures, write_figures
+from tests.train.drawn import drawn_figures, read_rows, write_figures
 from tests.train.small_runs import SMALL, assert_one_line, call, files_of, of_other_slides, sets, write_data
 
 Slide = tuple[Path, Path]
@@ -40,8 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def probabilities(folder: Path) -> list[float]:
-    with (folder / "candidates.csv").open(newline="") as f:
-        return [float(row["p_atypical"]) for row in csv.DictReader(f)]
+    return [float(row["p_atypical"]) for row in read_rows(folder / "candidates.csv")]
 
 
 def train_and_classify(recipe: str, named: str, out: Path, slide: Slide, *more: str) -> None:
@@ -198,16 +196,9 @@ def test_two_runs_are_evaluated_on_other_figures_and_compared(
 def test_ctrl_c_says_that_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["train", "lite0", "--data", f"csv={data}", "--out", str(out), "--device", "cpu"]
+    words += [*sets(*SMALL, "schedule.epochs=500"), "--progress", "json"]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "slidemitosis",
-            *words,
-            *sets(*SMALL, "schedule.epochs=500"),
-            "--progress",
-            "json",
-        ],
+        [sys.executable, "-m", "slidemitosis", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 import sys
@@ -13,10 +12,11 @@ import pytest
 from PIL import Image
 
 from slidemitosis.train.run import train_folds
-from tests.train.drawn import drawn_figures, write_figures
+from tests.train.drawn import drawn_figures, read_rows, write_figures, write_rows
 from tests.train.small_runs import (
     SMALL,
     assert_one_line,
+    assert_refused,
     call,
     files_of,
     of_other_slides,
@@ -39,13 +39,8 @@ def changed(data: Path, tmp_path: Path, edit: Callable[[list[dict[str, str]]], A
     """A copy of the data set with other rows, as NAME=PATH."""
     folder = tmp_path / "changed"
     shutil.copytree(data.parent, folder)
-    with data.open(newline="") as f:
-        rows = list(csv.DictReader(f))
-    rows = edit(rows) or rows
-    with (folder / data.name).open("w", newline="") as f:
-        writer = csv.DictWriter(f, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = read_rows(data)
+    write_rows(folder / data.name, edit(rows) or rows)
     return f"csv={folder / data.name}"
 
 
@@ -203,13 +198,9 @@ def test_bad_input_is_one_line_and_code_2_and_nothing_is_written(
     make, message = BAD[name]
     given: dict[str, Any] = {"recipe": "lite0", "data": f"csv={data}", "out": tmp_path / "out", "more": []}
     given |= make(data, tmp_path)
-    before, data_before = files_of(tmp_path), files_of(data.parent)
+    data_before = files_of(data.parent)
     words = ["train", given["recipe"], "--data", given["data"], "--out", given["out"], "--device", "cpu"]
-    assert call(*words, *sets(*SMALL), *given["more"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert_one_line(said.err, message)
-    assert files_of(tmp_path) == before
+    assert_refused(capsys, tmp_path, message, *words, *sets(*SMALL), *given["more"])
     assert not (tmp_path / "out").exists()
     assert files_of(data.parent) == data_before
 
@@ -261,10 +252,6 @@ def test_the_state_of_another_training_is_refused_and_kept(
 ) -> None:
     """A checkpoint of another architecture, put where this run's own would be."""
 
-    def words(out: Path, *pairs: str) -> list[object]:
-        base: list[object] = ["train", "lite0", "--data", f"csv={data}", "--out", out, "--device", "cpu"]
-        return [*base, "--progress", "none", *sets(*SMALL, *pairs)]
-
     class KilledError(Exception):
         """As if the machine went away in the second epoch."""
 
@@ -287,9 +274,9 @@ def test_the_state_of_another_training_is_refused_and_kept(
     assert after[name] == before[name]
     assert not [n for n in after if n.endswith(("model.toml", ".safetensors"))]
     # The other data set's run is refused by the command before anything is read of it.
-    assert call(*words(tmp_path / "mine", "backbone.architecture=test_resnet")) == 2
-    assert_one_line(capsys.readouterr().err, "holds a run of another recipe, data or seed")
-    assert files_of(tmp_path / "mine") == after
+    asked = ["train", "lite0", "--data", f"csv={data}", "--out", tmp_path / "mine", "--device", "cpu"]
+    asked += ["--progress", "none", *sets(*SMALL, "backbone.architecture=test_resnet")]
+    assert_refused(capsys, tmp_path / "mine", "holds a run of another recipe, data or seed", *asked)
 
 
 def with_another_architecture(model: Path, tmp_path: Path) -> Path:
@@ -327,12 +314,7 @@ def test_an_evaluation_of_bad_input_is_one_line_and_code_2_and_nothing_is_writte
 ) -> None:
     make, message = EVALUATE_BAD[name]
     words = make(weights.parent, data, tmp_path)
-    before = files_of(tmp_path)
-    assert call("evaluate", *words, "--out", tmp_path / "report") == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert_one_line(said.err, message)
-    assert files_of(tmp_path) == before
+    assert_refused(capsys, tmp_path, message, "evaluate", *words, "--out", tmp_path / "report")
     assert not (tmp_path / "report").exists()
 
 
@@ -367,13 +349,7 @@ def test_bad_input_of_the_other_commands_is_one_line_and_code_2(
     name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make, message = OTHER_BAD[name]
-    words = make(data, tmp_path)
-    before = files_of(tmp_path)
-    assert call(*words) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert_one_line(said.err, message)
-    assert files_of(tmp_path) == before
+    assert_refused(capsys, tmp_path, message, *make(data, tmp_path))
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare", "tune", "check"])
@@ -394,8 +370,6 @@ def test_without_the_extra_the_message_says_how_to_install_it(
         "tune": ["tune", "expert-heads", "--data", f"csv={data}", "--out", tmp_path / "out"],
         "check": ["data", "check", f"csv={data}"],
     }
-    assert call(*words[command]) == 2
-    assert_one_line(
-        capsys.readouterr().err, rf'{absent} not installed, .*: pip install "slidemitosis\[train\]"'
-    )
+    message = rf'{absent} not installed, .*: pip install "slidemitosis\[train\]"'
+    assert_refused(capsys, tmp_path, message, *words[command])
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Doubt: calibrated so that its mean is right, in all and by type, and where nothing can be said of it."""
+"""Doubt is calibrated so that its mean is right, in all and by type; the prior is the one training shows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from slidemitosis.labels import NMF_SUBTYPES
 from slidemitosis.models.shipped import find_model
 from slidemitosis.models.subtypes import stated_extras
-from slidemitosis.train.decisions import with_hardness
+from slidemitosis.train.decisions import training_prior, with_hardness
 from slidemitosis.train.fit.targets import LAYOUTS
+from slidemitosis.train.recipe.recipe import load_recipe
+from tests.train.drawn import drawn_figures
 from tests.train.scores import scored
 
 if TYPE_CHECKING:
     from slidemitosis.models.card import ModelCard
+    from slidemitosis.train.data.figures import Figures
     from slidemitosis.train.evaluate.metrics import Scored
 
 LITE = find_model("lite0")
@@ -89,3 +93,41 @@ def test_figures_that_are_told_apart_without_an_error_leave_finite_numbers() -> 
     found = with_hardness(CARD, doubted([0.9, 0.8, 0.1, 0.2], ["hard", "hard", "easy", "easy"])).hardness
     assert found is not None
     assert np.isfinite([found.slope, found.type_slope, found.intercept]).all()
+
+
+def few(atypical: list[int], subtypes: list[str] | None = None) -> Figures:
+    """Figures of these labels, every one of them of both experts' opinion but the last."""
+    n = len(atypical)
+    votes = np.repeat(np.array(atypical, np.float32)[:, None], 2, axis=1)
+    return dataclasses.replace(
+        drawn_figures(n, side=8),
+        atypical=np.array(atypical),
+        votes=votes,
+        subtypes=tuple((s,) for s in subtypes) if subtypes else ((),) * n,
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sets", "expected"),
+    [
+        ("lite0", ["sampler.name=shuffle"], 0.25),  # as many as there are
+        ("lite0", ["sampler.name=inverse-frequency"], 0.5),  # each class as often
+        ("lite0", ["sampler.name=shuffle", "loss.class_weights=inverse-frequency"], 0.5),
+        # Every class as often: of the three subtypes that there are, one is atypical.
+        ("subtypes", ["sampler.name=shuffle", "loss.class_weights=inverse-frequency"], 0.3333),
+        ("subtypes", ["sampler.name=shuffle", "loss.class_weights=none"], 0.25),
+        # "NMF easy" and "AMF easy" only.
+        ("type-hardness", ["sampler.name=inverse-frequency"], 0.5),
+        ("type-hardness", ["sampler.name=shuffle"], 0.25),
+    ],
+)
+def test_the_training_prior_is_the_share_that_training_shows_or_weighs(
+    recipe: str, sets: list[str], expected: float
+) -> None:
+    subtypes = [NMF_SUBTYPES[0]] * 4 + [NMF_SUBTYPES[1]] * 2 + ["AMF multipolar"] * 2
+    figures = few([0] * 6 + [1] * 2, subtypes)
+    assert training_prior(figures, load_recipe(recipe, overrides=sets)) == expected
+
+
+def test_the_training_prior_of_a_class_that_is_almost_absent_stays_between_0_and_1() -> None:
+    assert training_prior(few([0] * 8), load_recipe("lite0", overrides=["sampler.name=shuffle"])) == 0.0001

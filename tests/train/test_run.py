@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import signal
@@ -23,18 +22,15 @@ from slidemitosis.train.data.split import folds
 from slidemitosis.train.evaluate.calibration import fit_decision
 from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions
 from slidemitosis.train.recipe.recipe import load_recipe
-from slidemitosis.train.run import (
-    Run,
-    make_ensemble,
-    train_folds,
-    train_single,
-)
+from slidemitosis.train.run import Run, make_ensemble, train_folds, train_single
+from tests.train.drawn import read_rows
 from tests.train.small_runs import (
     CITATION,
     LEARNING,
     SMALL,
     drawn_data,
     files_of,
+    sets,
     small_run,
     write_data,
 )
@@ -98,8 +94,7 @@ def test_the_history_has_a_line_an_epoch_and_marks_the_kept_one(
     finished: tuple[Run, list[ModelCard]],
 ) -> None:
     run, _ = finished
-    with (run.out / "fold-0" / "type-history.csv").open(newline="") as f:
-        rows = list(csv.DictReader(f))
+    rows = read_rows(run.out / "fold-0" / "type-history.csv")
     assert [int(r["epoch"]) for r in rows] == [1, 2, 3, 4, 5, 6]
     assert [r["kept"] for r in rows] == ["False"] * 5 + ["True"]  # the recipe keeps the last
 
@@ -260,9 +255,9 @@ def test_folds_trained_one_by_one_end_as_those_trained_at_once(tmp_path: Path) -
 
 
 def command(csv_file: Path, out: Path) -> list[str]:
-    sets = [*SMALL, "schedule.epochs=3", "sampler.batches=12", "optimizer.learning_rate=5e-3"]
+    changes = (*SMALL, "schedule.epochs=3", "sampler.batches=12", "optimizer.learning_rate=5e-3")
     words = ["train", "lite0", "--data", f"csv={csv_file}", "--out", str(out), "--device", "cpu"]
-    return [*words, "--progress", "json", *(w for s in sets for w in ("--set", s))]
+    return [*words, "--progress", "json", *sets(*changes)]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that cannot be caught")

@@ -1,4 +1,10 @@
-"""Labelled figures: the layouts in which their authors publish them, folds, and leaks between data sets.
+"""Labelled figures: their layouts on disk, folds, and leaks between data sets.
 
-`read` takes any layout; docs/data.md explains each. Uses recipe, and reading for figures that are on slides.
+- figures: the figures of a data set in memory.
+- read: any layout by its name, as docs/data.md explains; ami_br, class_folders, midog25, patch_table and
+  on_slides read one each, by way of table, rows and patches.
+- gather, leakage, seen: what to train on and what to score, without figures or slides in both.
+- split: folds. describe: a data set as text.
+
+Uses recipe, and reading and slides for figures that are on slides.
 """

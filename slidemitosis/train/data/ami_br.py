@@ -1,4 +1,4 @@
-"""AMi-Br as published, with the benchmark's split."""
+"""Read AMi-Br as published, with the benchmark's split."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NEEDED = ("slide", "dataset", "uid", "x", "y", *_SUBTYPES, *_VOTES, "majority_a
 
 
 def read_ami_br(root: Path) -> LabelledData:
-    """AMi-Br with the benchmark's training and test figures, in the order of its files.
+    """Read AMi-Br with the benchmark's training and test figures, in the order of its files.
 
     The rows of `amibr_train_split.csv` are for training; every other row of `AMI-BR.csv` is test.
     Patches: `patches/{normal,atypical}/{dataset}_{uid}.png`. Raises InvalidOption.
@@ -44,14 +44,14 @@ def read_ami_br(root: Path) -> LabelledData:
     names = [f"{table.needed(i, 'dataset')}_{table.needed(i, 'uid')}.png" for i in range(len(table))]
     table.refuse_repeated(names, "uid")
     row_of = {name: i for i, name in enumerate(names)}
-    listed = [split.needed(i, "dataset_uid") for i in range(len(split))]
+    listed = split.column(split.needed, "dataset_uid")
     split.refuse_repeated(listed, "dataset_uid")
     for i, name in enumerate(listed):
         if name not in row_of:
             raise split.bad(i, "dataset_uid", f"{name} is not in AMI-BR.csv; get both files of one version")
     chosen = set(listed)
-    training = _figures(table, root, [row_of[n] for n in listed], names)
-    test = _figures(table, root, [i for i, n in enumerate(names) if n not in chosen], names)
+    rest = [n for n in names if n not in chosen]
+    training, test = (_figures(table.take([row_of[n] for n in part]), root, part) for part in (listed, rest))
     shared = set(training.slides) & set(test.slides)
     if shared:
         raise InvalidOption(
@@ -63,24 +63,27 @@ def read_ami_br(root: Path) -> LabelledData:
     return LabelledData("AMi-Br", training, test if len(test) else None, hashes, AMI_BR_CITATION)
 
 
-def _figures(table: Table, root: Path, rows: Sequence[int], names: Sequence[str]) -> Figures:
-    atypical = [table.label(i, "majority_atypical") for i in rows]
+def _figures(table: Table, root: Path, names: Sequence[str]) -> Figures:
+    """Return the figures of a part of the table, with their patches `names`."""
+    atypical = table.column(table.label, "majority_atypical")
     folders = ("normal", "atypical")
-    slides = tuple(table.needed(i, "slide") for i in rows)
+    slides = table.column(table.needed, "slide")
     figures = Figures(
-        names=tuple(names[i] for i in rows),
+        names=tuple(names),
         pixels=read_patches(
-            [root / "patches" / folders[a] / names[i] for i, a in zip(rows, atypical, strict=True)],
-            where=[f"AMI-BR.csv, row {table.lines[i]}" for i in rows],
+            [root / "patches" / folders[a] / name for a, name in zip(atypical, names, strict=True)],
+            where=[f"AMI-BR.csv, row {n}" for n in table.lines],
         ),
         atypical=np.array(atypical, np.int64),
-        votes=np.array([[table.vote(i, c) for c in _VOTES] for i in rows], np.float32).reshape(-1, 3),
-        subtypes=tuple(tuple(filter(None, (table.subtype(i, c) for c in _SUBTYPES))) for i in rows),
+        votes=table.grid(table.vote, _VOTES).astype(np.float32),
+        subtypes=tuple(
+            tuple(filter(None, (table.subtype(i, c) for c in _SUBTYPES))) for i in range(len(table))
+        ),
         slides=slides,
         patients=slides,
-        domains=tuple(table.text(i, "dataset") for i in rows),
-        centres=np.array([(table.number(i, "x"), table.number(i, "y")) for i in rows]).reshape(-1, 2),
-        data=("AMi-Br",) * len(rows),
+        domains=table.column(table.text, "dataset"),
+        centres=table.grid(table.number, ("x", "y")),
+        data=("AMi-Br",) * len(table),
     )
     warn_of_contradictions(figures, table.path)
     return figures

@@ -1,4 +1,4 @@
-"""A folder for each class: AtNorM-Br, AtNorM-MD, and any other."""
+"""Read a folder for each class: AtNorM-Br, AtNorM-MD, and a user's own."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ VOTES_NAME = "expert_votes.csv"
 
 
 def read_atnorm_br(root: Path) -> LabelledData:
-    """AtNorM-Br (TCGA breast, one expert): see `read_folder`."""
+    """Read AtNorM-Br (TCGA breast, one expert): see `read_folder`."""
     return _read(root, "AtNorM-Br", side=PUBLISHED_SIDE, citation=AMI_BR_CITATION[1:])
 
 
 def read_atnorm_md(root: Path) -> LabelledData:
-    """AtNorM-MD (six tumour types, five experts): see `read_folder`."""
+    """Read AtNorM-MD (six tumour types, five experts): see `read_folder`."""
     return _read(root, "AtNorM-MD", side=PUBLISHED_SIDE, citation=AMI_BR_CITATION[1:])
 
 
 def read_folder(root: Path) -> LabelledData:
-    """PNG patches in folders `Normal` and `Atypical`, or in small letters; the set's name is the folder's.
+    """Read PNG patches in folders `Normal` and `Atypical`, or in lower case; the set's name is the folder's.
 
-    The figures of both classes are ordered by the number in their file name. Slides are not known. Where
-    there is an `expert_votes.csv` as AtNorM-MD's (Filename, Expert_1 to Expert_N, Majority), votes are read
-    from it, and it must agree with the folders. Raises InvalidOption.
+    The figures of both classes are ordered by the number in their file name. Slides are not known. Votes are
+    read from `expert_votes.csv`, if it is there, with AtNorM-MD's columns (Filename, Expert_1 to Expert_N,
+    Majority); it must agree with the folders. Raises InvalidOption.
     """
     return _read(root, root.resolve().name, side=None, citation=())
 
@@ -99,9 +99,9 @@ def _read(root: Path, name: str, *, side: int | None, citation: tuple[str, ...])
 
 
 def _votes(table: Table, names: Sequence[str], atypical: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Each expert's label, (N, E), after comparing the majority with the folder that a figure is in."""
+    """Return each expert's label, (N, E), after comparing each figure's majority label with its folder."""
     experts = sorted((c for c in table.columns if re.fullmatch(r"Expert_\d+", c)), key=_by_number)
-    listed = [table.needed(i, "Filename") for i in range(len(table))]
+    listed = table.column(table.needed, "Filename")
     table.refuse_repeated(listed, "Filename")
     row_of = {name: i for i, name in enumerate(listed)}
     votes = np.empty((len(names), len(experts)), np.float32)
@@ -124,5 +124,5 @@ def _votes(table: Table, names: Sequence[str], atypical: NDArray[np.int64]) -> N
 
 
 def _by_number(name: str) -> list[tuple[bool, int, str]]:
-    """A key that orders 2.png before 10.png."""
+    """Return a key that sorts 2.png before 10.png."""
     return [(not t.isdigit(), int(t) if t.isdigit() else 0, t) for t in re.split(r"([0-9]+)", name) if t]

@@ -1,4 +1,4 @@
-"""What is in a data set, as text for people: `slidemitosis data check`."""
+"""Describe data sets as text: `slidemitosis data check`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _HEADER = ("", "figures", "NMF", "AMF", "AMF %", "slides", "patients", "black pa
 
 
 def describe(data: Sequence[LabelledData], spec: SplitRecipe | None) -> str:
-    """Counts of each data set by class, part and domain, experts, subtypes; leakage between the sets.
+    """Return counts by class, part and domain, experts and subtypes of each data set, and leaks between them.
 
-    `spec`: also the validation part of each fold of the training figures, or the reason why there are
+    With `spec` also the validation part of each fold of the training figures, or the reason why there are
     none. The text ends without a newline.
     """
     texts = [_describe_one(one, spec) for one in data]
@@ -37,7 +37,7 @@ def describe(data: Sequence[LabelledData], spec: SplitRecipe | None) -> str:
 
 
 def _parts(data: LabelledData) -> list[tuple[str, Figures]]:
-    """The parts with figures, each with its name."""
+    """Return the name and the figures of each part that has some."""
     if data.test is None:
         return [(data.name, data.training)]
     both = ((f"{data.name} training", data.training), (f"{data.name} test", data.test))
@@ -97,7 +97,7 @@ def _known(names: set[str]) -> str:
 
 
 def _padded(figures: Figures) -> NDArray[np.bool_]:
-    """Whether one edge of a patch is black from end to end: its centre lies near the slide's edge."""
+    """Return whether one edge of each patch is black from end to end, (N,): beyond the slide's edge."""
     p = figures.pixels
     padded = np.zeros(len(figures), np.bool_)
     for edge in (p[:, 0], p[:, -1], p[:, :, 0], p[:, :, -1]):
@@ -159,7 +159,7 @@ def _leakage(parts: Sequence[tuple[str, Figures]]) -> str:
 
 
 def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows of text: the first column to the left, numbers to the right."""
+    """Return rows of text: the first column aligned to the left, numbers to the right."""
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     lines = []
     for row in table:

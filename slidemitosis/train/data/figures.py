@@ -1,25 +1,20 @@
-"""Figures: labelled patches in memory, with everything their authors tell of them."""
+"""Figures: labelled patches in memory, with everything that their authors publish about them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.labels import AMF_SUBTYPES, HARDNESS, NMF_SUBTYPES, SUBTYPES
+from slidemitosis.labels import HARDNESS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-__all__ = ["AMF_SUBTYPES", "NMF_SUBTYPES", "SUBTYPES", "Figures", "LabelledData", "join"]
-
-_T = TypeVar("_T")
-_COLUMNS = ("pixels", "atypical", "votes", "subtypes", "slides", "patients", "domains", "centres", "data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +34,17 @@ class Figures:
     slides: tuple[str, ...]
     """File name of the slide, as published; "" where the data set does not say."""
     patients: tuple[str, ...]
-    """The slide's name where the data set does not say otherwise."""
+    """Name of the patient; the slide's where the data set does not say."""
     domains: tuple[str, ...]
     """Tumour type, scanner or source, whatever the data set calls a domain; "" unknown."""
     centres: NDArray[np.float64]
     """x, y in level-0 px, NaN unknown, (N, 2)."""
     data: tuple[str, ...]
-    """Name of the data set that each figure is from."""
+    """Name of the data set that each figure is from, (N,)."""
 
     def __post_init__(self) -> None:
         n = len(self.names)
-        wrong = [k for k in _COLUMNS if len(getattr(self, k)) != n]
+        wrong = [f.name for f in fields(self) if len(getattr(self, f.name)) != n]
         if wrong:
             raise InvalidOption(f"figures: {n} names, but not as many {', '.join(wrong)}")
         side = self.pixels.shape[1:2]
@@ -64,28 +59,22 @@ class Figures:
         return len(self.names)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Figures:
-        """The figures of these rows, in this order."""
+        """Return the figures of these rows, in this order."""
         index = np.asarray(rows, dtype=np.intp)
+        whole = (getattr(self, f.name) for f in fields(self))
+        taken: list[Any] = [
+            c[index] if isinstance(c, np.ndarray) else tuple(c[i] for i in index) for c in whole
+        ]
+        return Figures(*taken)
 
-        def of(values: tuple[_T, ...]) -> tuple[_T, ...]:
-            return tuple(values[i] for i in index)
-
-        return Figures(
-            of(self.names),
-            self.pixels[index],
-            self.atypical[index],
-            self.votes[index],
-            of(self.subtypes),
-            of(self.slides),
-            of(self.patients),
-            of(self.domains),
-            self.centres[index],
-            of(self.data),
-        )
+    @property
+    def sets(self) -> str:
+        """Names of the data sets that the figures are from, or "no figures"."""
+        return ", ".join(dict.fromkeys(self.data)) or "no figures"
 
     @property
     def hard(self) -> NDArray[np.bool_]:
-        """Whether the experts that were asked disagree, (N,); False where fewer than two were."""
+        """Whether the experts who were asked disagree, (N,); False where fewer than two were."""
         normal, atypical = (self.votes == 0).any(axis=1), (self.votes == 1).any(axis=1)
         disagree: NDArray[np.bool_] = np.logical_and(normal, atypical)
         return disagree
@@ -99,7 +88,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class LabelledData:
-    """One data set, as its reader gives it."""
+    """One data set, as `read.read_data` returns it."""
 
     name: str
     training: Figures
@@ -113,12 +102,12 @@ class LabelledData:
 
     @property
     def scored(self) -> tuple[str, Figures]:
-        """Name and figures to score models on: the official test figures, or all where there are none."""
+        """Name and figures to score models on: the official test figures, or all if there are none."""
         return (self.name, self.training) if self.test is None else (f"{self.name} test", self.test)
 
 
 def join(parts: Sequence[Figures]) -> Figures:
-    """The figures of all parts, one behind the other; votes are padded with NaN to the most experts.
+    """Return the figures of all parts in turn; votes are padded with NaN to the largest number of experts.
 
     Raises InvalidOption if there is no part, or if patches differ in size.
     """
@@ -130,22 +119,12 @@ def join(parts: Sequence[Figures]) -> Figures:
         raise InvalidOption(f"patches of different sizes cannot be joined: {text}; cut them to one size")
     parts = [p for p in parts if len(p)] or parts[:1]
     experts = max(p.votes.shape[1] for p in parts)
-    votes = [
-        np.pad(p.votes, ((0, 0), (0, experts - p.votes.shape[1])), constant_values=np.nan) for p in parts
+    padded = [
+        replace(p, votes=np.pad(p.votes, ((0, 0), (0, experts - p.votes.shape[1])), constant_values=np.nan))
+        for p in parts
     ]
-    return Figures(
-        _chain([p.names for p in parts]),
-        np.concatenate([p.pixels for p in parts]),
-        np.concatenate([p.atypical for p in parts]),
-        np.concatenate(votes),
-        _chain([p.subtypes for p in parts]),
-        _chain([p.slides for p in parts]),
-        _chain([p.patients for p in parts]),
-        _chain([p.domains for p in parts]),
-        np.concatenate([p.centres for p in parts]),
-        _chain([p.data for p in parts]),
-    )
-
-
-def _chain(columns: Sequence[tuple[_T, ...]]) -> tuple[_T, ...]:
-    return tuple(chain.from_iterable(columns))
+    columns = ([getattr(p, f.name) for p in padded] for f in fields(Figures))
+    joined: list[Any] = [
+        np.concatenate(c) if isinstance(c[0], np.ndarray) else tuple(chain(*c)) for c in columns
+    ]
+    return Figures(*joined)

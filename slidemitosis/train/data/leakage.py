@@ -1,4 +1,4 @@
-"""Figures and slides that two data sets share: a model must not be scored on what it was trained on."""
+"""Find what two data sets share: a model must not be scored on figures that it was trained on."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SAME_PX = 25.0
-"""Centres of one slide this close, level-0 px, are one figure: half the side of MIDOG's boxes."""
+"""Centres on one slide within this distance, level-0 px, are one figure: half the side of MIDOG's boxes."""
 
 
 def shared_figures(a: Figures, b: Figures) -> list[tuple[int, int]]:
-    """(row of a, row of b) of every figure that is in both, sorted.
+    """Return (row of a, row of b) of every figure that is in both, sorted.
 
-    The same figure: slides of one name and centres within 25 px. Where either of the two does not tell
-    its slide or its centre: identical pixels, since nothing else is known of them.
+    Two figures are the same if their slides have one name and their centres are within 25 px; where slide or
+    centre of either is unknown, if their pixels are identical.
     """
     at_a, at_b = _located(a), _located(b)
     found = set(_near_one_another(a, np.flatnonzero(at_a), b, np.flatnonzero(at_b)))
@@ -40,15 +40,15 @@ def shared_figures(a: Figures, b: Figures) -> list[tuple[int, int]]:
 
 
 def shared_slides(a: Figures, b: Figures) -> tuple[str, ...]:
-    """Names of the slides that both have figures of, sorted; slides that are not told are in neither."""
+    """Return the names of the slides that both have figures of, sorted; unknown slides do not count."""
     return tuple(sorted((set(a.slides) & set(b.slides)) - {""}))
 
 
 def drop_leaks(training: Figures, held_out: Sequence[Figures]) -> Figures:
-    """The training figures without those of slides that a held-out set has figures of.
+    """Return the training figures without those of slides and patients that a held-out set has figures of.
 
-    Other figures of such a slide are dropped, too: they have its stain, scanner and patient. A held-out
-    set that does not tell its slides is known by figures with the same pixels, and these tell the slides.
+    Other figures of such a slide are dropped too: they have its stain, scanner and patient. Where a held-out
+    set does not name its slides, training figures with the same pixels do.
     """
     leaking = np.zeros(len(training), np.bool_)
     for other in held_out:
@@ -74,6 +74,7 @@ def check_leakage(training: Figures, held_out: Sequence[Figures], *, allow: bool
 
 
 def _leak_text(training: Figures, other: Figures) -> str | None:
+    """Say what the training figures share with one held-out set; None if that is nothing."""
     leaking = np.flatnonzero(_leaking(training, other))
     if not len(leaking):
         return None
@@ -82,7 +83,7 @@ def _leak_text(training: Figures, other: Figures) -> str | None:
     same = len({i for i, _ in pairs})
     parts = (leaks.take(sorted({i for i, _ in pairs})), other.take(sorted({j for _, j in pairs})))
     slides = len({s for p in parts for s in p.slides} - {""})
-    text = f"{_sets(leaks)} (training) and {_sets(other)} (held out) share {same} figures"
+    text = f"{leaks.sets} (training) and {other.sets} (held out) share {same} figures"
     text += f" of {slides} slides" if slides or not same else ", of slides that are not told"
     more = len(leaks) - same
     if more:
@@ -91,13 +92,13 @@ def _leak_text(training: Figures, other: Figures) -> str | None:
 
 
 def _leaking(training: Figures, other: Figures) -> NDArray[np.bool_]:
-    """Which training figures must not be scored beside `other`, (N,)."""
+    """Return which training figures `drop_leaks` drops for the held-out set `other`, (N,)."""
     slides = set(other.slides) - {""}
     patients = {key for key in _patients(other) if key[1]}
     leaking = np.array([s in slides for s in training.slides], np.bool_)
     # A patient's number means something within its own data set alone.
     leaking |= np.array([key in patients for key in _patients(training)], np.bool_)
-    # Where the held-out set does not tell its slides, a figure of it tells of which slide it is.
+    # A figure that is in both names the slide where the held-out set does not.
     same = [i for i, _ in shared_figures(training, other)]
     slides = {training.slides[i] for i in same} - {""}
     leaking |= np.array([s in slides for s in training.slides], np.bool_)
@@ -110,7 +111,7 @@ def _patients(figures: Figures) -> list[tuple[str, str]]:
 
 
 def _located(figures: Figures) -> NDArray[np.bool_]:
-    """Whether both slide and centre are known, (N,)."""
+    """Return whether both slide and centre are known, (N,)."""
     told = np.array([s != "" for s in figures.slides], np.bool_)
     return np.logical_and(told, np.isfinite(figures.centres).all(axis=1))
 
@@ -118,6 +119,7 @@ def _located(figures: Figures) -> NDArray[np.bool_]:
 def _near_one_another(
     a: Figures, rows_a: NDArray[np.intp], b: Figures, rows_b: NDArray[np.intp]
 ) -> Iterable[tuple[int, int]]:
+    """Yield (row of a, row of b) of figures on one slide whose centres are within SAME_PX."""
     of_slide: dict[str, list[int]] = defaultdict(list)
     for j in rows_b.tolist():
         of_slide[b.slides[j]].append(j)
@@ -136,9 +138,5 @@ def _rows_by_pixels(figures: Figures, rows: NDArray[np.intp]) -> dict[str, list[
 
 
 def pixel_digest(figures: Figures, row: int) -> str:
-    """SHA-256 of a figure's pixels, hexadecimal."""
+    """Return the SHA-256 of a figure's pixels, hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(figures.pixels[row]).data).hexdigest()
-
-
-def _sets(figures: Figures) -> str:
-    return ", ".join(dict.fromkeys(figures.data))

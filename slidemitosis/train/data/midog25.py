@@ -1,4 +1,4 @@
-"""MIDOG25's training set of atypical figures: a CSV, and patches beside it."""
+"""Read MIDOG25's training set of atypical and normal figures: a CSV, and patches beside it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from slidemitosis.train.data.patches import pixels_sha256, read_patches, warn_of
 from slidemitosis.train.data.table import read_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from slidemitosis.train.data.table import Table
@@ -22,28 +23,27 @@ _CITATION = ("The MIDOG 2025 challenge, track 2: its training set of atypical an
 
 
 def read_midog25(path: Path) -> LabelledData:
-    """MIDOG25: the CSV, or the folder that holds it and no other such one.
+    """Read MIDOG25 from its CSV, or from the folder that holds this one such CSV.
 
     Each patch `image_id` lies beside the CSV or in a folder beside it. The slide is `filename`, the
     domain the tumour type. The third expert was asked where the first two disagree. Raises InvalidOption.
     """
     table = read_table(_table_in(path) if path.is_dir() else path, _NEEDED)
-    names = [table.needed(i, "image_id") for i in range(len(table))]
+    names = table.column(table.needed, "image_id")
     table.refuse_repeated(names, "image_id")
-    rows = range(len(table))
-    slides = tuple(table.needed(i, "filename") for i in rows)
+    slides = table.column(table.needed, "filename")
     figures = Figures(
-        names=tuple(names),
+        names=names,
         pixels=read_patches(
             _images(table, names), where=[f"row {n} of {table.path.name}" for n in table.lines]
         ),
-        atypical=np.array([table.label(i, "majority") for i in rows], np.int64),
-        votes=np.array([[table.vote(i, c) for c in _EXPERTS] for i in rows], np.float32),
+        atypical=np.array(table.column(table.label, "majority"), np.int64),
+        votes=table.grid(table.vote, _EXPERTS).astype(np.float32),
         subtypes=((),) * len(table),
         slides=slides,
         patients=slides,
-        domains=tuple(table.text(i, "Tumor") for i in rows),
-        centres=np.array([(table.number(i, "coordinateX"), table.number(i, "coordinateY")) for i in rows]),
+        domains=table.column(table.text, "Tumor"),
+        centres=table.grid(table.number, ("coordinateX", "coordinateY")),
         data=("MIDOG25",) * len(table),
     )
     warn_of_contradictions(figures, table.path)
@@ -52,7 +52,7 @@ def read_midog25(path: Path) -> LabelledData:
 
 
 def _table_in(folder: Path) -> Path:
-    """The one CSV of a folder whose header is MIDOG25's."""
+    """Return the one CSV of a folder whose header is MIDOG25's."""
     found = []
     for path in sorted(folder.glob("*.csv")):
         try:
@@ -68,11 +68,11 @@ def _table_in(folder: Path) -> Path:
     return found[0]
 
 
-def _images(table: Table, names: list[str]) -> list[Path]:
-    """Where each patch lies; one that lies nowhere is given the place where it should."""
+def _images(table: Table, names: Sequence[str]) -> list[Path]:
+    """Return the path of each patch; a missing one gets its path beside the table."""
     root = table.path.parent
     folders = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
-    # One listing of a folder in place of a question for each of 12,000 patches.
+    # Each folder is listed once: asking the disk about each of 12,000 patches takes longer.
     held = [(folder, {p.name for p in folder.iterdir()}) for folder in folders]
     paths = []
     for i, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Figures on slides: a CSV of centres, whose patches are cut as `classify` cuts them."""
+"""Read figures on slides: a CSV of centres, around which patches are cut as `classify` cuts them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from slidemitosis.train.data.table import Table
 
 MPP = 0.25
-"""um/px of the patches that are cut, as of the published ones."""
+"""um/px of the patches, as of the published ones."""
 
 
 def read_on_slides(path: Path) -> LabelledData:
-    """A CSV with the columns slide, x, y and label; the data set's name is the file's.
+    """Read a CSV with the columns slide, x, y and label; the data set's name is the file's.
 
     slide: path of a whole-slide image, relative to the CSV's folder. x, y: the figure's centre, level-0
     px. label: as of the layout "csv". Optional: mpp (um/px of level 0, where the slide does not say),
@@ -41,10 +41,10 @@ def read_on_slides(path: Path) -> LabelledData:
     InvalidOption, also for a figure that lies off its slide or cannot be read.
     """
     table = read_table(path, ("slide", "x", "y", "label"))
-    places = [(path.parent / table.needed(i, "slide")).resolve() for i in range(len(table))]
+    places = [(path.parent / slide).resolve() for slide in table.column(table.needed, "slide")]
     xy = [tuple(float(table.needed(i, c) and table.number(i, c)) for c in "xy") for i in range(len(table))]
     table.refuse_repeated([(p, *at) for p, at in zip(places, xy, strict=True)], "x")
-    labels = [table.label(i, "label") for i in range(len(table))]
+    table.column(table.label, "label")  # raises for a bad label before a slide is opened
     pixels = np.empty((len(table), PUBLISHED_SIDE, PUBLISHED_SIDE, 3), np.uint8)
     for place in dict.fromkeys(places):
         rows = [i for i, p in enumerate(places) if p == place]
@@ -55,13 +55,12 @@ def read_on_slides(path: Path) -> LabelledData:
         names=[f"{slide} x {x:g} y {y:g}" for slide, (x, y) in zip(slides, xy, strict=True)],
         pixels=pixels,
         slides=slides,
-        labels=labels,
         known=("mpp",),
     )
 
 
 def _slide_names(places: list[Path]) -> list[str]:
-    """File names, by which data sets know each other's slides; longer where two slides have one."""
+    """Return file names, by which other data sets know the slides; whole paths where two are alike."""
     count = Counter(p.name for p in set(places))
     return [p.name if count[p.name] == 1 else p.as_posix() for p in places]
 
@@ -69,7 +68,7 @@ def _slide_names(places: list[Path]) -> list[str]:
 def _cut(
     table: Table, place: Path, rows: list[int], xy: NDArray[np.float64], pixels: NDArray[np.uint8]
 ) -> None:
-    """Read the patches of one slide into their rows of `pixels`, (N, 128, 128, 3); xy in level-0 px."""
+    """Read the patches of one slide into their rows of `pixels`, (N, 128, 128, 3); `xy` in level-0 px."""
     given = _given_mpp(table, rows)
     try:
         with open_slide(place) as slide:
@@ -95,7 +94,7 @@ def _cut(
 
 
 def _given_mpp(table: Table, rows: list[int]) -> PixelSize | None:
-    """The pixel size that the rows of one slide state; they must agree."""
+    """Return the pixel size that the rows of one slide state, which must agree."""
     stated = {value: i for i in rows if not math.isnan(value := table.number(i, "mpp"))}
     if len(stated) > 1:
         first, second = list(stated.items())[:2]
@@ -108,6 +107,7 @@ def _given_mpp(table: Table, rows: list[int]) -> PixelSize | None:
 
 
 def _refuse_outside(table: Table, info: SlideInfo, rows: list[int], xy: NDArray[np.float64]) -> None:
+    """Raise InvalidOption for a centre, level-0 px, that lies off its slide."""
     area = info.area
     for row, (x, y) in zip(rows, xy.tolist(), strict=True):
         if not (area.x <= x < area.x + area.width and area.y <= y < area.y + area.height):

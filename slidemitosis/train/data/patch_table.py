@@ -1,4 +1,4 @@
-"""Patches of one's own: a CSV with a row for each image."""
+"""Read a user's own patches: a CSV with a row for each image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read_patch_table(path: Path) -> LabelledData:
-    """A CSV with the columns image and label; the data set's name is the file's.
+    """Read a CSV with the columns image and label; the data set's name is the file's.
 
     image: path of a square patch, relative to the CSV's folder; all have one size. label: AMF or NMF,
     atypical or normal, 1 or 0. Optional: slide, patient, domain, x and y (centre, level-0 px),
@@ -23,17 +23,15 @@ def read_patch_table(path: Path) -> LabelledData:
     InvalidOption.
     """
     table = read_table(path, ("image", "label"))
-    rows = range(len(table))
-    images = [table.needed(i, "image") for i in rows]
+    images = table.column(table.needed, "image")
     places = [path.parent / image for image in images]
     table.refuse_repeated([p.resolve() for p in places], "image")
-    labels = [table.label(i, "label") for i in rows]
+    table.column(table.label, "label")  # raises for a bad label before the images are read
     pixels = read_patches(places, side=None, where=[f"{path.name}, row {n}" for n in table.lines])
     return data_of_rows(
         table,
         names=images,
         pixels=pixels,
-        slides=[table.text(i, "slide") for i in rows],
-        labels=labels,
+        slides=table.column(table.text, "slide"),
         known=("image",),
     )

@@ -1,4 +1,4 @@
-"""Patches as image files, and what is common to all layouts."""
+"""Read patches from image files, and check what all layouts share."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"}
 def read_patches(
     paths: Sequence[Path], *, side: int | None = PUBLISHED_SIDE, where: Sequence[str] = ()
 ) -> NDArray[np.uint8]:
-    """RGB pixels of image files, (N, side, side, 3).
+    """Return the RGB pixels of image files, uint8 (N, side, side, 3).
 
-    `side` None takes that of the first image. `where`: what named each file, for the message. Raises
+    `side` None: that of the first image. `where`: the place that names each file, for the message. Raises
     InvalidOption if a file is missing, is no image of 8 bits a channel, or has another size.
     """
     pixels = np.empty((0, side or 0, side or 0, 3), np.uint8)
@@ -80,7 +80,7 @@ def _unreadable(path: Path, named: str, e: BaseException) -> InvalidOption:
 
 
 def pixels_sha256(parts: Sequence[Figures | None]) -> str:
-    """SHA-256 of all pixels, hexadecimal, in the order of the parts."""
+    """Return the SHA-256 of all pixels, hexadecimal, in the order of the parts."""
     digest = hashlib.sha256()
     for part in parts:
         if part is not None:
@@ -89,7 +89,7 @@ def pixels_sha256(parts: Sequence[Figures | None]) -> str:
 
 
 def warn_of_contradictions(figures: Figures, source: Path) -> None:
-    """Log how many labels the experts' votes speak against; the label is what is used."""
+    """Log how many labels differ from most of their experts' votes; the label is what is used."""
     for_amf, against = (figures.votes == 1).sum(axis=1), (figures.votes == 0).sum(axis=1)
     label_is_less = np.where(figures.atypical == 1, for_amf < against, for_amf > against)
     rows = np.flatnonzero(label_is_less)

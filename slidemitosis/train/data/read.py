@@ -1,4 +1,4 @@
-"""Labelled figures, in the layouts that their authors publish and in two of our own: see docs/data.md."""
+"""Read labelled figures in their authors' layouts and in two of our own: see docs/data.md."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LAYOUTS = {
 
 
 def read_data(name: str, path: Path) -> LabelledData:
-    """Read the labelled figures at `path`, which lie there in the layout `name` of LAYOUTS.
+    """Read the labelled figures at `path`, whose layout is `name` of LAYOUTS.
 
     Raises InvalidOption with one line that names file, row and column of what is missing or wrong.
     """

@@ -1,4 +1,4 @@
-"""The optional columns that our own two CSV layouts share."""
+"""Make a data set from the columns that our own two CSV layouts share."""
 
 from __future__ import annotations
 
@@ -28,32 +28,28 @@ def data_of_rows(
     names: Sequence[str],
     pixels: NDArray[np.uint8],
     slides: Sequence[str],
-    labels: Sequence[int],
     known: Sequence[str],
 ) -> LabelledData:
-    """The data set of one of our own CSVs, whose name is the file's.
+    """Return the data set of a CSV in one of our own two layouts; its name is the file's.
 
-    Read where they are there: patient, domain, x, y, subtype, expert1 to expertN, split. `known`: columns
-    that the caller reads. Raises InvalidOption for a cell that cannot be used.
+    Optional columns are read if they are there: patient, domain, x, y, subtype, expert1 to expertN, split.
+    `known`: columns that the caller reads. Raises InvalidOption for a cell that cannot be used.
     """
     experts = sorted(
         (c for c in table.columns if _EXPERT.fullmatch(c)), key=lambda c: int(c.removeprefix("expert"))
     )
     warn_of_unread(table, (*_KNOWN, *known, *(experts or ["expert1"])))
-    rows = range(len(table))
     test = _test_rows(table)
     figures = Figures(
         names=tuple(names),
         pixels=pixels,
-        atypical=np.array(labels, np.int64),
-        votes=np.array([[table.vote(i, c) for c in experts] for i in rows], np.float32).reshape(
-            len(table), -1
-        ),
-        subtypes=tuple((s,) if (s := table.subtype(i, "subtype")) else () for i in rows),
+        atypical=np.array(table.column(table.label, "label"), np.int64),
+        votes=table.grid(table.vote, experts).astype(np.float32),
+        subtypes=tuple((s,) if s else () for s in table.column(table.subtype, "subtype")),
         slides=tuple(slides),
-        patients=tuple(table.text(i, "patient") or slides[i] for i in rows),
-        domains=tuple(table.text(i, "domain") for i in rows),
-        centres=np.array([(table.number(i, "x"), table.number(i, "y")) for i in rows], np.float64),
+        patients=tuple(p or s for p, s in zip(table.column(table.text, "patient"), slides, strict=True)),
+        domains=table.column(table.text, "domain"),
+        centres=table.grid(table.number, ("x", "y")),
         data=(table.path.stem,) * len(table),
     )
     warn_of_contradictions(figures, table.path)
@@ -64,6 +60,7 @@ def data_of_rows(
 
 
 def _test_rows(table: Table) -> NDArray[np.bool_]:
+    """Return which rows the column split calls test rows, (N,)."""
     test = np.zeros(len(table), np.bool_)
     if "split" in table.columns:
         for i in range(len(table)):

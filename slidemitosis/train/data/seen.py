@@ -1,14 +1,13 @@
-"""Which figures a run's models were trained on, so that nobody scores them on these unawares."""
+"""Record the figures that a run's models were trained on, and recognise them before models are scored."""
 
 from __future__ import annotations
 
 import csv
-import io
 import logging
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.files import write_text
+from slidemitosis.files import csv_lines, write_parts
 from slidemitosis.train.data.leakage import pixel_digest
 
 if TYPE_CHECKING:
@@ -22,18 +21,14 @@ log = logging.getLogger(__name__)
 
 def write_seen(figures: Figures, path: Path) -> None:
     """Write slide and SHA-256 of the pixels of each figure as CSV. Raises OutputError."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["figure", "slide", "sha256"])
-    for i, name in enumerate(figures.names):
-        writer.writerow([name, figures.slides[i], pixel_digest(figures, i)])
-    write_text(path, out.getvalue())
+    rows = ((name, figures.slides[i], pixel_digest(figures, i)) for i, name in enumerate(figures.names))
+    write_parts(path, csv_lines([("figure", "slide", "sha256"), *rows]))
 
 
 def check_seen(path: Path, sets: Mapping[str, Figures], *, allow: bool) -> list[str]:
-    """Notes on data sets that share figures or slides with the CSV at `path`; none where there is no file.
+    """Return a note on each data set that shares figures or slides with the CSV at `path`, if there is one.
 
-    Raises InvalidOption for them unless `allow`, and if the file cannot be read.
+    Raises InvalidOption in place of notes unless `allow`, and if the file cannot be read.
     """
     if not path.is_file():
         return []

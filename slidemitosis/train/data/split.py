@@ -1,4 +1,4 @@
-"""Folds: which figures are trained on, and which are kept for validation."""
+"""Split figures into folds: those to train on, and those kept for validation."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def folds(figures: Figures, spec: SplitRecipe) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """(training rows, validation rows) of each fold, int64, sorted; no group is on both sides.
+Fold = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
+"""(training rows, validation rows), sorted."""
+
+
+def folds(figures: Figures, spec: SplitRecipe) -> list[Fold]:
+    """Return the rows of each fold; no group is on both sides.
 
     Every figure is a validation figure of exactly one fold. With five folds by slide, the seed 42 and
     the algorithm "benchmark", on AMi-Br's training rows in their file's order, these are the folds of
@@ -31,7 +35,7 @@ def folds(figures: Figures, spec: SplitRecipe) -> list[tuple[NDArray[np.int64], 
     counts = np.bincount(figures.atypical, minlength=2)
     if counts.min() == 0:
         raise InvalidOption(
-            f"{_sets(figures)}: {counts[0]} NMF and {counts[1]} AMF: folds need figures of both classes"
+            f"{figures.sets}: {counts[0]} NMF and {counts[1]} AMF: folds need figures of both classes"
         )
     groups = _groups(figures, spec)
     strata = _strata(figures, spec)
@@ -42,9 +46,9 @@ def folds(figures: Figures, spec: SplitRecipe) -> list[tuple[NDArray[np.int64], 
 
 
 def _groups(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
-    """Number of each figure's group, (N,), in the order of the groups' names.
+    """Return the number of each figure's group, (N,), in the order of the groups' names.
 
-    Slides of one name are one group whichever data set tells them: AMi-Br and MIDOG25 share some.
+    Slides of one name are one group whichever data set they are in: AMi-Br and MIDOG25 share some.
     """
     if spec.group == "figure":
         names = np.arange(len(figures))
@@ -56,7 +60,7 @@ def _groups(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
         if len(unknown):
             remedy = "slide" if spec.group == "domain" else "figure"
             raise InvalidOption(
-                f"{_sets(figures.take(unknown))}: the data set does not say {spec.group}s "
+                f"{figures.take(unknown).sets}: the data set does not say {spec.group}s "
                 f"({len(unknown)} of {len(figures)} figures without one): use --set split.group={remedy}"
             )
         if spec.group == "domain":
@@ -64,36 +68,36 @@ def _groups(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
     known, groups = np.unique(names, return_inverse=True)
     if len(known) < spec.folds:
         raise InvalidOption(
-            f"{_sets(figures)}: fewer {spec.group}s than folds, {len(known)} for {spec.folds}: "
+            f"{figures.sets}: fewer {spec.group}s than folds, {len(known)} for {spec.folds}: "
             + (f"use --set split.folds={len(known)}, or more data" if len(known) > 1 else "give more data")
         )
     return groups.astype(np.int64)
 
 
 def _refuse_slides_of_two_domains(figures: Figures) -> None:
-    """Two data sets may have a slide in common and name its domain differently, by scanner or by tumour."""
+    """Raise InvalidOption for a slide whose domain two data sets name differently, by scanner and tumour."""
     domain_of: dict[str, str] = {}
     for slide, domain in zip(figures.slides, figures.domains, strict=True):
         if slide and domain_of.setdefault(slide, domain) != domain:
             raise InvalidOption(
-                f"{_sets(figures)}: slide {slide} is in two domains, {domain_of[slide]} and {domain}: "
+                f"{figures.sets}: slide {slide} is in two domains, {domain_of[slide]} and {domain}: "
                 "use --set split.group=slide, or data sets without common slides"
             )
 
 
 def _strata(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
-    """Number of the stratum of each figure, (N,)."""
+    """Return the number of each figure's stratum, (N,)."""
     if spec.stratify == "type":
         return figures.atypical
     if spec.stratify == "type-hardness":
         if not (np.isfinite(figures.votes).sum(axis=1) > 1).any():
             raise InvalidOption(
-                f"{_sets(figures)}: no figure has two experts' votes, which tell hard from easy: "
+                f"{figures.sets}: no figure has two experts' votes, which tell hard from easy: "
                 "use --set split.stratify=type"
             )
         return 2 * figures.atypical + figures.hard
     if not any(figures.subtypes):
-        raise InvalidOption(f"{_sets(figures)}: no figure has a subtype: use --set split.stratify=type")
+        raise InvalidOption(f"{figures.sets}: no figure has a subtype: use --set split.stratify=type")
     pairs = zip(figures.subtypes, figures.atypical, strict=True)
     names, strata = np.unique([s[0] if s else ("AMF" if a else "NMF") for s, a in pairs], return_inverse=True)
     few = [name for name, n in zip(names, np.bincount(strata), strict=True) if n < spec.folds]
@@ -105,13 +109,13 @@ def _strata(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
 def _assign(
     strata: NDArray[np.int64], groups: NDArray[np.int64], *, folds: int, seed: int, as_published: bool
 ) -> NDArray[np.int64]:
-    """The fold whose validation part each figure is in, (N,).
+    """Return the fold in whose validation part each figure is, (N,).
 
     `as_published`: StratifiedGroupKFold(folds, shuffle=True, random_state=seed) as scikit-learn 1.5 to
     1.7 computed it (BSD-3-Clause; after J. Wasikowski's public kernel, Apache-2.0), written out because
-    the benchmark's folds are that version's. It shuffles the groups' counts without the groups that they
-    belong to: a fold is balanced by the counts of other slides than its own, that is, by chance alone.
-    scikit-learn 1.8 repaired that, and so gives other folds; those are what is computed otherwise.
+    the benchmark's folds are those of that version. It shuffles the groups' counts but not the groups: a
+    fold is balanced by the counts of other slides than its own, that is, by chance alone. scikit-learn 1.8
+    repaired that and so gives other folds, which are those of this function without `as_published`.
     """
     totals = np.bincount(strata)
     present = np.flatnonzero(totals)
@@ -130,10 +134,10 @@ def _assign(
 
 
 def _best_fold(in_fold: NDArray[np.float64], group: NDArray[np.float64], totals: NDArray[np.int64]) -> int:
-    """The fold to which a group of these counts, (C,), is added so that the folds, (folds, C), differ least.
+    """Return the fold to add a group of these counts, (C,), to so that the folds, (folds, C), differ least.
 
-    Of equal ones that with the fewest figures, then the first. The operations are scikit-learn's one by
-    one: a sum in another order may differ in its last bit, and so decide otherwise.
+    Of equal folds it is the one with the fewest figures, then the first. The operations are scikit-learn's
+    one by one: a sum in another order may differ in its last bit and so choose another fold.
     """
     best, least, fewest = 0, np.inf, np.inf
     for i in range(len(in_fold)):
@@ -147,7 +151,7 @@ def _best_fold(in_fold: NDArray[np.float64], group: NDArray[np.float64], totals:
 
 
 def _check_classes(figures: Figures, fold_of: NDArray[np.int64], spec: SplitRecipe) -> None:
-    """Balanced accuracy is not defined where a validation part lacks a class, nor is training."""
+    """Raise InvalidOption if a part of a fold lacks a class: it cannot be trained on or scored."""
     for fold in range(spec.folds):
         for label, name in enumerate(("NMF", "AMF")):
             has = figures.atypical == label
@@ -156,11 +160,7 @@ def _check_classes(figures: Figures, fold_of: NDArray[np.int64], spec: SplitReci
                 continue
             part = "training" if inside else "validation"
             raise InvalidOption(
-                f"{_sets(figures)}: fold {fold} of {spec.folds} has no {name} in its {part} part "
+                f"{figures.sets}: fold {fold} of {spec.folds} has no {name} in its {part} part "
                 f"({has.sum()} {name} in all): use --set split.folds with fewer folds, another "
                 "split.seed, or more data"
             )
-
-
-def _sets(figures: Figures) -> str:
-    return ", ".join(dict.fromkeys(figures.data)) or "no figures"

@@ -1,8 +1,8 @@
-"""Random changes to a figure that do not change what it is: the steps of a recipe, from one seed.
+"""Augment figures: the random steps of a recipe, which leave the label as it is, all from one seed.
 
 A step is a function of one image, float32 (3, S, S) RGB in 0..1. Its constructor in `STEPS` has the
-values of `AugmentStep` as keyword arguments, and says their units. Whether a step is applied at all
-is the step's probability; what it then does is drawn anew for every figure.
+values of `AugmentStep` as keyword arguments, and says their units. A step is applied with its probability;
+what it then does is drawn anew for every figure.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Augmentation:
     def __call__(self, patch: torch.Tensor, seed: int) -> torch.Tensor:
         """Augment uint8 (3, S, S) RGB to float32 (3, S, S) in 0..1; `patch` is not written into.
 
-        Every number drawn comes from `seed` (0 to 2**64 - 1), so that neither the order of the
-        figures nor the process matters. torch's generator of the CPU is borrowed for it and put
-        back, which two threads of one process must not do at once.
+        Every random number comes from `seed` (0 to 2**64 - 1), so that neither the order of the figures nor
+        the process matters. torch's generator of the CPU is seeded for it and restored afterwards, which two
+        threads of one process must not do at once.
         """
         x = patch.contiguous() / 255
         with torch.random.fork_rng(devices=[]):
@@ -60,11 +60,12 @@ class Augmentation:
 
 
 def _mixed(seed: int) -> int:
-    """32 bits from all 64 (Knuth's hash): torch seeds its CPU generator with the lowest 32 alone."""
+    """Return 32 bits from all 64 (Knuth's hash): torch seeds its CPU generator with the lowest 32 alone."""
     return (seed * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF) >> 32
 
 
 def _build(step: AugmentStep) -> Step:
+    """Return the function of a recipe's step. Raises InvalidOption."""
     where = f"augment step {step.name!r}"
     if step.name not in STEPS:
         raise InvalidOption(f"unknown {where}{nearest(step.name, STEPS)}; known: {', '.join(STEPS)}")
@@ -96,7 +97,7 @@ def _uniform(low: float, high: float) -> float:
 
 
 def _below(n: int) -> int:
-    """0 to n - 1, each equally often."""
+    """Draw one of 0 to n - 1, each equally often."""
     return int(torch.randint(n, ()))
 
 
@@ -115,7 +116,7 @@ def _transposed(x: torch.Tensor) -> torch.Tensor:
 
 
 def _dihedral() -> Step:
-    """One of the eight ways in which a square lies on itself, equally often."""
+    """Turn by quarters and mirror: each of the eight views of a square equally often."""
     return _dihedral_view
 
 
@@ -133,7 +134,7 @@ def _affine(*, degrees: float = 0.0, scale: float = 0.0, shift: float = 0.0) -> 
     """Turn as `rotate`, magnify and move, in one bilinear resampling.
 
     `scale`: by 1 / (1 + scale) to 1 + scale, log-uniform. `shift`: px, along each axis, either way.
-    What lies beyond the patch is its mirror image.
+    Beyond its edges the patch is mirrored.
     """
     _check(min(degrees, scale, shift) >= 0, "degrees, scale and shift must not be negative")
     return partial(_warped, radians=math.radians(degrees), stretch=math.log1p(scale), shift=shift)
@@ -172,7 +173,7 @@ def _color_jitter(
 
 
 def _brightness_contrast(*, brightness: float, contrast: float) -> v2.Transform:
-    """Multiply both as `color_jitter`."""
+    """Multiply both, as `color_jitter` does."""
     return v2.ColorJitter(brightness, contrast)
 
 
@@ -184,8 +185,8 @@ def _contrast(*, strength: float) -> v2.Transform:
 def _stain(*, gain: float, offset: float, colour: float = 0.0) -> Step:
     """Scale and shift each stain's optical density by normal numbers of SD `gain` and `offset` (base e).
 
-    `colour`: SD of what is added to the absorption of R, G, B by haematoxylin and by eosin, whose
-    length is about 1; see `colour.stain_jitter`.
+    `colour`: SD of what is added to the absorption vectors, (R, G, B) of length about 1, of haematoxylin and
+    of eosin; see `colour.stain_jitter`.
     """
     _check(min(gain, offset, colour) >= 0, "gain, offset and colour must not be negative")
     return partial(_restained, gain=gain, offset=offset, colour=colour)
@@ -196,12 +197,12 @@ def _restained(x: torch.Tensor, *, gain: float, offset: float, colour: float) ->
     turn = None
     if colour:
         turn = colour * torch.randn(1, 3, 3)
-        turn[:, 2] = 0  # what the two dyes leave over
+        turn[:, 2] = 0  # the residual, which is no dye
     return stain_jitter(x[None], gain=gains, offset=offsets, turn=turn)[0]
 
 
 def _gaussian_noise(*, sigma_max: float) -> Step:
-    """Independent noise in every pixel and channel, of an SD from 0 to `sigma_max` (of RGB in 0..1)."""
+    """Add independent noise to every pixel and channel, of an SD from 0 to `sigma_max` (RGB in 0..1)."""
     _check(sigma_max >= 0, "sigma_max must not be negative")
     return partial(_noisy, sigma_max=sigma_max)
 
@@ -212,12 +213,12 @@ def _noisy(x: torch.Tensor, *, sigma_max: float) -> torch.Tensor:
 
 
 def _gaussian_blur(*, sigma_min: float, sigma_max: float) -> v2.Transform:
-    """Blur of a sigma from `sigma_min` to `sigma_max` px."""
+    """Blur with a sigma from `sigma_min` to `sigma_max` px."""
     return v2.GaussianBlur(2 * math.ceil(3 * sigma_max) + 1, sigma=(sigma_min, sigma_max))
 
 
 def _blur(*, size: float) -> Step:
-    """Motion, median or box blur, over an odd number of px from 3 to `size`, each equally often."""
+    """Blur by motion, median or box, over an odd number of px from 3 to `size`, each equally often."""
     _check(size >= 3 and size % 2 == 1, f"size must be an odd number of px from 3, not {size:g}")
     return partial(_blurred, size=int(size))
 
@@ -228,7 +229,7 @@ def _blurred(x: torch.Tensor, *, size: int) -> torch.Tensor:
 
 
 def _motion_blur(x: torch.Tensor, side: int) -> torch.Tensor:
-    """Mean over a line of `side` px at any angle."""
+    """Average over a line of `side` px at any angle."""
     angle = _uniform(0, math.pi)
     at = torch.arange(side) - side // 2
     across = at[None, :] * math.sin(angle) - at[:, None] * math.cos(angle)
@@ -257,7 +258,7 @@ def _mirrored(x: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def _jpeg(*, quality_min: float, quality_max: float) -> Step:
-    """Compress as JPEG of a quality from `quality_min` to `quality_max`, 1 to 100."""
+    """Compress as JPEG with a quality from `quality_min` to `quality_max`, 1 to 100."""
     quality = (int(quality_min), int(quality_max))
     _check(quality == (quality_min, quality_max), "quality_min and quality_max must be whole numbers")
     _check(1 <= quality[0] <= quality[1] <= 100, "quality_min and quality_max must rise, within 1 to 100")
@@ -265,7 +266,7 @@ def _jpeg(*, quality_min: float, quality_max: float) -> Step:
 
 
 def _compressed(x: torch.Tensor, *, low: int, high: int) -> torch.Tensor:
-    # Not v2.JPEG: torchvision 0.29 announces that its coders will go.
+    # Not v2.JPEG: torchvision 0.29 announces that it will remove its JPEG coders.
     pixels = (x * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=low + _below(high - low + 1))
@@ -273,7 +274,7 @@ def _compressed(x: torch.Tensor, *, low: int, high: int) -> torch.Tensor:
 
 
 def _grid_dropout(*, ratio: float, unit: float) -> Step:
-    """Blacken a square in every cell of a grid: cells of `unit` px, and `ratio` of the area goes."""
+    """Blacken a square in every cell of a grid, cells of `unit` px, in all `ratio` of the area."""
     _check(0 <= ratio <= 1, "ratio must be a share of the area, from 0 to 1")
     _check(unit >= 2, "unit must be at least 2 px")
     return partial(_holed, hole=math.sqrt(ratio) * unit, unit=unit)
@@ -301,4 +302,4 @@ STEPS: dict[str, Callable[..., Step]] = {
     "jpeg": _jpeg,
     "grid_dropout": _grid_dropout,
 }
-"""Constructors by the name of their step; their arguments are the step's values."""
+"""Constructors of steps by name; their arguments are the step's values."""

@@ -1,4 +1,4 @@
-"""A training's state on disk, whole or not at all."""
+"""Save and load the state of a training."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from slidemitosis.errors import InvalidOption, OutputError
+from slidemitosis.files import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], *, fingerprint: str) -> None:
-    """Write `state` beside `path` and move it there. Raises OutputError."""
-    beside = path.with_suffix(".part")
+    """Write `state` to `path`, whole or not at all. Raises OutputError."""
     try:
-        torch.save({"fingerprint": fingerprint, "state": state}, beside)
-        beside.replace(path)
+        with whole_file(path) as partial:
+            torch.save({"fingerprint": fingerprint, "state": state}, partial)
     except (OSError, RuntimeError) as e:  # torch raises RuntimeError where the disk is full
-        beside.unlink(missing_ok=True)
         raise OutputError(f"{path}: the training's state cannot be written: {e}") from e
 
 
 def load_checkpoint(path: Path, *, fingerprint: str) -> dict[str, Any] | None:
-    """The state that was saved, or None if there is none.
+    """Return the state that was saved, or None if there is none.
 
     Only tensors and plain values are read, so that no file can run code. Raises InvalidOption if
     the file is damaged or was saved by a training of another recipe, data, seed or network.

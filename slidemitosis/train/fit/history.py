@@ -1,14 +1,12 @@
-"""The log of a training: one line an epoch."""
+"""Log a training: a line for each epoch."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slidemitosis.files import write_text
+from slidemitosis.files import csv_lines, write_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +18,12 @@ class Epoch:
     """One line of the training's log."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     learning_rate: float
     training_loss: float
     validation_loss: float
     balanced_accuracy: float
-    """Of the validation figures, at 0.5; for networks of one type's subtypes the mean recall of classes."""
+    """At 0.5 on the validation figures; for a network of one type's subtypes its classes' mean recall."""
     auroc: float | None
     collapsed: bool
     """Every validation figure is given one class."""
@@ -34,9 +32,6 @@ class Epoch:
 
 def write_history(path: Path, epochs: Sequence[Epoch], *, kept: Epoch) -> None:
     """Write a CSV with a row for each epoch; the kept one is marked. Raises OutputError."""
-    out = io.StringIO(newline="")
     names = [f.name for f in dataclasses.fields(Epoch)]
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*names, "kept"])
-    writer.writerows([*(getattr(e, n) for n in names), e == kept] for e in epochs)
-    write_text(path, out.getvalue())
+    rows = ([*(getattr(e, n) for n in names), e == kept] for e in epochs)
+    write_parts(path, csv_lines([[*names, "kept"], *rows]))

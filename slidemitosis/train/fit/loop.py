@@ -1,7 +1,7 @@
-"""The training loop: one network, on the figures of one fold, epoch by epoch.
+"""Train one network on the figures of one fold, epoch by epoch.
 
-Everything random in an epoch comes from the seed and the number of the epoch alone. A training
-that was interrupted therefore goes on from its last whole epoch to the same weights.
+Everything random in an epoch comes from the seed and the number of the epoch alone. An interrupted training
+therefore goes on from its last whole epoch to the same weights.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
 
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.classifier import PatchInput, empty_network
 from slidemitosis.train.fit.augment import Augmentation
+from slidemitosis.train.fit.batches import augmented_batches
 from slidemitosis.train.fit.checkpoint import load_checkpoint, save_checkpoint
 from slidemitosis.train.fit.history import Epoch, write_history
 from slidemitosis.train.fit.lora import add_adapters, merge_adapters, train_only
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_OVERFLOWS = 10
+"""Number of losses in a row that may overflow in float16; with one more the training has run away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,42 +61,41 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is trained: one network of a recipe on one fold."""
+    """One network of a recipe to be trained on one fold."""
 
     recipe: Recipe
     part: NetworkPart
-    """The network's shape; its weights, hash and number of parameters are not looked at."""
+    """Shape of the network; its weights, hash and number of parameters are not used."""
     training: Figures
     validation: Figures
     seed: int
     device: str
     workers: int
     fingerprint: str
-    """Of everything that the result depends on: a checkpoint of another one is refused."""
+    """Text that differs if anything differs that the result depends on: then a checkpoint is refused."""
 
 
 def train_network(
     job: Job, *, checkpoint: Path, history: Path, progress: Callable[[int, int], None] | None = None
 ) -> Fit:
-    """Train, or go on from `checkpoint`, which is written after every epoch and belongs to `job`.
+    """Train a network, from `checkpoint` on if that file is there.
 
-    `history` is a CSV, written after every epoch too.
-    `progress` is called with (figures seen, figures of all epochs). Raises InvalidOption for a
-    checkpoint of another job, pretrained weights that cannot be had, and figures without labels.
+    The checkpoint and `history`, a CSV, are written after every epoch. `progress` is called with (figures
+    seen, figures of all epochs). Raises InvalidOption for a checkpoint of another job, for pretrained weights
+    that cannot be had, and if no figure has a label.
     """
-    run = _Run(job)
-    total = job.recipe.schedule.epochs
-    run.restore(checkpoint)
-    while run.epochs_done < total and not run.stopped:
-        run.epoch(progress)
-        run.save(checkpoint)
-        write_history(history, run.epochs, kept=run.best)
-    write_history(history, run.epochs, kept=run.best)  # of a training that was finished before, too
-    return run.finish()
+    training = _Training(job)
+    training.restore(checkpoint)
+    while not training.is_finished:
+        training.train_epoch(progress)
+        training.save(checkpoint)
+        write_history(history, training.epochs, kept=training.kept)
+    write_history(history, training.epochs, kept=training.kept)  # also if it was finished before
+    return training.result()
 
 
-class _Run:
-    """The state of one training, all of which a checkpoint holds."""
+class _Training:
+    """The state of one training; a checkpoint holds all of it that changes."""
 
     def __init__(self, job: Job) -> None:
         self.job, self.recipe = job, job.recipe
@@ -128,36 +128,32 @@ class _Run:
         self.overflows = 0
         self.features = self._take_features()
         self.epochs: list[Epoch] = []
-        self.kept: Epoch | None = None
+        self._kept: Epoch | None = None
         self.kept_state: dict[str, torch.Tensor] = {}
 
     @property
-    def epochs_done(self) -> int:
-        return len(self.epochs)
-
-    @property
-    def best(self) -> Epoch:
+    def kept(self) -> Epoch:
         """The epoch whose weights are kept so far."""
-        assert self.kept is not None
-        return self.kept
+        assert self._kept is not None
+        return self._kept
 
     @property
-    def stopped(self) -> bool:
-        """Early stopping: too many epochs since the best one."""
-        patience = self.recipe.stopping.patience
-        if not patience or not self.epochs:
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or too many since the best one (early stopping)."""
+        if not self.epochs:
             return False
         best = max(self.epochs, key=lambda e: (self._value(e), -e.epoch))
-        return self.epochs_done - best.epoch >= patience
+        done, patience = len(self.epochs), self.recipe.stopping.patience
+        return done >= self.recipe.schedule.epochs or 0 < patience <= done - best.epoch
 
     def _value(self, epoch: Epoch) -> float:
-        """What the recipe watches, larger being better."""
+        """Return the value that the recipe monitors; larger is better."""
         return -epoch.validation_loss if self.recipe.stopping.monitor == "loss" else epoch.balanced_accuracy
 
-    def epoch(self, progress: Callable[[int, int], None] | None) -> None:
-        """Train for an epoch, validate, and keep the weights if they are to be kept."""
-        number, started = self.epochs_done, time.monotonic()
-        # Dropout and the like draw from here; the sampler and the augmentation have seeds of their own.
+    def train_epoch(self, progress: Callable[[int, int], None] | None) -> None:
+        """Train for an epoch, validate, and keep the weights if the recipe says so."""
+        number, started = len(self.epochs), time.monotonic()
+        # For dropout and the like; the sampler and the augmentation have seeds of their own.
         torch.manual_seed(self.job.seed * 1_000_003 + number)
         heads_only = number < self.recipe.schedule.head_epochs
         train_only(self.network, "heads" if heads_only else self.recipe.network.trained)
@@ -172,14 +168,14 @@ class _Run:
         result = self._validate()
         self._record(number + 1, total / seen, result, time.monotonic() - started)
         if self.plateau is not None and not heads_only:
-            last = self.epochs[-1]
-            loss = self.recipe.stopping.monitor == "loss"
-            self.plateau.step(last.validation_loss if loss else last.balanced_accuracy)
+            monitors_loss = self.recipe.stopping.monitor == "loss"
+            self.plateau.step(result.loss if monitors_loss else result.balanced_accuracy)
 
     def _take_features(self) -> torch.Tensor | None:
-        """Of a frozen backbone without augmentation: what it says of each figure does not change.
+        """Return the backbone's features of every figure if they never change; None if they do.
 
-        float32 (N, width) on the CPU, the training figures before the validation figures.
+        They do not change if the backbone is frozen and nothing is augmented. float32 (N, width) on the CPU,
+        the training figures before the validation figures.
         """
         if self.recipe.network.trained != "heads" or self.recipe.augment:
             return None
@@ -190,6 +186,8 @@ class _Run:
     def _in_context(
         self, function: Callable[[torch.Tensor], torch.Tensor]
     ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the function in the recipe's precision."""
+
         def compute(x: torch.Tensor) -> torch.Tensor:
             with autocast(self.recipe, self.job.device):
                 return function(x)
@@ -199,24 +197,21 @@ class _Run:
     def _load(
         self, batches: Sequence[NDArray[np.int64]], epoch: int
     ) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-        """Batches of augmented figures, or of features; each figure's randomness has a seed of its own."""
+        """Return (augmented figures or their features, row numbers) of each batch."""
         if self.features is not None:
             return [(self.features[b], torch.from_numpy(b)) for b in batches]
-        seeds = np.random.default_rng([self.job.seed, epoch, 1]).integers(2**62, size=sum(map(len, batches)))
-        ends = np.cumsum([len(b) for b in batches])
-        keys = [
-            list(zip(b.tolist(), seeds[end - len(b) : end].tolist(), strict=True))
-            for b, end in zip(batches, ends, strict=True)
-        ]
-        return DataLoader(
-            _Augmented(self.training.pixels, Augmentation(self.recipe.augment)),
-            batch_sampler=keys,
-            num_workers=self.job.workers,
+        return augmented_batches(
+            self.training.pixels,
+            batches,
+            Augmentation(self.recipe.augment),
+            seed=self.job.seed,
+            epoch=epoch,
+            workers=self.job.workers,
             pin_memory=self.job.device.startswith("cuda"),
         )
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Of a batch, with gradients."""
+        """Return the network's outputs for a batch, with gradients."""
         x = x.to(self.job.device, non_blocking=True)
         if self.features is not None:
             return self._in_context(self.network.answers)(x)
@@ -224,6 +219,7 @@ class _Run:
         return self._in_context(self.network)(x)
 
     def _step(self, logits: torch.Tensor, rows: torch.Tensor) -> float:
+        """Change the weights once; return the loss of the batch."""
         job, spec = self.job, self.recipe.optimizer
         loss = total_loss(
             logits.float(),
@@ -245,20 +241,20 @@ class _Run:
         return loss.item()
 
     def _check_finite(self, loss: torch.Tensor) -> None:
-        """Raise InvalidOption where the training has run away.
+        """Raise InvalidOption if the training has run away.
 
-        In float16 single steps overflow, and the scaler leaves them out: there only a row of them counts.
+        In float16 single steps overflow and the scaler skips them: there only many in a row count.
         """
         self.overflows = 0 if torch.isfinite(loss) else self.overflows + 1
         if self.overflows > (MOST_OVERFLOWS if self.scaler.is_enabled() else 0):
             raise InvalidOption(
-                f"the loss is {loss.item()} in epoch {self.epochs_done + 1}: "
+                f"the loss is {loss.item()} in epoch {len(self.epochs) + 1}: "
                 "lower the learning rate (--set optimizer.learning_rate=...)"
             )
 
     @property
     def _judged(self) -> Network:
-        """The network that is validated and kept: the averaged one, where there is one."""
+        """The network that is validated and kept: the averaged one, if there is one."""
         return self.network if self.averaged is None else self.averaged.module  # type: ignore[return-value]
 
     def _validate(self) -> Validation:
@@ -280,6 +276,7 @@ class _Run:
         )
 
     def _record(self, number: int, loss: float, result: Validation, seconds: float) -> None:
+        """Log an epoch, and keep its weights if the recipe says so."""
         epoch = Epoch(
             epoch=number,
             learning_rate=self.optimizer.param_groups[0]["lr"],
@@ -291,22 +288,17 @@ class _Run:
             seconds=seconds,
         )
         self.epochs.append(epoch)
+        shown = (number, self.recipe.schedule.epochs, loss, result.loss, result.balanced_accuracy, seconds)
         log.info(
-            "epoch %d of %d: training loss %.4f, validation loss %.4f, balanced accuracy %.4f, %.0f s",
-            number,
-            self.recipe.schedule.epochs,
-            loss,
-            result.loss,
-            result.balanced_accuracy,
-            seconds,
+            "epoch %d of %d: training loss %.4f, validation loss %.4f, balanced accuracy %.4f, %.0f s", *shown
         )
         last = self.recipe.stopping.keep == "last"
-        if last or self.kept is None or self._value(epoch) > self._value(self.kept):
-            self.kept = epoch
+        if last or self._kept is None or self._value(epoch) > self._value(self._kept):
+            self._kept = epoch
             self.kept_state = {k: v.cpu().clone() for k, v in self._changing(self._judged).items()}
 
     def _changing(self, network: Network) -> dict[str, torch.Tensor]:
-        """Of the weights, what the training changes: a frozen backbone of gigabytes is not written out."""
+        """Return the weights that the training changes: a frozen backbone of gigabytes is not saved."""
         state = {k: v.detach() for k, v in network.state_dict().items()}
         if self.recipe.network.trained == "all":
             return state
@@ -332,11 +324,11 @@ class _Run:
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])
         self.epochs = [Epoch(**e) for e in state["epochs"]]
-        self.kept, self.kept_state = self.epochs[state["kept"] - 1], state["kept_state"]
-        log.info("going on after epoch %d of %s", self.epochs_done, path)
+        self._kept, self.kept_state = self.epochs[state["kept"] - 1], state["kept_state"]
+        log.info("going on after epoch %d of %s", len(self.epochs), path)
 
     def save(self, path: Path) -> None:
-        """Write all of the state, whole or not at all."""
+        """Write the state, whole or not at all."""
         state: dict[str, Any] = {
             "network": self._changing(self.network),
             "optimizer": self.optimizer.state_dict(),
@@ -345,35 +337,22 @@ class _Run:
             "averaged_steps": 0 if self.averaged is None else int(self.averaged.n_averaged),
             "plateau": None if self.plateau is None else self.plateau.state_dict(),
             "epochs": [dataclasses.asdict(e) for e in self.epochs],
-            "kept": self.best.epoch,
+            "kept": self.kept.epoch,
             "kept_state": self.kept_state,
         }
         save_checkpoint(path, state, fingerprint=self.job.fingerprint)
 
-    def finish(self) -> Fit:
-        """The kept weights in a network without adapters."""
+    def result(self) -> Fit:
+        """Return the network with the kept weights and without adapters."""
         network = self.network.cpu()
         network.load_state_dict(self.kept_state, strict=False)
         merge_adapters(network)
         network.requires_grad_(requires_grad=False)
-        return Fit(network.eval(), tuple(self.epochs), self.best)
-
-
-class _Augmented(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Figures by (row, seed)."""
-
-    def __init__(self, pixels: NDArray[np.uint8], augmentation: Augmentation) -> None:
-        self.pixels = pixels
-        self.augmentation = augmentation
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        row, seed = key
-        patch = torch.from_numpy(self.pixels[row]).permute(2, 0, 1)
-        return self.augmentation(patch, seed), torch.tensor(row)
+        return Fit(network.eval(), tuple(self.epochs), self.kept)
 
 
 def start_network(part: NetworkPart, recipe: Recipe) -> Network:
-    """The recipe's network with its pretrained weights and, for LoRA, its adapters."""
+    """Return the recipe's network with its pretrained weights and, for LoRA, its adapters."""
     network = empty_network(part, dropout=recipe.network.dropout)
     load_pretrained(network, recipe.backbone, channels=part.channels)
     if recipe.network.zero_heads:
@@ -385,7 +364,7 @@ def start_network(part: NetworkPart, recipe: Recipe) -> Network:
 
 
 def autocast(recipe: Recipe, device: str) -> contextlib.AbstractContextManager[object]:
-    """float16 on CUDA and bfloat16 elsewhere where the recipe's precision is mixed."""
+    """Return a context that computes in float16 on CUDA, bfloat16 elsewhere, if the precision is mixed."""
     if recipe.precision == "fp32":
         return contextlib.nullcontext()
     kind = device.partition(":")[0]

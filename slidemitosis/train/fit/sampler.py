@@ -1,4 +1,4 @@
-"""Which figures an epoch shows, and in which order."""
+"""Draw the figures of an epoch, and their order."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 def draw_order(
     classes: NDArray[np.int64], spec: SamplerRecipe, *, seed: int, epoch: int
 ) -> list[NDArray[np.int64]]:
-    """Row numbers of each batch of an epoch, int64.
+    """Return the row numbers of each batch of an epoch, int64.
 
-    `classes`: (N,) class of each figure, as `targets.first_head_classes` gives it; rows of -1 are never
-    drawn. `seed`, `epoch`: 0 or more. They alone decide the order, so a training that was interrupted
-    goes on as if it had not been.
+    `classes`: (N,) class of each figure, from `targets.first_head_classes`; rows of -1 are never drawn.
+    `seed`, `epoch`: 0 or more. They alone decide the order, so that an interrupted training goes on as if it
+    had not been interrupted.
 
-    "shuffle": every figure once; where `spec.batches` asks for more or fewer, no figure is shown
-    more than once oftener than another. "inverse-frequency": with replacement, weights 1 / (figures
-    of the class), as torch's WeightedRandomSampler is commonly given them: each class that is present
-    has the same chance. `spec.batches` full batches, or for 0 as many figures as have a class.
+    "shuffle": every figure once; if `spec.batches` asks for more or fewer, the numbers of times that two
+    figures are shown differ by at most one. "inverse-frequency": with replacement, weights 1 / (figures of
+    the class), the usual ones of torch's WeightedRandomSampler: each class that is present has the same
+    chance. An epoch has `spec.batches` full batches or, for 0, as many figures as have a class.
 
-    A last batch of a single figure joins the one before, since batch normalisation cannot learn from
-    one and no figure is to be lost; it stays where it is the only one, or where batches of one were
-    asked for. Raises InvalidOption if no figure has a class, or for sizes below what can be.
+    A last batch of a single figure joins the batch before it, since batch normalisation cannot learn from
+    one figure and none is to be lost; it stays if it is the only one, or if batches of one were asked for.
+    Raises InvalidOption if no figure has a class, or for impossible sizes.
     """
     if spec.batch_size < 1 or spec.batches < 0:
         raise InvalidOption(

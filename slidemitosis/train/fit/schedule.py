@@ -1,4 +1,4 @@
-"""Optimizer and learning rate."""
+"""Make the optimizer, and schedule the learning rate."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def learning_rate_factor(epoch: float, recipe: Recipe) -> float:
-    """Factor on the learning rate at a moment of the training, in epochs, for all but "plateau".
+    """Return the factor on the learning rate after `epoch` epochs, fractions included; not for "plateau".
 
-    The heads' own epochs have a constant rate; then linear warm-up, then constant or a cosine to zero.
+    The rate is constant in the heads' own epochs; then it warms up linearly, then it is constant or follows a
+    cosine to the recipe's minimum.
     """
     spec = recipe.schedule
     epoch -= spec.head_epochs
@@ -34,9 +35,9 @@ def learning_rate_factor(epoch: float, recipe: Recipe) -> float:
 
 
 def optimizer_of(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over everything that learns at any time, its decay where the recipe wants it."""
+    """Return the recipe's optimizer, with its weight decay, for all parameters that learn in any epoch."""
     spec = recipe.optimizer
-    # All parameters, also those that learn only after the heads' epochs.
+    # Also the parameters that learn only after the heads' own epochs.
     trained = train_only(network, recipe.network.trained)
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim > 1 or spec.decay_all]},
@@ -54,13 +55,13 @@ def optimizer_of(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
 def plateau_of(
     optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.ReduceLROnPlateau | None:
-    """A schedule that is told what is watched after each epoch; None for the others."""
+    """Return the schedule that is told the monitored value after each epoch; None unless it is "plateau"."""
     spec = recipe.schedule
     if spec.name != "plateau":
         return None
     return torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer,
-        # Of a negated value torch would take an equal one for a better one.
+        # Not the negated value with "min": torch would then take an equal value for a better one.
         mode="min" if recipe.stopping.monitor == "loss" else "max",
         factor=spec.factor,
         patience=spec.patience,

@@ -1,4 +1,4 @@
-"""What each head of a network is trained to say of a figure."""
+"""Make the targets: what each head of a network is to say of each figure."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ LAYOUTS: dict[str, tuple[HeadPart, ...]] = {
 }
 """Heads by the name that a recipe's `network.outputs` gives them.
 
-"type" and "type-softmax" say NMF or AMF; "experts" and "type-hardness" are Kotte et al. 2025 and its
-variant of four classes; "subtypes" is AUCMEDI's, and the two after it its next step, once the type is
-known. "multi-task" asks one network for all of it; each figure counts for the one of its two heads for
-subtypes that knows the first expert's, whatever the majority said.
+"type" and "type-softmax" say NMF or AMF. "experts" and "type-hardness" are Kotte et al. 2025 and its
+variant of four classes. "subtypes" is AUCMEDI's; "amf-subtypes" and "nmf-subtypes" are its next step, once
+the type is known. "multi-task" asks one network for all of them; a figure trains the one of the two subtype
+heads that has the first expert's subtype among its classes, whatever the majority label.
 """
 
 
 def heads_of(layout: str) -> tuple[HeadPart, ...]:
-    """The heads of a layout. Raises InvalidOption, which names the nearest known one."""
+    """Return the heads of a layout. Raises InvalidOption, which names the nearest known layout."""
     if layout not in LAYOUTS:
         raise InvalidOption(
             f"network.outputs: no layout {layout!r}{nearest(layout, LAYOUTS)}; known: {', '.join(LAYOUTS)}"
@@ -63,31 +63,31 @@ def heads_of(layout: str) -> tuple[HeadPart, ...]:
 def targets_of(
     figures: Figures, heads: Sequence[HeadPart], *, soft_votes: bool = False
 ) -> NDArray[np.float32]:
-    """Target of each figure for each head, float32 (N, H); NaN where a figure has no label for a head.
+    """Return the target of each figure for each head, float32 (N, H); NaN where it has no label for the head.
 
-    A head of two classes: probability of its second class. A head of more: index of the class.
+    For a head of two classes the target is the probability of the second; for more, the index of the class.
     - type: the majority label, or with `soft_votes` the share of the experts asked who said AMF (the
       majority label where no vote is known);
-    - expert K: the vote of that expert, none where it was not asked or the data set has fewer experts;
-    - hardness, and type with hardness: hard is "the experts disagree", unknown below two votes;
-    - subtype: the first expert's, none where it is not one of the head's classes.
+    - expert K: the vote of that expert; none if it was not asked, or the data set has fewer experts;
+    - hardness, and type with hardness: hard if the experts disagree, unknown below two votes;
+    - subtype: the first expert's; none if it is not one of the head's classes.
 
-    Raises InvalidOption for a head whose classes none of these gives.
+    Raises InvalidOption for a head with other classes.
     """
     columns = [_target(figures, head, soft_votes=soft_votes) for head in heads]
     return np.stack(columns, axis=1) if columns else np.empty((len(figures), 0), np.float32)
 
 
 def usable(figures: Figures, heads: Sequence[HeadPart]) -> NDArray[np.bool_]:
-    """Figures that have a label for at least one head, bool (N,)."""
+    """Return whether each figure has a label for at least one head, bool (N,)."""
     return np.asarray(~np.isnan(targets_of(figures, heads)).all(axis=1))
 
 
 def first_head_classes(figures: Figures, heads: Sequence[HeadPart]) -> NDArray[np.int64]:
-    """Index of each figure's class in the first head, int64 (N,), by which figures are balanced.
+    """Return the index of each figure's class in the first head, int64 (N,), by which figures are balanced.
 
-    Where the first head is one expert's and that expert was not asked, but another head has a label,
-    it is the majority's class, so that the figure is still shown. -1: no label, never to be drawn.
+    If the first head is one expert's, that expert was not asked, and another head has a label, it is the
+    class of the majority label, so that the figure is still shown. -1: no label, never to be drawn.
     """
     first = targets_of(figures, heads[:1])[:, 0]
     if set(heads[0].classes) == set(TYPES):
@@ -97,7 +97,7 @@ def first_head_classes(figures: Figures, heads: Sequence[HeadPart]) -> NDArray[n
 
 
 def _target(figures: Figures, head: HeadPart, *, soft_votes: bool = False) -> NDArray[np.float32]:
-    """Column of `targets_of` for one head, float32 (N,)."""
+    """Return the column of `targets_of` for one head, float32 (N,)."""
     if head.tells_subtype:
         return _index(head, [told[0] if told else "" for told in figures.subtypes])
     if head.tells_hardness:
@@ -113,8 +113,8 @@ def _target(figures: Figures, head: HeadPart, *, soft_votes: bool = False) -> ND
 
 def _type(figures: Figures, *, soft_votes: bool) -> NDArray[np.float32]:
     p = figures.atypical.astype(np.float32)
-    asked = _asked(figures)
     if soft_votes:
+        asked = np.sum(~np.isnan(figures.votes), axis=1)
         share = np.nansum(figures.votes, axis=1) / np.maximum(asked, 1)
         p = np.where(asked > 0, share, p).astype(np.float32)
     return p
@@ -132,13 +132,7 @@ def _hardness(figures: Figures, head: HeadPart) -> NDArray[np.float32]:
     return _index(head, [f"{TYPES[a]} {h}" for a, h in zip(figures.atypical, figures.hardness, strict=True)])
 
 
-def _asked(figures: Figures) -> NDArray[np.int64]:
-    """Number of experts whose vote is known, (N,)."""
-    asked: NDArray[np.int64] = np.sum(~np.isnan(figures.votes), axis=1, dtype=np.int64)
-    return asked
-
-
 def _index(head: HeadPart, names: Sequence[str]) -> NDArray[np.float32]:
-    """Place of each name among the head's classes, float32 (N,); NaN for any other name."""
+    """Return the index of each name among the head's classes, float32 (N,); NaN for any other name."""
     place = {name: i for i, name in enumerate(head.classes)}
     return np.array([place.get(name, np.nan) for name in names], np.float32)

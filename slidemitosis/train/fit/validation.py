@@ -1,4 +1,4 @@
-"""How a network does on validation figures, after each epoch of its training."""
+"""Score a network on validation figures, after each epoch of its training."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PIECE = 64
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Of one epoch."""
+    """Scores of one epoch on the validation figures."""
 
     loss: float
     balanced_accuracy: float
     auroc: float | None
-    """None where the network does not tell the type, or one class is absent."""
+    """None if the network does not tell the type, or one class is absent."""
     collapsed: bool
     """Every figure is given one class."""
 
@@ -45,10 +45,10 @@ def validate(
     loss: LossRecipe,
     class_weights: Sequence[torch.Tensor | None],
 ) -> Validation:
-    """Loss and balanced accuracy at 0.5 of `figures`, from the outputs of all heads, float32 (N, outputs).
+    """Return the scores of `figures` at 0.5, from the outputs of all heads, float32 (N, outputs).
 
-    Where the network does not tell AMF from NMF, balanced accuracy is the mean recall of the
-    classes of its first head.
+    If the network does not tell AMF from NMF, balanced accuracy is the mean recall of the classes of its
+    first head.
     """
     targets = torch.from_numpy(targets_of(figures, heads))
     weights = [None if w is None else w.cpu() for w in class_weights]
@@ -70,9 +70,9 @@ def validate(
 def apply_in_pieces(
     function: Callable[[torch.Tensor], torch.Tensor], network: Network, prepare: PatchInput, figures: Figures
 ) -> torch.Tensor:
-    """`function` of the network's input for each figure, not augmented, float32 (N, ...) on the CPU.
+    """Return `function` of the network's input for each figure, not augmented, float32 (N, ...) on the CPU.
 
-    `network` is in evaluation mode meanwhile, each module then as it was before.
+    `network` is in evaluation mode meanwhile; afterwards each module has its earlier mode.
     """
     modes = {m: m.training for m in network.modules()}
     device = next(network.parameters()).device

@@ -1,4 +1,5 @@
-"""Recipes: everything that decides how a model is trained, as data. `recipes` holds those of this package.
+"""Recipes: everything that decides how a model is trained, as data.
 
-Uses models; no other part of training.
+`recipe` loads and checks them; `recipes/` holds those of this package, and `backbones.toml` the networks that
+they start from. Uses models, and no other part of training.
 """

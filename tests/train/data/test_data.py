@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from slidemitosis.errors import InvalidOption
 from slidemitosis.train.data.figures import Figures, LabelledData, join
 from slidemitosis.train.data.read import read_data
 from tests.conftest import needs_shared
+from tests.train.drawn import read_rows, write_image, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,22 +34,10 @@ def patch_path(root: Path, index: int) -> Path:
     return root / "patches" / ("atypical" if ROWS[index][2] else "normal") / NAMES[index]
 
 
-def draw(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (128, 128)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
-
-
-def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """AMi-Br in small, as published; the patch of row i has the colour (i, 10, 200)."""
-    labels: list[dict[str, object]] = [
+    labels = [
         {
             "slide": slide,
             "dataset": name,
@@ -65,14 +53,14 @@ def root(tmp_path: Path) -> Path:
         }
         for i, (name, uid, atypical, slide, _) in enumerate(ROWS)
     ]
-    write_csv(tmp_path / "AMI-BR.csv", labels)
+    write_rows(tmp_path / "AMI-BR.csv", labels)
     # The split's order is not that of the labels.
-    training: list[dict[str, object]] = [
+    training = [
         {"dataset_uid": name, "final_label": "x"} for name, row in zip(NAMES, ROWS, strict=True) if row[4]
     ]
-    write_csv(tmp_path / "amibr_train_split.csv", training[::-1])
+    write_rows(tmp_path / "amibr_train_split.csv", training[::-1])
     for i in range(len(ROWS)):
-        draw(patch_path(tmp_path, i), (i, 10, 200))
+        write_image(patch_path(tmp_path, i), (i, 10, 200))
     return tmp_path
 
 
@@ -121,7 +109,7 @@ def test_taken_figures_keep_what_belongs_to_them(root: Path) -> None:
 
 def test_joined_figures_are_all_there_and_unasked_experts_are_nan(root: Path, tmp_path: Path) -> None:
     first = read_data("ami-br", root).training
-    draw(tmp_path / "other" / "Normal" / "1.png", (1, 2, 3))
+    write_image(tmp_path / "other" / "Normal" / "1.png", (1, 2, 3))
     second = read_data("folder", tmp_path / "other").training
     joined = join([first, second])
     assert joined.names == first.names + second.names
@@ -133,7 +121,7 @@ def test_joined_figures_are_all_there_and_unasked_experts_are_nan(root: Path, tm
 
 
 def test_patches_of_other_sizes_are_not_joined(root: Path, tmp_path: Path) -> None:
-    draw(tmp_path / "other" / "Normal" / "1.png", (1, 2, 3), (64, 64))
+    write_image(tmp_path / "other" / "Normal" / "1.png", (1, 2, 3), (64, 64))
     with pytest.raises(InvalidOption, match="AMi-Br 128 px, other 64 px"):
         join([read_data(n, p).training for n, p in (("ami-br", root), ("folder", tmp_path / "other"))])
 
@@ -147,9 +135,8 @@ def test_figures_with_columns_of_other_lengths_are_refused(root: Path) -> None:
 
 def drop_column(name: str, file: str) -> Callable[[Path], None]:
     def change(root: Path) -> None:
-        with (root / file).open(newline="") as f:
-            rows = [{k: v for k, v in row.items() if k != name} for row in csv.DictReader(f)]
-        write_csv(root / file, [dict(row) for row in rows])
+        rows = [{k: v for k, v in row.items() if k != name} for row in read_rows(root / file)]
+        write_rows(root / file, rows)
 
     return change
 
@@ -207,7 +194,7 @@ LABELS, SPLIT = "AMI-BR.csv", "amibr_train_split.csv"
             r"TUPAC_7\.png: cannot be read as an image",
         ),
         (
-            lambda root: draw(patch_path(root, 3), (0, 0, 0), (64, 128)),
+            lambda root: write_image(patch_path(root, 3), (0, 0, 0), (64, 128)),
             r"TUPAC_7\.png: is 64 x 128 px, not 128 x 128",
         ),
         (
@@ -243,10 +230,10 @@ def test_an_unknown_layout_is_told_the_nearest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [("Atypical", "Normal"), ("atypical", "normal")])
 def test_folders_are_classes_and_numbers_the_order(tmp_path: Path, names: tuple[str, str]) -> None:
-    draw(tmp_path / names[0] / "10.png", (10, 0, 0))
-    draw(tmp_path / names[1] / "9.png", (9, 0, 0))
-    draw(tmp_path / names[1] / "100.png", (100, 0, 0))
-    draw(tmp_path / "other" / "4.png", (4, 0, 0))
+    write_image(tmp_path / names[0] / "10.png", (10, 0, 0))
+    write_image(tmp_path / names[1] / "9.png", (9, 0, 0))
+    write_image(tmp_path / names[1] / "100.png", (100, 0, 0))
+    write_image(tmp_path / "other" / "4.png", (4, 0, 0))
     (tmp_path / names[1] / "._9.png").write_bytes(b"left by an archive")
     for layout in ("folder", "atnorm-br", "atnorm-md"):
         figures = read_data(layout, tmp_path).training
@@ -259,8 +246,8 @@ def test_folders_are_classes_and_numbers_the_order(tmp_path: Path, names: tuple[
 
 
 def test_a_name_in_both_folders_keeps_its_folder(tmp_path: Path) -> None:
-    draw(tmp_path / "Atypical" / "1.png", (2, 0, 0))
-    draw(tmp_path / "Normal" / "1.png", (1, 0, 0))
+    write_image(tmp_path / "Atypical" / "1.png", (2, 0, 0))
+    write_image(tmp_path / "Normal" / "1.png", (1, 0, 0))
     assert read_data("folder", tmp_path).training.names == ("Normal/1.png", "Atypical/1.png")
     (tmp_path / "expert_votes.csv").write_text("Filename,Expert_1,Majority\n1.png,Normal,Normal\n")
     with pytest.raises(InvalidOption, match=r"1\.png is in both folders"):
@@ -276,8 +263,8 @@ VOTES = "Filename,Expert_2,Expert_1,Expert_10,Majority\n"
 
 
 def test_votes_are_those_of_the_figure_in_the_experts_order(tmp_path: Path) -> None:
-    draw(tmp_path / "Atypical" / "2.png", (2, 0, 0))
-    draw(tmp_path / "Normal" / "1.png", (1, 0, 0))
+    write_image(tmp_path / "Atypical" / "2.png", (2, 0, 0))
+    write_image(tmp_path / "Normal" / "1.png", (1, 0, 0))
     (tmp_path / "expert_votes.csv").write_text(
         VOTES + "2.png,Normal,Atypical,Atypical,Atypical\n1.png,Normal,Normal,,Normal\n"
     )
@@ -299,8 +286,8 @@ def test_votes_are_those_of_the_figure_in_the_experts_order(tmp_path: Path) -> N
     ],
 )
 def test_votes_that_contradict_the_folders_are_refused(tmp_path: Path, rows: str, message: str) -> None:
-    draw(tmp_path / "Atypical" / "2.png", (2, 0, 0))
-    draw(tmp_path / "Normal" / "1.png", (1, 0, 0))
+    write_image(tmp_path / "Atypical" / "2.png", (2, 0, 0))
+    write_image(tmp_path / "Normal" / "1.png", (1, 0, 0))
     (tmp_path / "expert_votes.csv").write_text(VOTES + rows)
     with pytest.raises(InvalidOption, match=message):
         read_data("atnorm-md", tmp_path)
@@ -309,7 +296,7 @@ def test_votes_that_contradict_the_folders_are_refused(tmp_path: Path, rows: str
 def test_labels_that_most_experts_speak_against_are_used_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    draw(tmp_path / "Normal" / "1.png", (1, 0, 0))
+    write_image(tmp_path / "Normal" / "1.png", (1, 0, 0))
     (tmp_path / "expert_votes.csv").write_text(VOTES + "1.png,Atypical,Atypical,Normal,Normal\n")
     assert read_data("atnorm-md", tmp_path).training.atypical.tolist() == [0]
     assert "1 labels are not what most of their experts said, such as that of 1.png" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,28 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.train.data.figures import Figures, join
+from slidemitosis.train.data.figures import join
 from slidemitosis.train.data.leakage import check_leakage, drop_leaks, shared_figures, shared_slides
+from tests.train.drawn import plain_figures
+
+if TYPE_CHECKING:
+    from slidemitosis.train.data.figures import Figures
 
 NAN = float("nan")
 # (slide, x, y, value of its pixels)
 Row = tuple[str, float, float, int]
 
 
-def figures_of(name: str, rows: list[Row], *, patients: tuple[str, ...] | None = None) -> Figures:
+def figures_of(name: str, rows: list[Row], **known: Any) -> Figures:
     n = len(rows)
-    slides = tuple(r[0] for r in rows)
-    return Figures(
-        names=tuple(f"{i}.png" for i in range(n)),
+    return plain_figures(
+        [0] * n,
         pixels=np.array([np.full((2, 2, 3), r[3]) for r in rows], np.uint8).reshape(n, 2, 2, 3),
-        atypical=np.zeros(n, np.int64),
-        votes=np.empty((n, 0), np.float32),
-        subtypes=((),) * n,
-        slides=slides,
-        patients=patients or slides,
-        domains=("",) * n,
+        slides=tuple(r[0] for r in rows),
         centres=np.array([r[1:3] for r in rows], np.float64).reshape(n, 2),
         data=(name,) * n,
+        **known,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -13,43 +13,28 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.train.data.figures import SUBTYPES, Figures
+from slidemitosis.labels import SUBTYPES
 from slidemitosis.train.data.read import read_data
 from slidemitosis.train.data.split import folds
 from slidemitosis.train.recipe.recipe import SplitRecipe
 from tests.conftest import needs_shared
+from tests.train.drawn import plain_figures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from slidemitosis.train.data.figures import Figures
 
 SPEC = SplitRecipe(algorithm="benchmark")
 
 
 def figures_of(
-    atypical: Sequence[int],
-    slides: Sequence[str],
-    *,
-    hard: Sequence[bool] | None = None,
-    patients: Sequence[str] | None = None,
-    subtypes: tuple[tuple[str, ...], ...] | None = None,
+    atypical: Sequence[int], slides: Sequence[str], *, hard: Sequence[bool] | None = None, **known: Any
 ) -> Figures:
-    n = len(atypical)
-    label = np.array(atypical, np.int64)
-    votes = np.empty((n, 0), np.float32)
     if hard is not None:
-        votes = np.stack([label, np.where(hard, 1 - label, label)], axis=1).astype(np.float32)
-    return Figures(
-        names=tuple(map(str, range(n))),
-        pixels=np.zeros((n, 1, 1, 3), np.uint8),
-        atypical=label,
-        votes=votes,
-        subtypes=subtypes or ((),) * n,
-        slides=tuple(slides),
-        patients=tuple(patients or slides),
-        domains=("",) * n,
-        centres=np.full((n, 2), np.nan),
-        data=("drawn",) * n,
-    )
+        label = np.array(atypical)
+        known["votes"] = np.stack([label, np.where(hard, 1 - label, label)], axis=1).astype(np.float32)
+    return plain_figures(atypical, slides=tuple(slides), **known)
 
 
 def drawn(seed: int = 0, *, slides: int = 23, n: int = 200) -> Figures:
@@ -176,7 +161,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
             "drawn: the data set does not say slides .*: use --set split.group=figure",
         ),
         (
-            figures_of([0, 1] * 5, list("abcdefghij"), patients=[""] * 10),
+            figures_of([0, 1] * 5, list("abcdefghij"), patients=("",) * 10),
             replace(SPEC, group="patient"),
             "does not say patients",
         ),

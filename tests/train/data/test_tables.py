@@ -14,6 +14,7 @@ from slidemitosis.train.data.describe import describe
 from slidemitosis.train.data.read import read_data
 from slidemitosis.train.recipe.recipe import SplitRecipe
 from tests.conftest import position_colours, write_aperio, write_scn, write_tiff
+from tests.train.drawn import write_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,18 +27,13 @@ MIDOG25 = (
 )
 
 
-def draw(path: Path, value: int, size: tuple[int, int] = (128, 128)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (value, 0, 0)).save(path)
-
-
 @pytest.fixture
 def midog25(tmp_path: Path) -> Path:
     (tmp_path / "midog25.csv").write_text(MIDOG25)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    draw(tmp_path / "patches" / "1.png", 1)
-    draw(tmp_path / "patches" / "2.png", 2)
-    draw(tmp_path / "3.png", 3)
+    write_image(tmp_path / "patches" / "1.png", (1, 0, 0))
+    write_image(tmp_path / "patches" / "2.png", (2, 0, 0))
+    write_image(tmp_path / "3.png", (3, 0, 0))
     return tmp_path
 
 
@@ -59,7 +55,7 @@ def test_midog25_is_read_from_its_table_or_its_folder(midog25: Path) -> None:
 
 
 def test_a_folder_of_midog25_must_say_which_table_and_which_image(midog25: Path) -> None:
-    draw(midog25 / "more" / "2.png", 2)
+    write_image(midog25 / "more" / "2.png", (2, 0, 0))
     with pytest.raises(InvalidOption, match=r"row 3, column image_id: 2\.png lies in .*more and .*patches"):
         read_data("midog25", midog25)
     (midog25 / "patches" / "2.png").unlink()
@@ -84,7 +80,7 @@ PATCHES = (
 @pytest.fixture
 def patches(tmp_path: Path) -> Path:
     for i, name in enumerate(("a.png", "in/b.png", "c.png")):
-        draw(tmp_path / name, i, (64, 64))
+        write_image(tmp_path / name, (i, 0, 0), (64, 64))
     path = tmp_path / "mine.csv"
     path.write_text(PATCHES, encoding="utf-8-sig")
     return path
@@ -134,10 +130,10 @@ def test_a_patch_table_with_a_bad_cell_is_refused(patches: Path, old: str, new: 
 
 
 def test_patches_of_two_sizes_or_of_no_square_are_refused(patches: Path) -> None:
-    draw(patches.parent / "c.png", 0, (32, 32))
+    write_image(patches.parent / "c.png", (0, 0, 0), (32, 32))
     with pytest.raises(InvalidOption, match=r"c\.png: is 32 x 32 px, not 64 x 64 \(mine\.csv, row 4\)"):
         read_data("csv", patches)
-    draw(patches.parent / "a.png", 0, (32, 16))
+    write_image(patches.parent / "a.png", (0, 0, 0), (32, 16))
     with pytest.raises(InvalidOption, match=r"a\.png: is 32 x 16 px, not square"):
         read_data("csv", patches)
     with pytest.raises(InvalidOption, match="cannot be read: Is a directory"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,10 @@ from slidemitosis.train.fit.loop import Fit, Job, autocast, start_network, train
 from slidemitosis.train.fit.lora import train_only
 from slidemitosis.train.fit.schedule import learning_rate_factor
 from slidemitosis.train.recipe.recipe import AugmentStep, Recipe, load_recipe
-from tests.train.drawn import drawn_figures
+from tests.train.drawn import drawn_figures, read_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from slidemitosis.train.data.figures import Figures
@@ -46,10 +46,26 @@ def job(recipe: Recipe, **changes: Any) -> Job:
     return Job(**values | changes)
 
 
-def train(tmp_path: Path, recipe: Recipe, **changes: Any) -> Fit:
+def train(
+    folder: Path, recipe: Recipe, *, progress: Callable[[int, int], None] | None = None, **changes: Any
+) -> Fit:
+    folder.mkdir(exist_ok=True)
     return train_network(
-        job(recipe, **changes), checkpoint=tmp_path / "checkpoint.pt", history=tmp_path / "history.csv"
+        job(recipe, **changes),
+        checkpoint=folder / "checkpoint.pt",
+        history=folder / "history.csv",
+        progress=progress,
     )
+
+
+def names_changed(folder: Path, recipe: Recipe, *, start: Recipe | None = None) -> set[str]:
+    """The weights that training changes; those of `start` have the names of a network without adapters."""
+    torch.manual_seed(0)
+    part = network_part(recipe, recipe.network.outputs[0])
+    before = start_network(part, start or recipe).state_dict()
+    after = train(folder, recipe).network.state_dict()
+    assert before.keys() == after.keys()
+    return {k for k in before if not torch.equal(before[k], after[k])}
 
 
 def same_weights(a: Fit, b: Fit) -> bool:
@@ -73,11 +89,7 @@ def test_a_small_network_learns_to_tell_drawn_figures_apart(tmp_path: Path) -> N
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(tmp_path: Path) -> None:
-    fits = []
-    for i, seed in enumerate((0, 0, 1)):
-        folder = tmp_path / str(i)
-        folder.mkdir()
-        fits.append(train(folder, small(), seed=seed))
+    fits = [train(tmp_path / str(i), small(), seed=seed) for i, seed in enumerate((0, 0, 1))]
     assert same_weights(fits[0], fits[1])
     assert same_but_for_time(fits[0], fits[1])
     assert not same_weights(fits[0], fits[2])
@@ -105,20 +117,13 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, kind: str
     recipe = KINDS[kind]
     whole = train(tmp_path, recipe)
     (tmp_path / "checkpoint.pt").unlink()
-    seen: list[tuple[int, int]] = []
 
     def kill_in_the_second_epoch(done: int, total: int) -> None:
-        seen.append((done, total))
         if done > total // 3 + 8:
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_network(
-            job(recipe),
-            checkpoint=tmp_path / "checkpoint.pt",
-            history=tmp_path / "history.csv",
-            progress=kill_in_the_second_epoch,
-        )
+        train(tmp_path, recipe, progress=kill_in_the_second_epoch)
     torch.manual_seed(1234)  # another process has another state
     resumed = train(tmp_path, recipe)
     assert len(resumed.epochs) == len(whole.epochs)
@@ -128,12 +133,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, kind: str
 
 def test_progress_counts_up_to_the_figures_of_all_epochs(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    train_network(
-        job(small()),
-        checkpoint=tmp_path / "c.pt",
-        history=tmp_path / "history.csv",
-        progress=lambda done, total: seen.append((done, total)),
-    )
+    train(tmp_path, small(), progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (144, 144)  # three epochs of 48
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
@@ -141,28 +141,15 @@ def test_progress_counts_up_to_the_figures_of_all_epochs(tmp_path: Path) -> None
 def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     first = train(tmp_path, small())
     seen: list[int] = []
-    again = train_network(
-        job(small()),
-        checkpoint=tmp_path / "checkpoint.pt",
-        history=tmp_path / "history.csv",
-        progress=lambda done, _: seen.append(done),
-    )
+    again = train(tmp_path, small(), progress=lambda done, _: seen.append(done))
     assert not seen
     assert same_weights(first, again)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"fingerprint": "another"}, "belongs to a training of another recipe, data, seed or network"),
-    ],
-)
-def test_a_checkpoint_of_another_training_is_refused(
-    tmp_path: Path, change: dict[str, str], message: str
-) -> None:
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     train(tmp_path, small())
-    with pytest.raises(InvalidOption, match=message):
-        train(tmp_path, small(), **change)
+    with pytest.raises(InvalidOption, match="belongs to a training of another recipe, data, seed or network"):
+        train(tmp_path, small(), fingerprint="another")
 
 
 @pytest.mark.parametrize("data", [b"", b"nothing", b"PK\x03\x04 cut off"])
@@ -199,41 +186,29 @@ def test_early_stopping_ends_after_so_many_epochs_without_a_better_one(tmp_path:
     assert fit.kept == fit.epochs[0]
 
 
-@pytest.mark.parametrize(("keep", "expected"), [("best", "best"), ("last", "last")])
-def test_the_kept_epoch_is_the_best_or_the_last(tmp_path: Path, keep: str, expected: str) -> None:
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_kept_epoch_is_the_best_or_the_last(tmp_path: Path, keep: str) -> None:
     recipe = small("lite0", f"stopping.keep={keep}", "stopping.monitor=loss", "schedule.epochs=4")
     fit = train(tmp_path, recipe)
     best = min(fit.epochs, key=lambda e: e.validation_loss)
-    assert fit.kept == (best if expected == "best" else fit.epochs[-1])
+    assert fit.kept == (best if keep == "best" else fit.epochs[-1])
 
 
 def test_the_heads_epochs_leave_the_backbone_as_it_was(tmp_path: Path) -> None:
     recipe = small("subtypes", "schedule.head_epochs=3", "sampler.batches=4")
-    torch.manual_seed(0)
-    start = start_network(network_part(recipe, "subtypes"), recipe).state_dict()
-    end = train(tmp_path, recipe).network.state_dict()
-    changed = {k for k in start if not torch.equal(start[k], end[k])}
-    assert changed == {"head.weight", "head.bias"}
+    assert names_changed(tmp_path, recipe) == {"head.weight", "head.bias"}
 
 
 @pytest.mark.parametrize("trained", ["heads", "all"])
 def test_a_linear_probe_leaves_the_backbone_as_it_was(tmp_path: Path, trained: str) -> None:
     recipe = small("benchmark-probe", f"network.trained={trained}")
-    torch.manual_seed(0)
-    start = start_network(network_part(recipe, "type"), recipe).state_dict()
-    end = train(tmp_path, recipe).network.state_dict()
-    changed = {k for k in start if not torch.equal(start[k], end[k])}
-    assert (changed == {"head.weight", "head.bias"}) == (trained == "heads")
+    assert (names_changed(tmp_path, recipe) == {"head.weight", "head.bias"}) == (trained == "heads")
 
 
 def test_adapters_end_as_plain_weights_of_the_same_network(tmp_path: Path) -> None:
     recipe = KINDS["adapters"]
-    torch.manual_seed(0)
     plain = replace(recipe, network=replace(recipe.network, trained="all"))
-    start = start_network(network_part(recipe, "type"), plain).state_dict()
-    end = train(tmp_path, recipe).network.state_dict()
-    assert start.keys() == end.keys()
-    changed = {k for k in start if not torch.equal(start[k], end[k])}
+    changed = names_changed(tmp_path, recipe, start=plain)
     assert changed
     assert all("blocks" in k or k.startswith("head") for k in changed)
 
@@ -252,15 +227,10 @@ def test_a_network_of_one_types_subtypes_is_trained_on_that_type_alone(tmp_path:
     recipe = small("type-then-subtypes", "schedule.head_epochs=0", "sampler.batches=0")
     part = network_part(recipe, "amf-subtypes")
     seen: list[tuple[int, int]] = []
-    train_network(
-        job(recipe, part=part),
-        checkpoint=tmp_path / "c.pt",
-        history=tmp_path / "history.csv",
-        progress=lambda done, total: seen.append((done, total)),
-    )
+    train(tmp_path, recipe, part=part, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1][1] == 3 * int(FIGURES.atypical.sum())
     with pytest.raises(InvalidOption, match="no training figure has a label for 'subtype'"):
-        train(tmp_path, recipe, part=part, training=only(FIGURES, 0))
+        train(tmp_path / "none", recipe, part=part, training=only(FIGURES, 0))
 
 
 def test_a_collapsed_training_is_noticed(tmp_path: Path) -> None:
@@ -298,8 +268,6 @@ def test_mixed_precision_computes_in_bfloat16_on_the_cpu_and_keeps_float32_weigh
 
 
 def test_worker_processes_change_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
     recipe = small("resnet-recall", "schedule.epochs=1")
     alone, helped = (train(tmp_path / name, recipe, workers=n) for name, n in (("a", 0), ("b", 2)))
     assert same_weights(alone, helped)
@@ -318,8 +286,7 @@ def test_a_gpu_trains_and_goes_on(tmp_path: Path, kind: str) -> None:
 
 def test_the_history_has_a_row_for_each_epoch_and_marks_the_kept_one(tmp_path: Path) -> None:
     fit = train(tmp_path, small("lite0", "stopping.keep=best"))
-    with (tmp_path / "history.csv").open(newline="") as f:
-        rows = list(csv.DictReader(f))
+    rows = read_rows(tmp_path / "history.csv")
     assert [int(r["epoch"]) for r in rows] == [e.epoch for e in fit.epochs]
     assert [float(r["validation_loss"]) for r in rows] == [e.validation_loss for e in fit.epochs]
     assert [r["epoch"] for r in rows if r["kept"] == "True"] == [str(fit.kept.epoch)]
@@ -332,8 +299,6 @@ def test_a_probe_that_takes_its_features_once_learns_what_it_learns_from_the_fig
     once = small("benchmark-probe", "optimizer.learning_rate=0.01")
     never = (AugmentStep(name="flip", probability=0.0),)
     always = replace(once, augment=never)  # the same figures, but nobody knows beforehand
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
     a, b = train(tmp_path / "a", once), train(tmp_path / "b", always)
     assert [e.balanced_accuracy for e in a.epochs] == [e.balanced_accuracy for e in b.epochs]
     for k, value in a.network.state_dict().items():

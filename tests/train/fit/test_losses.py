@@ -63,6 +63,12 @@ def loss_of(
     return total_loss(logits, targets, heads=heads, spec=replace(spec, **changes), class_weights=weights)
 
 
+def gradient(loss: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    return logits.grad
+
+
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
@@ -95,9 +101,8 @@ def test_the_gradient_of_the_recall_loss_is_that_worked_out_by_hand() -> None:
     # RL = 1 - ((q1 + q2) / 2 + p3) / 2, q = P(NMF) = 1 - p, dp/dz = p (1 - p):
     # 0.2 * 0.8 / 4 = 0.04, 0.6 * 0.4 / 4 = 0.06, -0.5 * 0.5 / 2 = -0.125
     logits = torch.logit(P_AMF)[:, None].requires_grad_()
-    loss_of(logits, TRUTH[:, None], TYPE, RL).backward()  # type: ignore[no-untyped-call]
-    assert logits.grad is not None
-    assert logits.grad[:, 0].tolist() == pytest.approx([0.04, 0.06, -0.125])
+    found = gradient(loss_of(logits, TRUTH[:, None], TYPE, RL), logits)
+    assert found[:, 0].tolist() == pytest.approx([0.04, 0.06, -0.125])
 
 
 def test_the_gradient_of_the_focal_recall_loss_flows_through_the_recall() -> None:
@@ -105,9 +110,8 @@ def test_the_gradient_of_the_focal_recall_loss_flows_through_the_recall() -> Non
     # p = 0.5 is 0.25 (log 0.5 - 1). A recall held constant would give -(1 - p)^2 = -0.25.
     logits = torch.zeros((1, 1), dtype=torch.float64, requires_grad=True)
     spec = replace(FRL, delta=1.0, gamma=0.0)
-    loss_of(logits, torch.ones((1, 1)), TYPE, spec).backward()  # type: ignore[no-untyped-call]
-    assert logits.grad is not None
-    assert logits.grad.item() == pytest.approx(0.25 * (math.log(0.5) - 1))
+    found = gradient(loss_of(logits, torch.ones((1, 1)), TYPE, spec), logits)
+    assert found.item() == pytest.approx(0.25 * (math.log(0.5) - 1))
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
@@ -236,11 +240,9 @@ def test_large_logits_give_finite_losses_and_gradients(spec: LossRecipe, exponen
                 logits = torch.tensor([row, row], dtype=dtype).mul_(sign).requires_grad_()
                 spec_now = replace(spec, gamma=exponent, delta=exponent, label_smoothing=smoothing)
                 loss = loss_of(logits, torch.full((2, 1), label), heads, spec_now)
-                loss.backward()  # type: ignore[no-untyped-call]
                 assert loss.dtype == torch.float32
                 assert loss.isfinite()
-                assert logits.grad is not None
-                assert logits.grad.isfinite().all()
+                assert gradient(loss, logits).isfinite().all()
 
 
 def test_half_precision_logits_lose_no_more_than_their_own_digits() -> None:
@@ -260,9 +262,7 @@ def test_a_nearly_certain_figure_keeps_its_loss_where_rounding_would_lose_it() -
     logits = torch.full((1, 1), 20.0, requires_grad=True)
     loss = loss_of(logits, torch.ones((1, 1)), TYPE, RL)
     assert loss.item() == pytest.approx(missed, rel=1e-5)
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert logits.grad is not None
-    assert logits.grad.item() == pytest.approx(-missed, rel=1e-5)
+    assert gradient(loss, logits).item() == pytest.approx(-missed, rel=1e-5)
 
 
 def test_theta_weighs_hardness_against_the_mean_of_the_experts() -> None:
@@ -300,9 +300,7 @@ def test_a_head_without_a_label_is_left_out_and_gets_no_gradient() -> None:
     loss = loss_of(logits, targets, EXPERTS, CE, theta=0.25)
     # Experts 2 and 3: log 2 each, and so their mean. Hardness: 0 of its 0.75, not made up for.
     assert loss.item() == pytest.approx(0.25 * math.log(2))
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert logits.grad is not None
-    assert (logits.grad != 0).any(dim=0).tolist() == [False, True, True, False]
+    assert (gradient(loss, logits) != 0).any(dim=0).tolist() == [False, True, True, False]
 
 
 def test_a_missing_label_leaves_the_other_figures_as_if_it_were_not_there() -> None:
@@ -319,9 +317,7 @@ def test_a_batch_without_any_label_costs_nothing_and_keeps_its_graph(spec: LossR
     logits = normal(3, 4).float().requires_grad_()
     loss = loss_of(logits, torch.full((3, 4), NAN), EXPERTS, spec)
     assert loss.item() == 0
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert logits.grad is not None
-    assert not logits.grad.any()
+    assert not gradient(loss, logits).any()
 
 
 def test_smoothed_targets_keep_their_sum() -> None:

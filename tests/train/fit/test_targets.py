@@ -10,11 +10,13 @@ import pytest
 from slidemitosis.errors import InvalidOption
 from slidemitosis.labels import AMF_SUBTYPES, NMF_SUBTYPES, SUBTYPES
 from slidemitosis.models.card import HeadPart
-from slidemitosis.train.data.figures import Figures
 from slidemitosis.train.fit.targets import LAYOUTS, first_head_classes, heads_of, targets_of, usable
+from tests.train.drawn import plain_figures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from slidemitosis.train.data.figures import Figures
 
 NAN = float("nan")
 
@@ -22,34 +24,23 @@ NAN = float("nan")
 def figures(
     atypical: Sequence[int],
     votes: Sequence[Sequence[float]] | None = None,
-    subtypes: Sequence[tuple[str, ...]] | None = None,
+    subtypes: tuple[tuple[str, ...], ...] | None = None,
 ) -> Figures:
     n = len(atypical)
-    text = ("",) * n
-    return Figures(
-        names=tuple(f"{i}.png" for i in range(n)),
-        pixels=np.zeros((n, 8, 8, 3), np.uint8),
-        atypical=np.array(atypical, np.int64),
-        votes=np.array(votes, np.float32) if votes else np.empty((n, 0), np.float32),
-        subtypes=tuple(subtypes) if subtypes else ((),) * n,
-        slides=text,
-        patients=text,
-        domains=text,
-        centres=np.full((n, 2), np.nan),
-        data=text,
-    )
+    known = np.array(votes, np.float32) if votes else np.empty((n, 0), np.float32)
+    return plain_figures(atypical, votes=known, subtypes=subtypes or ((),) * n)
 
 
 VOTED = figures(
     [0, 1, 1, 0, 1],
     [[0, 0, 0], [1, 1, 1], [0, 1, 1], [NAN, 0, NAN], [NAN, NAN, NAN]],
-    [
+    (
         ("NMF metaphase", "AMF other"),
         ("AMF multipolar",),
         ("NMF ring shape", "AMF segregation"),
         (),
         ("AMF other",),
-    ],
+    ),
 )
 
 

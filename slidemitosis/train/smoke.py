@@ -1,4 +1,4 @@
-"""`--smoke`: every step of a recipe in about a minute, to see that it runs. Its scores mean nothing."""
+"""Shrink a recipe and its data for `--smoke`: every step runs in about a minute; the scores mean nothing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TRANSFORMER_BLOCKS, SMOKE_SIDE = 2, 112
 
 
 def smoke_recipe(recipe: Recipe) -> Recipe:
-    """The recipe with two folds and two epochs, from random weights.
+    """Return the recipe with two folds and two epochs, from random weights.
 
-    Of vision transformers two blocks are left, and of inputs of 224 px half the side.
+    Vision transformers keep two blocks, and inputs of 224 px half the side.
     """
     arguments = dict(recipe.backbone.arguments)
     if recipe.backbone.architecture.startswith("vit_"):
@@ -41,7 +41,7 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
 
 
 def smoke_data(data: LabelledData) -> LabelledData:
-    """A few dozen figures of every kind (type, hardness, subtype) that the data set has."""
+    """Return a few dozen figures, of every kind (type, hardness, subtype) that the data set has."""
     return dataclasses.replace(
         data,
         training=few_figures(data.training, of_a_kind=OF_A_KIND),
@@ -50,12 +50,12 @@ def smoke_data(data: LabelledData) -> LabelledData:
 
 
 def smoke_test(figures: Figures) -> Figures:
-    """A few figures to be scored."""
+    """Return a few figures to be scored."""
     return few_figures(figures, of_a_kind=OF_A_KIND).take(range(min(len(figures), TEST)))
 
 
 def few_figures(figures: Figures, *, of_a_kind: int) -> Figures:
-    """Up to so many figures of each kind, from as many slides as there are, kinds in turn."""
+    """Return up to `of_a_kind` figures of each kind, from as many slides as possible, kinds in turn."""
     by_kind: dict[tuple[int, bool, str], list[int]] = defaultdict(list)
     for i, hard in enumerate(figures.hard):
         subtype = figures.subtypes[i][0] if figures.subtypes[i] else ""

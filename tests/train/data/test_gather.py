@@ -1,59 +1,17 @@
-"""Which figures a run trains on and is scored on, and the prior that its training shows."""
+"""Which figures a run trains on and is scored on."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.labels import NMF_SUBTYPES
 from slidemitosis.train.data.figures import Figures, LabelledData
-from slidemitosis.train.decisions import training_prior
-from slidemitosis.train.recipe.recipe import load_recipe
-from slidemitosis.train.run import gather_figures
+from slidemitosis.train.data.gather import gather_figures
 from tests.train.drawn import drawn_figures
 from tests.train.small_runs import drawn_data, of_other_slides
-
-
-def few(atypical: list[int], subtypes: list[str] | None = None) -> Figures:
-    """Figures of these labels, every one of them of both experts' opinion but the last."""
-    n = len(atypical)
-    votes = np.repeat(np.array(atypical, np.float32)[:, None], 2, axis=1)
-    return replace(
-        drawn_figures(n, side=8),
-        atypical=np.array(atypical),
-        votes=votes,
-        subtypes=tuple((s,) for s in subtypes) if subtypes else ((),) * n,
-    )
-
-
-@pytest.mark.parametrize(
-    ("recipe", "sets", "expected"),
-    [
-        ("lite0", ["sampler.name=shuffle"], 0.25),  # as many as there are
-        ("lite0", ["sampler.name=inverse-frequency"], 0.5),  # each class as often
-        ("lite0", ["sampler.name=shuffle", "loss.class_weights=inverse-frequency"], 0.5),
-        # Every class as often: of the three subtypes that there are, one is atypical.
-        ("subtypes", ["sampler.name=shuffle", "loss.class_weights=inverse-frequency"], 0.3333),
-        ("subtypes", ["sampler.name=shuffle", "loss.class_weights=none"], 0.25),
-        # "NMF easy" and "AMF easy" only.
-        ("type-hardness", ["sampler.name=inverse-frequency"], 0.5),
-        ("type-hardness", ["sampler.name=shuffle"], 0.25),
-    ],
-)
-def test_the_training_prior_is_the_share_that_training_shows_or_weighs(
-    recipe: str, sets: list[str], expected: float
-) -> None:
-    subtypes = [NMF_SUBTYPES[0]] * 4 + [NMF_SUBTYPES[1]] * 2 + ["AMF multipolar"] * 2
-    figures = few([0] * 6 + [1] * 2, subtypes)
-    assert training_prior(figures, load_recipe(recipe, overrides=sets)) == expected
-
-
-def test_the_training_prior_of_a_class_that_is_almost_absent_stays_between_0_and_1() -> None:
-    assert training_prior(few([0] * 8), load_recipe("lite0", overrides=["sampler.name=shuffle"])) == 0.0001
 
 
 def held_out(figures: Figures, name: str) -> LabelledData:
