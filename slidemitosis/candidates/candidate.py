@@ -24,10 +24,8 @@ class Candidate:
 
     id: str | None
     """The id as the file states it; None where it states none."""
-    x: float
-    """Centre, in the file's own frame and in `Candidates.unit`."""
-    y: float
-    """Centre, in the file's own frame and in `Candidates.unit`."""
+    x: float  # centre, in the file's own frame and in `Candidates.unit`
+    y: float  # the same
     class_name: str | None
     """The full class name, derived classes joined as QuPath does ("Tumor: Mitosis"); None if unclassified."""
     source: str

@@ -14,7 +14,7 @@ from slidemitosis.candidates.refusal import refusal
 from slidemitosis.candidates.select import normal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import shapely
@@ -74,20 +74,24 @@ def candidates_of(
     return Candidates(path=path, format=format, unit=unit, items=tuple(items), frame=frame)
 
 
+def at_points(mark: Mark, points: Sequence[Sequence[float]]) -> Iterator[Mark]:
+    """Yield the mark at each of the points, (N, 2); if there are several, its source and id are numbered."""
+    several = len(points) > 1
+    for number, (x, y) in enumerate(points, start=1):
+        source = f"{mark.source}, point {number}" if several else mark.source
+        name = f"{mark.id}#{number}" if several and mark.id else mark.id
+        yield replace(mark, source=source, id=name, centre=(x, y))
+
+
 def _feature_text(mark: Mark) -> bytes | None:
     """Return the Feature of what QuPath is to show besides place and class; None if there is nothing."""
     measurements, metadata = _told_apart(mark.stated)
-    if not (mark.outline or mark.name or measurements or metadata):
+    told = {"name": mark.name, "measurements": measurements, "metadata": metadata}
+    properties = {key: value for key, value in told.items() if value}
+    if not (mark.outline or properties):
         return None
-    properties: dict[str, Any] = {"objectType": "detection"}
-    if mark.name:
-        properties["name"] = mark.name
-    if measurements:
-        properties["measurements"] = measurements
-    if metadata:
-        properties["metadata"] = metadata
     outline = {"geometry": dict(mark.outline)} if mark.outline else {}
-    feature = {"type": "Feature", **outline, "properties": properties}
+    feature = {"type": "Feature", **outline, "properties": {"objectType": "detection", **properties}}
     return json.dumps(feature, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 

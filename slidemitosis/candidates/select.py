@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Literal
@@ -98,14 +97,13 @@ def select_candidates(
     """
     if not len(candidates):
         return _selection(candidates, set(), "all")
-    areas = area_classes_named(candidates, regions)
-    counts = {name: n for name, n in candidates.class_counts().items() if name not in areas}
+    areas, every = area_classes_named(candidates, regions), candidates.class_counts()
+    counts = {name: n for name, n in every.items() if name not in areas}
     if classes:
-        asked = _candidate_classes_named(candidates, classes)
+        # "Mitosis" also means what an earlier run has made of it.
+        asked = _named(candidates, classes, "--candidate-class", lambda n: {_key(n), _key(base_class(n))})
         if asked & areas:
-            both = counts_text(
-                {name: n for name, n in candidates.class_counts().items() if name in asked & areas}
-            )
+            both = counts_text({name: n for name, n in every.items() if name in asked & areas})
             raise UnsettledClasses(
                 f"{candidates.where}: {both} cannot be candidates and an area; name another --area-class"
             )
@@ -138,11 +136,6 @@ def area_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[st
     return _named(candidates, classes, "--area-class", lambda name: {_key(name)})
 
 
-def _candidate_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
-    """Do the same for candidates, where "Mitosis" also means what an earlier run has made of it."""
-    return _named(candidates, classes, "--candidate-class", lambda name: {_key(name), _key(base_class(name))})
-
-
 def _named(
     candidates: Candidates, classes: Sequence[str], option: str, keys: Callable[[str | None], set[str]]
 ) -> set[str | None]:
@@ -162,14 +155,10 @@ def _named(
 
 def _selection(candidates: Candidates, names: set[str | None], rule: Rule) -> Selection:
     items = tuple(c for c in candidates if c.class_name in names)
-    taken = Counter(c.class_name for c in items)
-    left = Counter(c.class_name for c in candidates if c.class_name not in names)
-    return Selection(
-        candidates=replace(candidates, items=items),
-        taken=dict(taken.most_common()),
-        left=dict(left.most_common()),
-        rule=rule,
-    )
+    counts = candidates.class_counts()
+    taken = {name: n for name, n in counts.items() if name in names}
+    left = {name: n for name, n in counts.items() if name not in names}
+    return Selection(replace(candidates, items=items), taken, left, rule)
 
 
 def _key(name: str | None) -> str:
@@ -200,14 +189,11 @@ def _denies(parts: list[list[str]]) -> bool:
     """Tell whether any part says that the object is no mitosis."""
     return any(
         any(_DENIED.fullmatch(phrase) for phrase in _phrases(words))
-        or any(word in _MITOSIS and _denied_at(words, at) for at, word in enumerate(words))
+        or (not _MITOSIS.isdisjoint(words) and not _DENYING.isdisjoint(words))
+        # "no" counts only before the word: in "Mitosis no. 3" it stands for a number.
+        or any(word in _MITOSIS and "no" in words[:at] for at, word in enumerate(words))
         for words in parts
     )
-
-
-def _denied_at(words: list[str], at: int) -> bool:
-    # "no" counts only before the word: in "Mitosis no. 3" it stands for a number.
-    return not _DENYING.isdisjoint(words) or "no" in words[:at]
 
 
 def _phrases(words: list[str]) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from slidemitosis.candidates.formats.polygons import polygon
+from slidemitosis.candidates.formats.polygons import line, polygon
 from slidemitosis.candidates.formats.xml_files import vertices
-from slidemitosis.candidates.marks import Mark, candidates_of
+from slidemitosis.candidates.marks import Mark, at_points, candidates_of
 from slidemitosis.candidates.refusal import refusal
 
 if TYPE_CHECKING:
@@ -56,18 +57,14 @@ def _marks(annotation: Element, source: str, parents: Mapping[str, str], path: P
     points = vertices(coordinates, where)
     if not points:
         raise refusal(where, "it has no coordinates")
-    common: dict[str, Any] = {
-        "class_name": _class_name(annotation.get("PartOfGroup", "None"), parents),
-        "name": annotation.get("Name", "").strip() or None,
-    }
+    class_name = _class_name(annotation.get("PartOfGroup", "None"), parents)
+    mark = Mark(source=source, class_name=class_name, name=annotation.get("Name", "").strip() or None)
     if kind in _POINTS:
-        one = len(points) == 1
-        sources = [source if one else f"{source}, point {i}" for i in range(1, len(points) + 1)]
-        return [Mark(source=s, centre=(x, y), **common) for s, (x, y) in zip(sources, points, strict=True)]
+        return list(at_points(mark, points))
     if kind in _OUTLINES:
-        return [Mark(source=source, outline=polygon(points), **common)]
+        return [replace(mark, outline=polygon(points))]
     if kind in _LINES:
-        return [Mark(source=source, outline={"type": "LineString", "coordinates": points}, **common)]
+        return [replace(mark, outline=line(points))]
     known = ", ".join(sorted(_POINTS | _OUTLINES | _LINES))
     raise refusal(where, f"its Type {kind!r} is none of ASAP's: {known}")
 

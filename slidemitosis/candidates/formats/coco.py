@@ -71,13 +71,12 @@ def parse_coco(
 def _by_id(listed: object, what: str, path: Path) -> dict[Any, Mapping[str, Any]]:
     found: dict[Any, Mapping[str, Any]] = {}
     for number, one in enumerate(listed if isinstance(listed, list) else [listed], start=1):
+        where = f"{path}: {what} {number}"
         key = one.get("id") if isinstance(one, Mapping) else None
         if not isinstance(one, Mapping) or not isinstance(key, int | str):
-            raise refusal(
-                f"{path}: {what} {number}", f"expected an object with an id, found {reprlib.repr(one)}"
-            )
+            raise refusal(where, f"expected an object with an id, found {reprlib.repr(one)}")
         if key in found:
-            raise refusal(f"{path}: {what} {number}", f"has the id {key!r} of an earlier one")
+            raise refusal(where, f"has the id {key!r} of an earlier one")
         found[key] = one
     return found
 
@@ -129,19 +128,16 @@ def _mark(
     categories: Mapping[Any, Mapping[str, Any]],
     path: Path,
 ) -> Mark:
-    category = annotation.get("category_id")
+    where, category = f"{path}: {source}", annotation.get("category_id")
     if category is not None and (not isinstance(category, int | str) or category not in categories):
-        raise refusal(
-            f"{path}: {source}", f"its category_id {reprlib.repr(category)} is none of the categories"
-        )
-    stated = {key: value for key, value in annotation.items() if key not in _KNOWN}
+        raise refusal(where, f"its category_id {reprlib.repr(category)} is none of the categories")
     x1, y1, x2, y2 = _corners(annotation["bbox"], form)
     if not (x1 < x2 and y1 < y2):
-        raise refusal(f"{path}: {source}", f"its bbox {annotation['bbox']} is no box of {form.upper()}")
+        raise refusal(where, f"its bbox {annotation['bbox']} is no box of {form.upper()}")
     return Mark(
         source=source,
         outline=box(x1, y1, x2, y2),
         id=None if annotation.get("id") is None else str(annotation["id"]),
         class_name=None if category is None else str(categories[category].get("name", category)),
-        stated=stated,
+        stated={key: value for key, value in annotation.items() if key not in _KNOWN},
     )

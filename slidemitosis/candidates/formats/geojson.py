@@ -7,8 +7,9 @@ import math
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from slidemitosis.candidates.candidate import Candidate, Candidates
 from slidemitosis.candidates.formats.geojson_fast import read_quickly
@@ -33,9 +34,9 @@ from slidemitosis.candidates.formats.shapes import (
     SHAPE_TYPES,
     centres,
     extents,
-    geometry_type,
     read_points,
     read_shape,
+    usable_geometry,
 )
 from slidemitosis.candidates.refusal import refusal
 from slidemitosis.candidates.select import normal_name
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import shapely
+    from numpy.typing import NDArray
 
     from slidemitosis.candidates.formats.json_text import JsonText
 
@@ -57,18 +59,6 @@ _OF_ITS_NETWORK = "an outline of HoVer-NeXt, in pixels of its network; give its 
 _CHUNK = 512
 """Features read together: enough for numpy, and few enough that the garbage collector does not go through
 them again and again, which takes a third of the time with 4,096."""
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A candidate whose centre may have to be computed yet."""
-
-    id: str | None
-    class_name: str | None
-    source: str
-    text: JsonText
-    shape: shapely.Geometry | None = None
-    centre: tuple[float, float] = (math.nan, math.nan)
 
 
 def parse_geojson(text: str | bytes, *, path: Path) -> Candidates:
@@ -123,33 +113,21 @@ def _json(take: Callable[[bytes], _Taken], text: bytes, where: str) -> _Taken:
 
 def _candidates(text: JsonText, source: str, path: Path) -> list[Candidate]:
     """Return the candidates of one object, whatever it is, and of the objects inside it."""
-    feature = _json(json.loads, bytes(text), f"{path}: {source}")
+    where = f"{path}: {source}"
+    feature = _json(json.loads, bytes(text), where)
     text = finite(text)
     if _type(feature) in _GEOMETRY_TYPES:
         text = b'{"type":"Feature","geometry":%b,"properties":{}}' % bytes(text)
         feature = {"type": "Feature", "geometry": feature, "properties": {}}
     if not isinstance(feature, dict) or _type(feature) != "Feature":
-        raise refusal(f"{path}: {source}", f"expected a GeoJSON Feature, found {_found(feature)}")
-    found = [_settled(draft, path) for draft in _drafts(feature, text, source, path)]
+        raise refusal(where, f"expected a GeoJSON Feature, found {_found(feature)}")
+    found = _own_candidates(feature, text, source, where)
     for number, child in enumerate(child_objects(text), start=1):
         found.extend(_candidates(child, f"{source}, child {number}", path))
     return found
 
 
-def _settled(draft: _Draft, path: Path) -> Candidate:
-    extent = 0.0
-    if draft.shape is not None:
-        ((x, y),), (extent,) = centres([draft.shape]).tolist(), extents([draft.shape]).tolist()
-        if not all(map(math.isfinite, (x, y, extent))):
-            raise refusal(
-                f"{path}: {draft.source}", "its centre cannot be computed; are its coordinates in pixels?"
-            )
-        draft.centre = (x, y)
-    return Candidate(draft.id, *draft.centre, draft.class_name, draft.source, extent, draft.text)
-
-
-def _drafts(feature: _Feature, text: JsonText, source: str, path: Path) -> list[_Draft]:
-    where = f"{path}: {source}"
+def _own_candidates(feature: _Feature, text: JsonText, source: str, where: str) -> list[Candidate]:
     properties = feature.get("properties")
     if properties is None:
         properties = {}
@@ -157,59 +135,58 @@ def _drafts(feature: _Feature, text: JsonText, source: str, path: Path) -> list[
         raise refusal(where, f"its properties are {reprlib.repr(properties)}, not a JSON object")
     if _is_container(feature, properties):
         return []
-    geometry = feature.get("geometry")
-    of_type = geometry_type(geometry, where)
-    assert isinstance(geometry, Mapping)
-    if of_type == "LineString" and _NUCLEUS_OF_HOVER_NEXT.fullmatch(str(properties.get("Name"))):
+    geometry = usable_geometry(feature.get("geometry"), where)
+    if geometry["type"] == "LineString" and _NUCLEUS_OF_HOVER_NEXT.fullmatch(str(properties.get("Name"))):
         raise refusal(where, _OF_ITS_NETWORK)
-    draft = _Draft(_id(feature, properties), _class_name(feature, properties, where), source, text)
-    if of_type == "MultiPoint":
-        return _point_drafts(draft, geometry, where)
-    if of_type == "Point":
-        ((x, y),) = read_points(geometry, where).tolist()
-        draft.centre = (x, y)
-    else:
-        draft.shape = read_shape(geometry, where)
-    _move_to_nucleus(draft, feature.get("nucleusGeometry"), where)
-    return [draft]
+    name, class_name = _id(feature, properties), _class_name(feature, properties, where)
+    if geometry["type"] == "MultiPoint":
+        return _of_points(name, class_name, source, text, read_points(geometry, where).tolist())
+    x, y, extent = _place(geometry, feature.get("nucleusGeometry"), where)
+    return [Candidate(name, x, y, class_name, source, extent, text)]
 
 
-def _move_to_nucleus(draft: _Draft, nucleus: object, where: str) -> None:
-    """Move the centre to that of a cell's nucleus, which may lie well off the middle of the cell."""
-    if nucleus is None:
-        return
-    where = f"{where}, nucleusGeometry"
-    of_type = geometry_type(nucleus, where)
-    assert isinstance(nucleus, Mapping)
-    if of_type in POINT_TYPES:
-        points = read_points(nucleus, where)
-        if len(points):
-            x, y = points.mean(axis=0).tolist()
-            draft.centre, draft.shape = (x, y), None
-    else:
-        draft.shape = read_shape(nucleus, where)
+def _place(geometry: _Feature, nucleus: object, where: str) -> tuple[float, float, float]:
+    """Return centre and extent; of a cell those of the nucleus, which may lie well off the cell's middle."""
+    shape = _points_or_shape(geometry, where)
+    if nucleus is not None:
+        inside = f"{where}, nucleusGeometry"
+        found = _points_or_shape(usable_geometry(nucleus, inside), inside)
+        if not isinstance(found, np.ndarray):
+            shape = found
+        elif len(found):
+            shape = found.mean(axis=0, keepdims=True)
+    if isinstance(shape, np.ndarray):
+        ((x, y),) = shape.tolist()
+        return x, y, 0.0
+    ((x, y),), (extent,) = centres([shape]).tolist(), extents([shape]).tolist()
+    if not all(map(math.isfinite, (x, y, extent))):
+        raise refusal(where, "its centre cannot be computed; are its coordinates in pixels?")
+    return x, y, extent
 
 
-def _point_drafts(draft: _Draft, geometry: _Feature, where: str) -> list[_Draft]:
-    """Return a draft, with a Feature of its own, for each point that a person has clicked into one object.
+def _points_or_shape(geometry: _Feature, where: str) -> NDArray[np.float64] | shapely.Geometry:
+    return (read_points if geometry["type"] in POINT_TYPES else read_shape)(geometry, where)
+
+
+def _of_points(
+    name: str | None, class_name: str | None, source: str, text: JsonText, points: list[list[float]]
+) -> list[Candidate]:
+    """Return a candidate, with a Feature of its own, for each point that was clicked into one object.
 
     There may be none: QuPath's counting tool makes the object before its first point.
     """
-    points = read_points(geometry, where).tolist()
-    whole = members(draft.text)
+    whole = members(text)
     shape = members(whole["geometry"])
+    found = []
     places = zip(points, elements(shape["coordinates"]), strict=True)
-    drafts = []
     for number, ((x, y), place) in enumerate(places, start=1):
-        point = joined({**shape, "type": b'"Point"', "coordinates": place})
-        feature = {**whole, "geometry": point}
-        name = draft.id
+        feature = {**whole, "geometry": joined({**shape, "type": b'"Point"', "coordinates": place})}
+        own = name
         if len(points) > 1 and name is not None:
-            name = f"{name}#{number}"
-            feature["id"] = string(name)
-        source = f"{draft.source}, point {number}"
-        drafts.append(_Draft(name, draft.class_name, source, joined(feature), centre=(x, y)))
-    return drafts
+            own = f"{name}#{number}"
+            feature["id"] = string(own)
+        found.append(Candidate(own, x, y, class_name, f"{source}, point {number}", text=joined(feature)))
+    return found
 
 
 def child_objects(text: JsonText) -> Sequence[JsonText]:

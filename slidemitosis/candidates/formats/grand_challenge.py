@@ -44,17 +44,16 @@ def parse_points(document: object, *, path: Path, unit: Unit = "um") -> Candidat
 
 
 def _mark(one: object, source: str, scale: float, path: Path) -> Mark:
+    where = f"{path}: {source}"
     if not isinstance(one, Mapping):
-        raise refusal(f"{path}: {source}", f"expected an object with a point, found {reprlib.repr(one)}")
+        raise refusal(where, f"expected an object with a point, found {reprlib.repr(one)}")
     point = one.get("point")
     numbers = [v for v in point if is_finite(v)] if isinstance(point, list) else []
     if not isinstance(point, list) or len(point) not in {2, 3} or len(numbers) != len(point):
-        raise refusal(
-            f"{path}: {source}", f"its point is {reprlib.repr(point)}, not two or three finite numbers"
-        )
+        raise refusal(where, f"its point is {reprlib.repr(point)}, not two or three finite numbers")
     name = one.get("name")
     if name is not None and not isinstance(name, str):
-        raise refusal(f"{path}: {source}", f"its name is {reprlib.repr(name)}, not a text")
+        raise refusal(where, f"its name is {reprlib.repr(name)}, not a text")
     numbered = name is not None and _NUMBERED.fullmatch(name.strip())
     return Mark(
         source=source,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.candidates.formats.polygons import box, ellipse, polygon
+from slidemitosis.candidates.formats.polygons import box, ellipse, line, polygon
 from slidemitosis.candidates.formats.xml_files import vertices
 from slidemitosis.candidates.marks import Mark, candidates_of
 from slidemitosis.candidates.refusal import refusal
@@ -62,12 +63,12 @@ def _marks(region: Element, layer: str | None, source: str, path: Path) -> list[
     if not points:
         raise refusal(where, "it has no vertices")
     text = region.get("Text", "").strip() or None
-    common: dict[str, Any] = {"class_name": layer or text, "name": text if layer else None}
+    mark = Mark(source=source, class_name=layer or text, name=text if layer else None)
     # Scripts that write this format from QuPath say so.
     if region.get("GeoShape") == "Points" or len(points) == 1:
-        sources = [f"{source}, point {i}" for i in range(1, len(points) + 1)]
-        return [Mark(source=s, centre=(x, y), **common) for s, (x, y) in zip(sources, points, strict=True)]
-    return [Mark(source=source, outline=_outline(kind, points), **common)]
+        places = enumerate(points, start=1)
+        return [replace(mark, source=f"{source}, point {i}", centre=(x, y)) for i, (x, y) in places]
+    return [replace(mark, outline=_outline(kind, points))]
 
 
 def _outline(kind: str, points: list[list[float]]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _outline(kind: str, points: list[list[float]]) -> dict[str, Any]:
     if kind == "1" and len(points) == 2:
         return box(*corners)
     if len(points) == 2:  # a ruler
-        return {"type": "LineString", "coordinates": points}
+        return line(points)
     return polygon(points)
 
 

@@ -1,4 +1,4 @@
-"""GeoJSON polygons of outlines that formats describe by two corners, or by vertices."""
+"""GeoJSON geometries of outlines that formats describe by two corners, or by vertices."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def ellipse(x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:
     angles = [2 * math.pi * i / _CORNERS for i in range(_CORNERS)]
     ring = [[cx + rx * math.cos(a), cy + ry * math.sin(a)] for a in angles]
     return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+def line(vertices: list[list[float]]) -> dict[str, Any]:
+    """Return the open line through these vertices."""
+    return {"type": "LineString", "coordinates": vertices}
 
 
 def polygon(vertices: list[list[float]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slidemitosis.candidates.formats.delimited import folded
-from slidemitosis.candidates.formats.table import UNITS, Layout, agreed_unit
+from slidemitosis.candidates.formats.table import UNITS, Layout, agreed_unit, axis_and_unit
 from slidemitosis.candidates.refusal import refusal
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _CONTAINERS = {"image", "root object", "root object (image)", "tma core"}
 
 def fits(names: Sequence[str]) -> bool:
     """Tell whether there are the columns of a centroid."""
-    return {match["axis"] for name in names if (match := _centroid(name))} == {"x", "y"}
+    return {found[0] for name in names if (found := _centroid(name))} == {"x", "y"}
 
 
 def layout(table: Delimited, unit: Unit | None) -> Layout:
@@ -52,8 +52,7 @@ def layout(table: Delimited, unit: Unit | None) -> Layout:
 
 def _pairs(table: Delimited) -> Mapping[Unit | None, tuple[int, int]]:
     """Return the columns of X and Y by the unit that they state, um before px."""
-    matches = map(_centroid, table.names)
-    stated = [match and (match["axis"], _UNITS.get(match["unit"] or "")) for match in matches]
+    stated = [_centroid(name) for name in table.names]
     found: dict[Unit | None, tuple[int, int]] = {}
     order: tuple[Unit | None, ...] = ("um", "px", None)
     for unit in order:
@@ -107,7 +106,5 @@ def _refuse_several_points(table: Delimited) -> Callable[[Row], None]:
     return check
 
 
-def _centroid(name: str) -> re.Match[str] | None:
-    """Match the name of a column of the centroid, without a unit or with one that is known."""
-    match = _CENTROID.fullmatch(name)
-    return match if match and (match["unit"] is None or match["unit"] in _UNITS) else None
+def _centroid(name: str) -> tuple[str, Unit | None] | None:
+    return axis_and_unit(_CENTROID.fullmatch(name), _UNITS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from slidemitosis.candidates.formats import (
     ami_br,
@@ -94,14 +94,11 @@ def read_json(text: bytes, request: Request) -> Candidates:
         return grand_challenge.parse_points(document, path=path, unit=request.unit or "um")
     if found is not None or coco.fits(document):
         _check_unit("JSON of MIDOG or COCO", "px", request)
-        return coco.parse_coco(document, path=path, slide_name=request.slide_name, boxes=_boxes(found))
+        boxes = cast("coco.Boxes | None", found)  # every other format is dealt with
+        return coco.parse_coco(document, path=path, slide_name=request.slide_name, boxes=boxes)
     if isinstance(document, list) or "features" in document:
         return parse_geojson(text, path=path)
     raise refusal(path, f"JSON but no GeoJSON: {_what_json_lacks(document)}")
-
-
-def _boxes(found: Format | None) -> coco.Boxes | None:
-    return found if found == "midog" or found == "coco" else None  # noqa: PLR1714, mypy narrows only this
 
 
 def _what_json_lacks(document: Mapping[str, object]) -> str:

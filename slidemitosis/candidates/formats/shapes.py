@@ -26,8 +26,8 @@ POINT_TYPES = {"Point", "MultiPoint"}
 SHAPE_TYPES = {"Polygon", "MultiPolygon", "LineString", "MultiLineString"}
 
 
-def geometry_type(geometry: object, where: str) -> str:
-    """Return the type of a geometry that can hold candidates. Raises UnreadableCandidates for any other."""
+def usable_geometry(geometry: object, where: str) -> Mapping[str, Any]:
+    """Return a geometry whose type can hold candidates. Raises UnreadableCandidates for anything else."""
     if geometry is None:
         raise refusal(where, "it has no geometry")
     if not isinstance(geometry, Mapping):
@@ -38,15 +38,13 @@ def geometry_type(geometry: object, where: str) -> str:
         raise refusal(
             where, f"its geometry has the type {reprlib.repr(kind)}; points, lines and polygons can be read"
         )
-    return kind
+    return geometry
 
 
 def read_points(geometry: Mapping[str, Any], where: str) -> NDArray[np.float64]:
     """Return the one point of a Point, or the points of a MultiPoint, which may be none, as (N, 2)."""
     coordinates = geometry.get("coordinates")
-    if geometry["type"] == "Point":
-        return _positions([coordinates], where, at_least=1)
-    return _positions(coordinates, where, at_least=0)
+    return _positions([coordinates] if geometry["type"] == "Point" else coordinates, where, at_least=0)
 
 
 def read_shape(geometry: Mapping[str, Any], where: str) -> shapely.Geometry:

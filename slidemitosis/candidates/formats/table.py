@@ -28,7 +28,7 @@ UNITS: Mapping[str, Unit] = {
     **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), "um"),
 }
 """How the name of a column may state its unit, in lower case."""
-IMAGE_NAMES = {
+_IMAGE_NAMES = {
     "image",
     "image name",
     "image_name",
@@ -41,10 +41,8 @@ IMAGE_NAMES = {
 
 LOOKED_FOR = "columns x and y, or x_um and y_um"
 
-_COORDINATE = re.compile(r"(?P<axis>[xy])(?:[ _]+(?P<bare>\w+)|[ _]*[(\[]\s*(?P<bracketed>\w+)\s*[)\]])?")
-_ID_NAMES = {"id"}
+_COORDINATE = re.compile(r"(?P<axis>[xy])(?:(?:[ _]+|[ _]*([(\[])\s*)(?P<unit>\w+)(?(2)\s*[)\]]))?")
 _CLASS_NAMES = {"class", "classification", "class_name", "class name"}
-_LESSER_CLASS_NAMES = {"label"}
 # Beside these, x and y may be a corner of a box, and not the centre.
 _BOX_NAMES = {"width", "height", "w", "h", "xmax", "ymax", "x2", "y2"}
 # The colour in which an object is shown, and the row numbers that pandas writes.
@@ -95,16 +93,16 @@ def parse_table(
 
 def fits(names: Sequence[str]) -> bool:
     """Tell whether there are columns x and y, bare or with a unit."""
-    return {match["axis"] for name in names if (match := _coordinate(name))} == {"x", "y"}
+    return {found[0] for name in names if (found := _coordinate(name))} == {"x", "y"}
 
 
 def layout(table: Delimited, unit: Unit | None) -> Layout:
     """Return the layout of a table with columns x and y. Raises as `parse_table` does."""
-    x, y = (table.only([_axis(name) == axis for name in table.names]) for axis in "xy")
+    stated = [_coordinate(name) or ("", None) for name in table.names]
+    x, y = (table.only([axis == wanted for axis, _ in stated]) for wanted in "xy")
     assert x is not None
     assert y is not None
-    units = [_unit(table.names[x]), _unit(table.names[y])]
-    if units[0] != units[1]:
+    if stated[x][1] != stated[y][1]:
         both = f"{table.names[x]!r} and {table.names[y]!r}"
         raise refusal(table.path, f"the columns {both} state different units; give both the same")
     boxes = [name for name in table.names if name in _BOX_NAMES]
@@ -114,19 +112,19 @@ def layout(table: Delimited, unit: Unit | None) -> Layout:
             f"beside the column {boxes[0]!r}, x and y may be a corner of a box or its centre; give the "
             "centres, and no columns of a box",
         )
-    id_column, image = table.column(_ID_NAMES), table.column(IMAGE_NAMES)
+    id_column = table.column({"id"})
     class_name = table.column(_CLASS_NAMES)
     if class_name is None:
-        class_name = table.column(_LESSER_CLASS_NAMES)
+        class_name = table.column({"label"})
     ours = _OURS if "p_atypical" in table.names else set()
     return Layout(
         format="csv",
         x=x,
         y=y,
-        unit=agreed_unit(units[0], unit, table.path) or "px",
+        unit=agreed_unit(stated[x][1], unit, table.path) or "px",
         id=() if id_column is None else (id_column,),
         class_name=class_name,
-        image=image,
+        image=table.column(_IMAGE_NAMES),
         left_out=frozenset(i for i, name in enumerate(table.names) if name in ours),
         comma=table.delimiter == ";",
     )
@@ -210,19 +208,12 @@ def _extras(table: Delimited, layout: Layout) -> dict[str, int]:
     return extras
 
 
-def _axis(name: str) -> str | None:
-    match = _coordinate(name)
-    return match and match["axis"]
+def _coordinate(name: str) -> tuple[str, Unit | None] | None:
+    return axis_and_unit(_COORDINATE.fullmatch(name), UNITS)
 
 
-def _coordinate(name: str) -> re.Match[str] | None:
-    """Match the name of a column that is x or y, bare or with a unit that is known."""
-    match = _COORDINATE.fullmatch(name)
-    word = match and (match["bare"] or match["bracketed"])
-    return match if word is None or word in UNITS else None
-
-
-def _unit(name: str) -> Unit | None:
-    match = _coordinate(name)
-    assert match is not None
-    return UNITS.get(match["bare"] or match["bracketed"] or "")
+def axis_and_unit(name: re.Match[str] | None, units: Mapping[str, Unit]) -> tuple[str, Unit | None] | None:
+    """Return the axis and, if any, the unit that a column's name states; None if it is no coordinate's."""
+    if name is None or name["unit"] not in {None, *units}:
+        return None
+    return name["axis"], units.get(name["unit"] or "")

@@ -7,13 +7,14 @@ import re
 import reprlib
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import shapely
 
 from slidemitosis.candidates.formats.qupath_keys import is_object_type
-from slidemitosis.candidates.formats.shapes import POINT_TYPES, geometry_type, read_points
-from slidemitosis.candidates.marks import Mark, candidates_of
+from slidemitosis.candidates.formats.shapes import POINT_TYPES, read_points, usable_geometry
+from slidemitosis.candidates.marks import Mark, at_points, candidates_of
 from slidemitosis.candidates.refusal import refusal
 
 if TYPE_CHECKING:
@@ -97,27 +98,17 @@ def parse_export(document: object, *, path: Path) -> Candidates:
 def _marks(geometry: object, properties: object, source: str, where: str, *, key: object) -> Iterator[Mark]:
     if not isinstance(properties, Mapping):
         raise refusal(where, f"its properties are {reprlib.repr(properties)}, not a JSON object")
-    kind = geometry_type(geometry, where)
-    assert isinstance(geometry, Mapping)
-    stated = {k: v for k, v in properties.items() if k != "type" and k not in _PLACE}
+    usable = usable_geometry(geometry, where)
     class_name = properties.get("type")
-    common: dict[str, Any] = {
-        "class_name": None if class_name is None else str(class_name),
-        "stated": stated,
-    }
-    name = None if key is None else str(key)
-    if kind not in POINT_TYPES:
-        yield Mark(source=source, id=name, outline=geometry, **common)
-        return
-    points = read_points(geometry, where).tolist()
-    for number, (x, y) in enumerate(points, start=1):
-        several = len(points) > 1
-        yield Mark(
-            source=f"{source}, point {number}" if several else source,
-            id=f"{name}#{number}" if several and name else name,
-            centre=(x, y),
-            **common,
-        )
+    mark = Mark(
+        source=source,
+        id=None if key is None else str(key),
+        class_name=None if class_name is None else str(class_name),
+        stated={k: v for k, v in properties.items() if k != "type" and k not in _PLACE},
+    )
+    if usable["type"] in POINT_TYPES:
+        return at_points(mark, read_points(usable, where).tolist())
+    return iter([replace(mark, outline=usable)])
 
 
 def _geometry(blob: object, where: str) -> object:
