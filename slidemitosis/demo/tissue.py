@@ -115,11 +115,9 @@ def draw_phantom(
     The same arguments give the same pixels. The number of atypical figures is figures * atypical, rounded.
     Raises InvalidOption if an argument cannot be used or the figures do not fit on the tissue.
     """
+    size = f"{width} x {height} px"
     checks = (
-        (
-            min(width, height) >= 64,
-            f"{width} x {height} px is too small for a phantom; give 64 or more a side",
-        ),
+        (min(width, height) >= 64, f"{size} is too small for a phantom; give 64 or more a side"),
         (figures >= 0, f"{figures} figures cannot be drawn; give 0 or more"),
         (0 <= atypical <= 1, f"atypical is {atypical}; give a share from 0 to 1"),
         (0.1 <= mpp <= 1, f"mpp is {mpp} um/px; a phantom can be drawn at 0.1 to 1"),

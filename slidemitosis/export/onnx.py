@@ -122,15 +122,8 @@ def _refer(model: ir.Model, *, prefix: str, weights: Path) -> None:
             )
         kind, shape = types[stored["dtype"]], ir.Shape(stored["shape"])
         name = full if kind == ir.DataType.FLOAT else f"{full}.half"
-        tensor = ir.ExternalTensor(
-            weights.name,
-            8 + length + start,
-            stop - start,
-            kind,
-            shape=shape,
-            name=name,
-            base_dir=weights.parent,
-        )
+        place = (weights.name, 8 + length + start, stop - start)
+        tensor = ir.ExternalTensor(*place, kind, shape=shape, name=name, base_dir=weights.parent)
         if kind == ir.DataType.FLOAT:
             value.const_value = tensor
             continue

@@ -11,17 +11,17 @@ MADE_BY = "<!-- made by slidemitosis models export -->"
 """The first line, which marks a folder as written by this package."""
 
 _TEXT = """{made_by}
-# {name} {version}, for WSInfer
+# {card.name} {card.version}, for WSInfer
 
-{description}. {intended_use}
+{description}. {card.intended_use}
 
 | | |
 |---|---|
-| Takes | a patch of {side} x {side} px at {mpp:g} um/px, with a candidate mitosis in its middle |
+| Takes | a patch of {side} x {side} px at {card.patch.mpp:g} um/px, with a candidate mitosis in its middle |
 | Gives | P({normal}) and P({atypical}), calibrated for a share of {share:.1f} % atypical figures |
 | Trained on | {data} |
 | Licence | {licence} |
-| Weights it was made of | SHA-256 {weights} |
+| Weights it was made of | SHA-256 {card.weights_sha256} |
 | `torchscript_model.pt` | SHA-256 {sha256} |
 
 `sha256sum -c SHA256SUMS` checks the files.
@@ -62,18 +62,14 @@ def wsinfer_readme(card: ModelCard, *, classes: tuple[str, str], sha256: str) ->
     normal, atypical = classes
     return _TEXT.format(
         made_by=MADE_BY,
-        name=card.name,
-        version=card.version,
-        description=card.description or "Normal and atypical mitotic figures",
-        intended_use=card.intended_use,
+        card=card,
         side=card.patch.side,
-        mpp=card.patch.mpp,
+        description=card.description or "Normal and atypical mitotic figures",
         normal=normal,
         atypical=atypical,
         share=100 * card.decision.target_prior,
         data="; ".join(card.data) or "not stated",
         licence=card.licence or "not stated",
-        weights=card.weights_sha256,
         sha256=sha256,
         threshold=card.decision.threshold,
     )

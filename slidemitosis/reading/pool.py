@@ -209,7 +209,6 @@ class ReaderPool:
                 try:
                     self._workers.append(self._start_worker(slots))
                 except BaseException:
-                    slots.close()
                     slots.remove()
                     raise
 
@@ -334,7 +333,6 @@ class ReaderPool:
         """End the workers and give back the shared memory."""
         end(self._workers, at_once=True)
         for worker in self._workers:
-            worker.slots.close()
             worker.slots.remove()
         self._workers = []
         self._finished.clear()

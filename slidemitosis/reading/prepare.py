@@ -80,32 +80,24 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
     Raises SlideError, CandidateError or InvalidOption; CandidatesOffSlide if there are candidates and
     not one of them is on the slide.
     """
-    info, mpp = _slide_and_pixel_size(slide_path, options, patch)
-    candidates = read_candidates(
-        points_path, unit=options.unit, format=options.format, slide_name=slide_path.name
+    read = functools.partial(
+        read_candidates, points_path, unit=options.unit, format=options.format, slide_name=slide_path.name
     )
-    return _prepared(info, mpp, candidates, options, patch)
+    return _prepared(slide_path, read, options, patch)
 
 
 def prepare_candidates(
     slide_path: Path, candidates: Candidates, options: ReadOptions, patch: PatchPart
 ) -> Prepared:
     """Do what `prepare` does, for candidates that are in memory."""
-    info, mpp = _slide_and_pixel_size(slide_path, options, patch)
-    return _prepared(info, mpp, candidates, options, patch)
-
-
-def _slide_and_pixel_size(path: Path, options: ReadOptions, patch: PatchPart) -> tuple[SlideInfo, PixelSize]:
-    with open_slide(path, reader=options.reader) as slide:
-        info = slide.info
-    mpp = settle_mpp(info, given=options.mpp, allow_coarse=options.allow_upsampling, model_mpp=patch.mpp)
-    _warn_of_other_mpp(info, options.mpp)
-    return info, mpp
+    return _prepared(slide_path, lambda: candidates, options, patch)
 
 
 def _prepared(
-    info: SlideInfo, mpp: PixelSize, candidates: Candidates, options: ReadOptions, patch: PatchPart
+    slide_path: Path, read: Callable[[], Candidates], options: ReadOptions, patch: PatchPart
 ) -> Prepared:
+    info, mpp = _slide_and_pixel_size(slide_path, options, patch)
+    candidates = read()
     selection = select_candidates(candidates, options.candidate_classes, regions=options.area_classes)
     frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
     placed = _place(selection, info, mpp, frames.points)
@@ -136,6 +128,18 @@ def _prepared(
     )
 
 
+def _slide_and_pixel_size(path: Path, options: ReadOptions, patch: PatchPart) -> tuple[SlideInfo, PixelSize]:
+    with open_slide(path, reader=options.reader) as slide:
+        info = slide.info
+    given, stated = options.mpp, info.mpp
+    mpp = settle_mpp(info, given=given, allow_coarse=options.allow_upsampling, model_mpp=patch.mpp)
+    if given and stated and any(not 0.9 < r < 1.1 for r in (given.x / stated.x, given.y / stated.y)):
+        log.warning(
+            "%s: the metadata say %s um/px, --mpp says %s; the given size is used", info.path, stated, given
+        )
+    return info, mpp
+
+
 def _tell_of_slow_reading(info: SlideInfo, level: int) -> None:
     reason = info.not_direct[level]
     if reason is not None:
@@ -154,14 +158,6 @@ def _warn_of_regions(placed: Sequence[PlacedCandidate], mpp: PixelSize, unit: Un
             len(placed),
             WIDEST_UM,
             ", ".join(wide[:5]) + (", ..." if len(wide) > 5 else ""),
-        )
-
-
-def _warn_of_other_mpp(info: SlideInfo, given: PixelSize | None) -> None:
-    stated = info.mpp
-    if given and stated and any(not 0.9 < r < 1.1 for r in (given.x / stated.x, given.y / stated.y)):
-        log.warning(
-            "%s: the metadata say %s um/px, --mpp says %s; the given size is used", info.path, stated, given
         )
 
 

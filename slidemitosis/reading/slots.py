@@ -89,7 +89,8 @@ class Slots:
         self._memory.close()
 
     def remove(self) -> None:
-        """Give the memory back to the system: once, by the process that made it, after closing."""
+        """Close the memory and give it back to the system: once, by the process that made it."""
+        self._memory.close()
         self._memory.unlink()
 
 

@@ -8,7 +8,6 @@ decoding it, before the first is read.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from slidemitosis.errors import UnreadableStack
 from slidemitosis.slides.tiff import BadTiff, page_places
+from slidemitosis.slides.tiffslide import hushed_tifffile, kind_and_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,14 +74,10 @@ class PatchStack:
             raise UnreadableStack(f"{self.path}: {e}; a whole TIFF of patches is wanted") from e
         if not places:
             raise UnreadableStack(f"{self.path}: holds no page")
-        try:
-            with _hushed():
-                file.seek(0)
-                self._tif = tifffile.TiffFile(file)
-                cut_short = any(series.is_truncated for series in self._tif.series)
-        # tifffile's parsers raise anything from KeyError to struct.error on damaged files.
-        except Exception as e:
-            raise UnreadableStack(f"{self.path}: damaged: {_one_line(e)}") from e
+        with self._refused_as("damaged"):
+            file.seek(0)
+            self._tif = tifffile.TiffFile(file)
+            cut_short = any(series.is_truncated for series in self._tif.series)
         if cut_short:
             raise UnreadableStack(
                 f"{self.path}: its description tells of more patches than it has pages ({len(places)}); "
@@ -101,12 +97,9 @@ class PatchStack:
         """Return a tifffile.TiffPage, read anew, so that memory does not grow with the pages."""
         import tifffile
 
-        try:
-            with _hushed():
-                self._tif.filehandle.seek(self._places[i])
-                return tifffile.TiffPage(self._tif, index=i)
-        except Exception as e:  # as above
-            raise UnreadableStack(f"{self.path}: page {i + 1} is damaged: {_one_line(e)}") from e
+        with self._refused_as(f"page {i + 1} is damaged"):
+            self._tif.filehandle.seek(self._places[i])
+            return tifffile.TiffPage(self._tif, index=i)
 
     def _misfit(self, page: Any) -> str | None:
         """Say in words how a page is not of the kind that is wanted; None if it is."""
@@ -124,13 +117,18 @@ class PatchStack:
 
     def _pixels(self, i: int) -> NDArray[np.uint8]:
         page = self._page(i)
-        try:
-            with _hushed():
-                pixels: NDArray[np.uint8] = page.asarray()
-        # What the codecs raise on damaged data has no common root.
-        except Exception as e:
-            raise UnreadableStack(f"{self.path}: page {i + 1} is damaged: {_one_line(e)}") from e
+        with self._refused_as(f"page {i + 1} is damaged"):
+            pixels: NDArray[np.uint8] = page.asarray()
         return pixels
+
+    @contextlib.contextmanager
+    def _refused_as(self, what: str) -> Iterator[None]:
+        """Hush tifffile, and refuse the stack for any error: those of its codecs have no common root."""
+        try:
+            with hushed_tifffile():  # what matters is checked here, or raised
+                yield
+        except Exception as e:
+            raise UnreadableStack(f"{self.path}: {what}: {kind_and_text(e)}") from e
 
 
 def _lacking(page: Any, size: int) -> str | None:
@@ -140,21 +138,3 @@ def _lacking(page: Any, size: int) -> str | None:
         return "is damaged: pixels without a place in the file"
     beyond = max(offset + count for offset, count in zip(offsets, counts, strict=True)) - size
     return f"is cut off: the file ends {beyond} bytes before it" if beyond > 0 else None
-
-
-@contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what tifffile logs from standard error: what matters is checked here, or raised."""
-    logger = logging.getLogger("tifffile")
-    handler = logging.NullHandler()
-    logger.addHandler(handler)
-    propagate, logger.propagate = logger.propagate, False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-
-
-def _one_line(e: BaseException) -> str:
-    return f"{type(e).__name__}: {' '.join(str(e).split())}"[:300]

@@ -7,30 +7,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.errors import UnreadableSlide
-from slidemitosis.slides.properties import describe
-from slidemitosis.slides.slide import Slide
+from slidemitosis.slides.properties import LibrarySlide
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from slidemitosis.slides.slide import Slide
 
-class OpenSlideSlide(Slide):
+
+class OpenSlideSlide(LibrarySlide):
     """A slide that OpenSlide reads."""
 
     def __init__(self, path: Path) -> None:
         import openslide
 
         self._library = openslide
-        self._handle = openslide.OpenSlide(path)
-        try:
-            self.info = describe(
-                self._handle, path, library="openslide", version=openslide.__library_version__
-            )
-        except BaseException:
-            self._handle.close()
-            raise
+        handle, version = openslide.OpenSlide(path), openslide.__library_version__
+        super().__init__(handle, path, library="openslide", version=version)
 
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         # OpenSlide takes the place in level-0 px; rounding shifts it by half of one at most.
@@ -43,11 +38,6 @@ class OpenSlideSlide(Slide):
                 f"{self.info.path.name}: level {level} at x {place[0]}, y {place[1]}: {e}"
             ) from e
         return np.asarray(region)
-
-    def close(self) -> None:
-        """Close the files."""
-        super().close()
-        self._handle.close()
 
 
 def open_openslide(path: Path) -> Slide | None:

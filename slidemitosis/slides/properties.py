@@ -1,4 +1,4 @@
-"""Read a slide's metadata by the library that opened it; its name is the prefix of its keys."""
+"""Slides that a library has opened, and their metadata; the library's name is the prefix of its keys."""
 
 from __future__ import annotations
 
@@ -6,15 +6,31 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.geometry import Bounds, Level, PixelSize
-from slidemitosis.slides.slide import SlideInfo
+from slidemitosis.slides.slide import Slide, SlideInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 
-def describe(handle: Any, path: Path, *, library: str, version: str) -> SlideInfo:
-    """Return the metadata of a slide that `handle`, an open slide of the library, reads."""
+class LibrarySlide(Slide):
+    """A slide that `handle`, an open slide of a library, reads."""
+
+    def __init__(self, handle: Any, path: Path, *, library: str, version: str) -> None:
+        self._handle = handle
+        try:
+            self.info = _describe(handle, path, library=library, version=version)
+        except BaseException:
+            handle.close()
+            raise
+
+    def close(self) -> None:
+        """Close the files."""
+        super().close()
+        self._handle.close()
+
+
+def _describe(handle: Any, path: Path, *, library: str, version: str) -> SlideInfo:
     properties = dict(handle.properties)
     sizes = zip(handle.level_dimensions, handle.level_downsamples, strict=True)
     levels = tuple(Level(int(w), int(h), float(downsample)) for (w, h), downsample in sizes)

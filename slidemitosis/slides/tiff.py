@@ -141,10 +141,9 @@ def _directory(file: BinaryIO, layout: _Layout, at: int) -> tuple[Directory, int
 
 def _bytes(file: BinaryIO, offset: int, size: int) -> bytes:
     # Compared with the file's size first, so that a damaged number does not reserve memory.
-    if offset + size > file.seek(0, 2):
-        raise BadTiff("the file ends within its TIFF directories")
-    file.seek(offset)
-    data = file.read(size)
-    if len(data) != size:
-        raise BadTiff("the file ends within its TIFF directories")
-    return data
+    if offset + size <= file.seek(0, 2):
+        file.seek(offset)
+        data = file.read(size)
+        if len(data) == size:
+            return data
+    raise BadTiff("the file ends within its TIFF directories")

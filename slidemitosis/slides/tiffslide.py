@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import logging
 import math
@@ -11,28 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slidemitosis.errors import UnreadableSlide
-from slidemitosis.slides.properties import describe
-from slidemitosis.slides.slide import Slide
+from slidemitosis.slides.properties import LibrarySlide
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from slidemitosis.slides.slide import Slide
 
-class TiffSlideSlide(Slide):
+
+class TiffSlideSlide(LibrarySlide):
     """A slide that tiffslide reads."""
 
     def __init__(self, path: Path) -> None:
         import tiffslide
 
-        self._handle = tiffslide.TiffSlide(path)
-        try:
-            version = importlib.metadata.version("tiffslide")
-            self.info = describe(self._handle, path, library="tiffslide", version=version)
-        except BaseException:
-            self._handle.close()
-            raise
+        version = importlib.metadata.version("tiffslide")
+        super().__init__(tiffslide.TiffSlide(path), path, library="tiffslide", version=version)
 
     def lacking(self) -> str | None:
         """Say which tiles are missing from the file, which tiffslide would show as black; None if none."""
@@ -64,7 +62,7 @@ class TiffSlideSlide(Slide):
         # The errors of tifffile, zarr and the codecs on damaged data have no common class.
         except Exception as e:
             raise UnreadableSlide(
-                f"{self.info.path.name}: level {level} at x {place[0]}, y {place[1]}: {_one_line(e)}"
+                f"{self.info.path.name}: level {level} at x {place[0]}, y {place[1]}: {kind_and_text(e)}"
             ) from e
         pixels: NDArray[Any] = np.asarray(region)
         if pixels.dtype != np.uint8 or pixels.shape[2] not in (1, 3, 4):
@@ -91,15 +89,8 @@ class TiffSlideSlide(Slide):
         background = np.array(self.info.background, np.uint8)
         return np.where(inside, pixels[..., :3], background)
 
-    def close(self) -> None:
-        """Close the files."""
-        super().close()
-        self._handle.close()
-
 
 class _Complaints(logging.Handler):
-    """Collects errors that tifffile only logs, such as an offset beyond the file's end."""
-
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.texts: list[str] = []
@@ -108,29 +99,35 @@ class _Complaints(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-def open_tiffslide(path: Path) -> Slide:
-    """Open a slide with tiffslide. Raises UnreadableSlide, also if some of its tiles are not in the file."""
-    complaints = _Complaints()
-    logger = logging.getLogger("tifffile")
-    logger.addHandler(complaints)
+@contextlib.contextmanager
+def hushed_tifffile() -> Iterator[list[str]]:
+    """Hide what tifffile logs, and collect its errors, such as an offset beyond the file's end."""
+    handler, logger = _Complaints(), logging.getLogger("tifffile")
+    logger.addHandler(handler)
     propagate, logger.propagate = logger.propagate, False
     try:
-        with warnings.catch_warnings():
+        yield handler.texts
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+def open_tiffslide(path: Path) -> Slide:
+    """Open a slide with tiffslide. Raises UnreadableSlide, also if some of its tiles are not in the file."""
+    try:
+        with hushed_tifffile() as complaints, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tifffile warns of harmless oddities
             slide = TiffSlideSlide(path)
     # On damaged files tifffile's parsers raise anything from KeyError to struct.error.
     except Exception as e:
-        raise UnreadableSlide(f"{path}: tiffslide cannot open it: {_one_line(e)}") from e
-    finally:
-        logger.removeHandler(complaints)
-        logger.propagate = propagate
-    reason = complaints.texts[0] if complaints.texts else slide.lacking()
+        raise UnreadableSlide(f"{path}: tiffslide cannot open it: {kind_and_text(e)}") from e
+    reason = complaints[0] if complaints else slide.lacking()
     if reason is not None:
         slide.close()
         raise UnreadableSlide(f"{path}: damaged or cut off: {reason}")
     return slide
 
 
-def _one_line(e: BaseException) -> str:
-    text = " ".join(str(e).split())
-    return f"{type(e).__name__}: {text}"[:300]
+def kind_and_text(e: BaseException) -> str:
+    """Return an error of tifffile or a codec in one line; its text alone may be a mere number."""
+    return f"{type(e).__name__}: {' '.join(str(e).split())}"[:300]
