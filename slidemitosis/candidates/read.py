@@ -27,6 +27,8 @@ from slidemitosis.errors import InvalidOption, UnreadableCandidates
 from slidemitosis.options.read import FORMATS, Unit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from slidemitosis.candidates.candidate import Candidates
     from slidemitosis.options.read import Format
 
@@ -37,6 +39,11 @@ _CHUNK = 16 << 20  # bytes
 _MOST_PACKED = 500
 """How many times smaller packed text of candidates may be: twenty times is usual, a thousand possible."""
 _INK = re.compile(rb"\S")
+_WHY_UNREAD: Mapping[type[Exception], str] = {
+    FileNotFoundError: "no such file",
+    IsADirectoryError: "a folder; name the file of candidates in it",
+    PermissionError: "no permission to read it",
+}
 # What the standard library raises for a packed file that is damaged, cut off, or (RuntimeError) locked by
 # a password or packed in a way that it does not know.
 _DAMAGE = (
@@ -103,17 +110,8 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise refusal(path, _why_unread(error)) from error
-
-
-def _why_unread(error: OSError | ValueError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, IsADirectoryError):
-        return "a folder; name the file of candidates in it"
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        other = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise refusal(path, _WHY_UNREAD.get(type(error), other)) from error
 
 
 def _unpack(data: bytes, path: Path) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from slidemitosis.demo.tissue import Phantom, Pixels
+    from slidemitosis.demo.tissue import Figure, Phantom, Pixels
 
 _TILE = 256  # px
 
@@ -88,10 +88,10 @@ def write_slide(phantom: Phantom, path: Path, *, quality: int = 85) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def _ids(phantom: Phantom) -> list[str]:
-    """Return one UUID per figure, the same for the same figures."""
+def _named(phantom: Phantom) -> list[tuple[str, Figure]]:
+    """Return each figure with a UUID, the same for the same figures."""
     names = (f"slidemitosis/phantom/{i}/{f.x:.2f}/{f.y:.2f}" for i, f in enumerate(phantom.figures))
-    return [str(uuid.uuid5(uuid.NAMESPACE_URL, name)) for name in names]
+    return [(str(uuid.uuid5(uuid.NAMESPACE_URL, n)), f) for n, f in zip(names, phantom.figures, strict=True)]
 
 
 def write_candidates(phantom: Phantom, path: Path) -> None:
@@ -105,7 +105,7 @@ def write_candidates(phantom: Phantom, path: Path) -> None:
     offsets = np.round(np.stack([np.cos(turns), np.sin(turns)], axis=1) * 6.25 / phantom.mpp, 2).tolist()
     properties = {"objectType": "detection", "classification": {"name": "Mitosis", "color": [0, 200, 0]}}
     features = []
-    for name, figure in zip(_ids(phantom), phantom.figures, strict=True):
+    for name, figure in _named(phantom):
         ring = [[round(figure.x + dx, 2), round(figure.y + dy, 2)] for dx, dy in offsets]
         geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
         features.append({"type": "Feature", "id": name, "geometry": geometry, "properties": properties})
@@ -117,8 +117,5 @@ def write_truth(phantom: Phantom, path: Path) -> None:
 
     Raises OutputError.
     """
-    rows = [
-        [name, f"{figure.x:.2f}", f"{figure.y:.2f}", figure.kind, int(figure.atypical)]
-        for name, figure in zip(_ids(phantom), phantom.figures, strict=True)
-    ]
+    rows = [[name, f"{f.x:.2f}", f"{f.y:.2f}", f.kind, int(f.atypical)] for name, f in _named(phantom)]
     write_whole(path, "".join(csv_lines([["id", "x", "y", "kind", "atypical"], *rows])).encode())

@@ -25,7 +25,7 @@ COARSEST_MPP = 0.6
 def settle_mpp(
     info: SlideInfo, *, given: PixelSize | None, allow_coarse: bool, model_mpp: float
 ) -> PixelSize:
-    """The slide's um/px: what the user gives, else what the metadata state; never a guess.
+    """Return the slide's um/px: what the user gives, else what the metadata state; never a guess.
 
     Raises MissingResolution if neither is there, UnsuitableResolution if it is implausible, or
     coarser than 0.6 um/px and `allow_coarse` is not set.
@@ -80,7 +80,7 @@ class Frames:
 def settle_frames(
     info: SlideInfo, *, origin: Origin, viewer: Viewer | None, frame: Literal["level0"] | None
 ) -> Frames:
-    """Where the candidates count from, and where objects.geojson is to count from; never a guess.
+    """Settle where the candidates count from, and where objects.geojson is to count from; never a guess.
 
     QuPath and some other viewers show only the bounds of a slide that has them, and count from their
     corner. Nothing in a GeoJSON says so; the size of the viewer's image does. `origin`: what the user says
@@ -108,7 +108,7 @@ def _corner(bounds: Bounds | None) -> _Corner:
 
 
 def _viewers_corner(info: SlideInfo, viewer: Viewer) -> tuple[_Corner, str]:
-    """Which of the slide's corners the viewer's (0, 0) is, in level-0 px, and why."""
+    """Return which of the slide's corners the viewer's (0, 0) is, in level-0 px, and why."""
     size = (viewer.width, viewer.height)
     if any(isinstance(v, bool) or not isinstance(v, int) or v < 1 for v in size):
         raise InvalidOption(f"a viewer's size is two whole numbers of px, not {size[0]!r} and {size[1]!r}")
@@ -135,7 +135,7 @@ def _viewers_corner(info: SlideInfo, viewer: Viewer) -> tuple[_Corner, str]:
 
 
 def _only_corner(info: SlideInfo) -> tuple[_Corner, str]:
-    """The slide's corner, where there is no other."""
+    """Return the slide's corner, where there is no other."""
     if info.bounds is None:
         return (0, 0), "the slide has no bounds"
     if _corner(info.bounds) == (0, 0):

@@ -147,7 +147,7 @@ def _tell_of_slow_reading(info: SlideInfo, level: int) -> None:
 
 
 def _warn_of_regions(placed: Sequence[PlacedCandidate], mpp: PixelSize, unit: Unit) -> None:
-    """An annotated region among the candidates would be counted as one figure, at its middle."""
+    """Warn of candidates as wide as a region, which would be counted as one figure, at its middle."""
     um = max(mpp.x, mpp.y) if unit == "px" else 1.0
     wide = [p.candidate.source for p in placed if p.candidate.extent * um > WIDEST_UM]
     if wide:

@@ -89,7 +89,11 @@ def work(connection: Connection, layout: SlotLayout, name: str) -> None:
             if kind == "slide":
                 if reader is not None:
                     reader.close()
-                reader, failure = _open(value, layout.patch) if value else (None, None)
+                reader = failure = None
+                try:
+                    reader = ReopeningSlide(value, layout.patch) if value else None
+                except SlideMitosisError as e:
+                    failure = e
                 continue
             slot, windows = value
             answer: tuple[str, Any] = ("cannot open", failure)
@@ -97,16 +101,6 @@ def work(connection: Connection, layout: SlotLayout, name: str) -> None:
                 answer = ("done", _read(reader, slots, slot, windows))
             if not send(connection, answer):
                 break
-
-
-def _open(
-    open_slide: Callable[[], Slide], patch: int
-) -> tuple[ReopeningSlide | None, SlideMitosisError | None]:
-    """Return the open slide, or why it cannot be opened."""
-    try:
-        return ReopeningSlide(open_slide, patch), None
-    except SlideMitosisError as e:
-        return None, e
 
 
 def _read(

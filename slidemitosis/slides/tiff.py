@@ -54,11 +54,6 @@ class _Layout:
     count: str  # number of tags of a directory
     offset: str  # place in the file; also the number of a tag's values
 
-    @property
-    def inline(self) -> int:
-        """Most bytes of values that are written in the tag itself, instead of their place."""
-        return struct.calcsize(self.offset)
-
     def unpack(self, form: str, data: bytes) -> tuple[Any, ...]:
         return struct.unpack(self.order + form, data)
 
@@ -120,7 +115,8 @@ def _header(file: BinaryIO) -> tuple[_Layout, int]:
 
 def _directory(file: BinaryIO, layout: _Layout, at: int) -> tuple[Directory, int]:
     """Read one directory; return it and the place of the next, 0 after the last."""
-    head, inline = struct.calcsize(layout.count), layout.inline
+    # `inline`: most bytes of values that are written in the tag itself, instead of their place.
+    head, inline = struct.calcsize(layout.count), struct.calcsize(layout.offset)
     (number,) = layout.unpack(layout.count, _bytes(file, at, head))
     if number > 4096:  # a tag each for all that was ever defined
         raise BadTiff(f"{number} tags in one TIFF directory")

@@ -62,12 +62,9 @@ class TiledPage:
     @property
     def head(self) -> bytes:
         """Bytes that replace the first two of each tile: start marker, colour space and tables."""
-        return _START + _adobe(self.space) + self.tables[2:-2]
-
-
-def _adobe(space: Space) -> bytes:
-    """Return Adobe's APP14 marker, which tells libjpeg that samples are YCbCr (1) or RGB (0)."""
-    return b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([space == "YCbCr"])
+        # Adobe's APP14 marker tells libjpeg that samples are YCbCr (1) or RGB (0).
+        adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([self.space == "YCbCr"])
+        return _START + adobe + self.tables[2:-2]
 
 
 class TileCache:

@@ -33,11 +33,11 @@ class Delimited:
     delimiter: str
     titles: tuple[str, ...]
     """The names of the columns as they are written."""
-    names: tuple[str, ...] = field(init=False)
-    """The same in lower case and with single spaces."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(map(folded, self.titles)))
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The same in lower case and with single spaces."""
+        return tuple(map(folded, self.titles))
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows that hold anything, each with as many fields as there are columns."""

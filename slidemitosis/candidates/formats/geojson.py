@@ -210,14 +210,9 @@ def class_of(text: JsonText) -> str | None:
 
 
 def _is_container(feature: _Feature, properties: _Feature) -> bool:
-    stated = [
-        properties.get("objectType"),
-        properties.get("object_type"),
-        properties.get("type"),
-        feature.get("objectType"),
-        feature.get("object_type"),
-    ]
-    name = next((value for value in stated if value is not None), feature.get("id"))
+    stated = [properties.get(key) for key in ("objectType", "object_type", "type")]
+    stated += [feature.get(key) for key in ("objectType", "object_type", "id")]
+    name = next((value for value in stated if value is not None), None)
     return isinstance(name, str) and is_container(name)
 
 

@@ -156,19 +156,10 @@ def _id(feature: _Feature) -> str | None:
 
 
 def _class_name(feature: _Feature) -> str | None:
-    stated = feature.properties.classification if feature.properties else UNSET
+    own = feature.properties or _Properties()
+    stated = feature.classification if own.classification is UNSET else own.classification
     if stated is UNSET:
-        stated = feature.classification
-    if stated is UNSET:
-        return _other_class(feature.properties)
+        stated = other_class((own.other_class, own.class_name, own.label, own.type))  # as in CLASS_KEYS
     if isinstance(stated, _Classification):
         return full_class_name(tuple(stated.names or ([stated.name] if stated.name else [])))
     return full_class_name((stated,)) if isinstance(stated, str) else None
-
-
-def _other_class(stated: _Properties | None) -> str | None:
-    if stated is None:
-        return None
-    # In the order of CLASS_KEYS.
-    found = other_class((stated.other_class, stated.class_name, stated.label, stated.type))
-    return None if found is None else full_class_name((found,))

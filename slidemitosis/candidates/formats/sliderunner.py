@@ -52,7 +52,7 @@ def read_sliderunner(database: sqlite3.Connection, *, path: Path, slide_name: st
     labels = _labels(database, slide, classes)
     marks = []
     for row in database.execute("SELECT * FROM Annotations WHERE slide = ? ORDER BY uid", (slide,)):
-        if _is_deleted(row) or row["type"] == _WHOLE_IMAGE:
+        if _optional(row, "deleted") or row["type"] == _WHOLE_IMAGE:
             continue
         source = f"annotation {row['uid']}"
         stated = {"labels": labels.get(row["uid"]), "description": _optional(row, "description")}
@@ -75,7 +75,7 @@ def _slide(database: sqlite3.Connection, path: Path, slide_name: str | None) -> 
     }
     counts = Counter(dict.fromkeys(names.values(), 0))
     for row in database.execute("SELECT * FROM Annotations"):
-        if row["slide"] in names and not _is_deleted(row):
+        if row["slide"] in names and not _optional(row, "deleted"):
             counts[names[row["slide"]]] += 1
     chosen = choose_image(counts, path=path, slide_name=slide_name)
     if list(names.values()).count(chosen or "") > 1:
@@ -92,10 +92,6 @@ def _labels(database: sqlite3.Connection, slide: int | None, classes: Mapping[in
     for uid, class_uid in database.execute(query, (slide,)):
         given[uid].append(str(classes.get(class_uid, class_uid)))
     return {uid: "; ".join(names) for uid, names in given.items()}
-
-
-def _is_deleted(row: sqlite3.Row) -> bool:
-    return bool(_optional(row, "deleted"))
 
 
 def _optional(row: sqlite3.Row, column: str) -> Any:

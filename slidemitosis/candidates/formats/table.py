@@ -131,7 +131,7 @@ def layout(table: Delimited, unit: Unit | None) -> Layout:
 
 
 def agreed_unit(stated: Unit | None, given: Unit | None, path: Path) -> Unit | None:
-    """The unit that the columns state, else the one given. Raises InvalidOption if they differ."""
+    """Return the unit that the columns state, else the one given. Raises InvalidOption if they differ."""
     if given is not None and stated is not None and given != stated:
         raise InvalidOption(
             f"{path}: its columns are in {stated}, yet the unit given is {given}; leave the unit out"
@@ -140,7 +140,7 @@ def agreed_unit(stated: Unit | None, given: Unit | None, path: Path) -> Unit | N
 
 
 def read_rows(table: Delimited, layout: Layout, *, slide_name: str | None) -> Candidates:
-    """The candidates of a table whose layout is known: of several images those of the slide."""
+    """Read the candidates of a table whose layout is known: of several images those of the slide."""
     image, chosen = layout.image, None
     if image is not None:
         counts = Counter(fields[image].strip() for _, fields in _rows(table, layout))

@@ -28,15 +28,11 @@ def parse_xml(data: bytes, path: Path) -> Element:
         raise refusal(path, what) from error
     except (LookupError, ValueError) as error:  # an encoding that is unknown, or that does not fit
         raise refusal(path, f"not readable as XML ({' '.join(str(error).split())})") from error
-    _check_one_decimal_mark(root, path)
-    return root
-
-
-def _check_one_decimal_mark(root: Element, path: Path) -> None:
     places = {element.get(axis, "") for element in root.iter() for axis in "XY"}
     point, comma = (next((text for text in places if mark in text), None) for mark in ".,")
     if point and comma:
         raise refusal(path, f"has coordinates with two decimal marks, {point!r} and {comma!r}; use one")
+    return root
 
 
 def vertices(elements: Iterable[Element], where: str) -> list[list[float]]:
