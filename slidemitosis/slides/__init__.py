@@ -2,7 +2,7 @@
 
 - `open`: opens a slide with the library that reads it.
 - `slide`: an open slide, whichever library reads it; `openslide` and `tiffslide`: the two libraries' slides.
-- `properties`: a slide's metadata, read from the library that opened it.
+- `properties`: what the two have in common: the handle of a library, and the metadata that it states.
 - `direct`, `tiles`, `tiff`: decode JPEG tiles without the library, on levels where that gives its pixels.
 - `moved`: looks for slides by name that are not where a list or a project says.
 
