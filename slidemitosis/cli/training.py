@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slidemitosis.cli.options import add_options, add_progress
 from slidemitosis.errors import InvalidOption
+from slidemitosis.options import ComputeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +26,8 @@ _DATA_HELP = (
 
 
 def _named(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
+    name, _, path = text.partition("=")
+    if not (name and path):
         raise argparse.ArgumentTypeError(f"{text!r} must be NAME=PATH, such as ami-br=AMi-Br")
     return name, Path(path)
 
@@ -43,13 +45,8 @@ def _add_data(parser: argparse.ArgumentParser, flag: str, *, required: bool, tex
 
 
 def _add_computing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    parser.add_argument(
-        "--progress",
-        choices=("bar", "json", "none"),
-        default="bar",
-        help="on standard error; json: one object a line, for programs",
-    )
+    add_options(parser, ComputeOptions, only=("device",))
+    add_progress(parser)
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -240,8 +237,8 @@ def _compare(args: argparse.Namespace, _report: Report) -> None:
 
     groups = {}
     for text in args.group:
-        name, equals, runs = text.partition("=")
-        if not (name and equals and runs):
+        name, _, runs = text.partition("=")
+        if not (name and runs):
             raise InvalidOption(f"--group {text!r} must be NAME=RUN,RUN")
         groups[name] = runs.split(",")
     result = compare_runs(args.runs, groups=groups or None)
