@@ -23,7 +23,7 @@ from slidemitosis.qupath.project import COLUMNS, MANIFEST, project_file, project
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from slidemitosis.qupath.project import ProjectImage, ProjectSlide
+    from slidemitosis.qupath.project import ProjectImage
 
 _PLACE = re.compile(r"feature (\d+)")
 
@@ -161,7 +161,7 @@ def _results(below: Path) -> dict[Path, list[tuple[Path, dict[str, Any]]]]:
 
 
 def _result_of(
-    slide: ProjectSlide, found: Mapping[Path, Sequence[tuple[Path, dict[str, Any]]]]
+    slide: ProjectImage, found: Mapping[Path, Sequence[tuple[Path, dict[str, Any]]]]
 ) -> tuple[Path | None, str | None]:
     """Return the folder with an image's results, or why there is none that can be used."""
     if slide.points is None:
