@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
     from slidemitosis.cohort.slides import Cohort, CohortSlide
     from slidemitosis.cohort.store import CohortStore
-    from slidemitosis.cohort.tables.columns import Value
+    from slidemitosis.cohort.tables.columns import Row, Value
 
 COHORT_CSV, COHORT_JSON, PATIENTS_CSV = "cohort.csv", "cohort.json", "patients.csv"
 _TABLES_LOCK = ".tables"
 _PAUSE = 2.0  # seconds between two writings while slides finish
 _SHARE = 0.05  # of the time that writing may take
-
-Row = dict[str, "Value"]
 
 
 class CohortTables:
