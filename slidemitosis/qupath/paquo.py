@@ -98,15 +98,13 @@ def import_results(path: Path | str, *, results: Path | str | None = None) -> tu
     exchanged = []
     for slide in slides:
         folder, problem = _result_of(slide, found)
+        updated = added = 0
         if folder is not None:
             try:
                 updated, added = project.update(slide.entry_id, folder / OBJECTS)
             except (project.error, OSError) as e:
                 problem = _one_line(e)
-            else:
-                exchanged.append(Exchanged(slide.name, updated=updated, added=added))
-                continue
-        exchanged.append(Exchanged(slide.name, problem=problem))
+        exchanged.append(Exchanged(slide.name, updated=updated, added=added, problem=problem))
     if all(e.problem for e in exchanged):
         raise UnreadableProject(f"{path}: no image has results below {below} ({_problems(exchanged)})")
     return tuple(exchanged)

@@ -271,9 +271,10 @@ def _searched(image: ProjectImage, stated: PurePath, places: Sequence[Path]) -> 
 def project_slides(path: Path | str, *, search: Iterable[Path | str] = ()) -> tuple[ProjectImage, ...]:
     """Return the images of a project with their exported candidates, in the project's order.
 
-    The export's table is `slidemitosis/cohort.csv` in the project's folder; its image sizes, readers and um/px
-    go before the project's. An image that cannot be classified is there too, with the problem. Arguments and
-    errors are those of `read_project`; UnreadableProject also for a table that cannot be understood.
+    The export's table is `slidemitosis/cohort.csv` in the project's folder; its image sizes, readers and
+    um/px go before the project's. An image that cannot be classified is there too, with its problem.
+    Arguments and errors are those of `read_project`; UnreadableProject also for a table that cannot be
+    understood.
     """
     images = read_project(path, search=search)
     table = project_file(path).absolute().parent / MANIFEST

@@ -111,7 +111,9 @@ def _install(script: Path, target: Path, python: str) -> InstalledScript:
     there = _read(target)
     if there == text:
         return InstalledScript(target, "unchanged")
-    backup = None if _is_as_installed(there) else _keep(target)
+    stamp = _STAMP.match(there)
+    as_installed = stamp is not None and stamp[1] == _sha256(there[stamp.end() :])
+    backup = None if as_installed else _keep(target)
     write_whole(target, text.encode())
     return InstalledScript(target, "updated" if backup is None else "replaced", backup)
 
@@ -122,11 +124,6 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as e:
         raise OutputError(f"{path}: cannot be read: {e.strerror}; choose another --scripts-dir") from e
-
-
-def _is_as_installed(text: str) -> bool:
-    stamp = _STAMP.match(text)
-    return stamp is not None and stamp[1] == _sha256(text[stamp.end() :])
 
 
 def _sha256(text: str) -> str:
