@@ -122,11 +122,9 @@ def _ended(slide: CohortSlide, record: Row) -> Row:
         "slide": str(slide.slide),
         "points": str(slide.points) if slide.points else None,
         "patient": slide.patient,
-        "status": record.get("status"),
-        "step": record.get("step"),
-        "cause": record.get("cause"),
+        **dict.fromkeys(("status", "step", "cause")),
+        **record,
     }
-    row |= {k: v for k, v in record.items() if k not in row}
     for name, cell in slide.columns.items():
         # One of the list's columns may be named like one of ours, which other slides may have.
         row[f"list.{name}" if name in row or is_ours(name) else name] = cell
