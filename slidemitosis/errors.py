@@ -5,25 +5,16 @@ message says in one line what is wrong, where, and what to do.
 
     SlideMitosisError
     ├── SlideError
-    │   ├── UnreadableSlide (OSError)          not a slide, cut off, or a read that failed
-    │   ├── MissingResolution (ValueError)     no pixel size in the metadata, none given
-    │   ├── UnsuitableResolution (ValueError)  too coarse or implausible
-    │   └── UnsettledOrigin (ValueError)       the slide has bounds, and the origin is not known
+    │   ├── UnreadableSlide (OSError)
+    │   └── MissingResolution, UnsuitableResolution, UnsettledOrigin (ValueError)
     ├── CandidateError
-    │   ├── UnreadableCandidates (ValueError)  not JSON, not GeoJSON, bad coordinates, missing columns
-    │   ├── UnsettledClasses (ValueError)      the classes do not tell which objects are candidates
-    │   └── CandidatesOffSlide (ValueError)    every candidate lies off the slide
-    ├── UnreadableProject (ValueError)         not a QuPath project, or its table of candidates is damaged
+    │   └── UnreadableCandidates, UnsettledClasses, CandidatesOffSlide (ValueError)
     ├── ModelError
-    │   ├── UnknownModel (LookupError)         no such model name or folder
-    │   ├── InvalidCard (ValueError)           model.toml is incomplete or contradicts itself
-    │   └── WeightsMismatch (ValueError)       weights differ from the hash or shape in the card
-    ├── InvalidCohort (ValueError)             a list of slides cannot be understood
-    ├── UnreadableStack (ValueError)           not a TIFF of patches, or a page of it is damaged
-    ├── ReadingFailed (RuntimeError)           workers cannot start, or no candidate was readable
-    ├── ClusterFailed (RuntimeError)           no scheduler answers, or its workers cannot be used
-    ├── InvalidOption (ValueError)             an option's value cannot be used
-    └── OutputError (OSError)                  results cannot be written
+    │   ├── UnknownModel (LookupError)
+    │   └── InvalidCard, WeightsMismatch (ValueError)
+    ├── UnreadableProject, InvalidCohort, UnreadableStack, InvalidOption (ValueError)
+    ├── ReadingFailed, ClusterFailed (RuntimeError)
+    └── OutputError (OSError)
 """
 
 

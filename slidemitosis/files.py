@@ -18,6 +18,23 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
+def writing(what: Path, remedy: str = "; choose another --out") -> Iterator[None]:
+    """Raise an OSError of the block as an OutputError that names `what`, the reason and the remedy."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as e:
+        raise OutputError(f"{what}: cannot be written: {e.strerror or e}{remedy}") from e
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there. Raises OutputError."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
 def staged_folder(out: Path, *, last: str) -> Iterator[Path]:
     """Give a temporary folder whose files become `out`'s when the block ends without an error.
 
@@ -26,26 +43,22 @@ def staged_folder(out: Path, *, last: str) -> Iterator[Path]:
     Raises OutputError, before the block if possible.
     """
     base = out
-    try:
+    with writing(out):
         while not base.exists() and base != base.parent:
             base = base.parent
         if not base.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{base} is not a folder")
         stage = Path(tempfile.mkdtemp(prefix=".slidemitosis-", dir=base))
-    except OSError as e:
-        raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
     published = False
     try:
         yield stage
         try:
             # Once it has begun it is done in a moment, and half of it would be neither result.
-            with interrupts_wait():
+            with writing(out), interrupts_wait():
                 _publish(stage, out, last)
                 published = True
         except KeyboardInterrupt as e:
             raise KeyboardInterrupt("the results are written") if published else e from None
-        except OSError as e:
-            raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -92,11 +105,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write one file whole or not at all. Raises OutputError."""
-    try:
-        with whole_file(path) as partial:
-            partial.write_bytes(data)
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written: {e.strerror or e}") from e
+    with writing(path, remedy=""), whole_file(path) as partial:
+        partial.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -106,12 +116,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_parts(path: Path, parts: Iterable[str | bytes]) -> None:
     """Write a text that is never in memory as a whole, as `write_text` does; bytes are UTF-8 already."""
-    try:
-        with path.open("wb") as file:
-            for part in parts:
-                file.write(part if isinstance(part, bytes) else part.encode("utf-8", "backslashreplace"))
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written: {e.strerror}; choose another --out") from e
+    with writing(path), path.open("wb") as file:
+        for part in parts:
+            file.write(part if isinstance(part, bytes) else part.encode("utf-8", "backslashreplace"))
 
 
 class _Line:

@@ -95,17 +95,11 @@ def _plain(value: Any, hint: Any, key: str, where: str) -> Any:
             named = ", ".join(map(repr, get_args(hint)))
             raise InvalidTable(f"{key!r} in {where} must be one of {named}, not {value!r}")
         return value
-    if not _is(value, hint):
+    kinds = (int, float) if hint is float else hint
+    fits = isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))  # True is an int too
+    if not fits or (hint is float and not math.isfinite(value)):
         raise InvalidTable(f"{key!r} in {where} must be of type {hint.__name__}, not {value!r}")
     return float(value) if hint is float else value
-
-
-def _is(value: Any, kind: Any) -> bool:
-    if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind)
 
 
 def dump(part: object, *, skip: tuple[str, ...] = ()) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -106,11 +107,8 @@ class SlideClassifier:
         progress: Progress | None = None,
     ) -> SlideResult:
         """Classify candidates that are in memory; see `classify_slide`."""
-
-        def prepared(options: ReadOptions) -> Prepared:
-            return prepare_candidates(Path(slide), candidates, options, self.card.patch)
-
-        return self.finish(self._begun(prepared, read, rates), progress=progress)
+        begun = self._begun(partial(prepare_candidates, Path(slide), candidates), read, rates)
+        return self.finish(begun, progress=progress)
 
     def begin(
         self,
@@ -125,19 +123,16 @@ class SlideClassifier:
         Whoever writes results makes sure of their folder between this and `finish`, which may take long.
         Raises what `classify_slide` raises.
         """
-
-        def prepared(options: ReadOptions) -> Prepared:
-            return prepare(Path(slide), Path(points), options, self.card.patch)
-
-        return self._begun(prepared, read, rates)
+        return self._begun(partial(prepare, Path(slide), Path(points)), read, rates)
 
     def _begun(
-        self, make: Callable[[ReadOptions], Prepared], read: ReadOptions | None, rates: RateOptions | None
+        self, make: Callable[..., Prepared], read: ReadOptions | None, rates: RateOptions | None
     ) -> Begun:
+        """`make` prepares the slide, given the options of reading and the size of the patches."""
         clock, read, rates = Stopwatch(), read or ReadOptions(), rates or RateOptions()
         with clock.during("preparing"):
             check_band(rates, self.card)
-            prepared = make(read)
+            prepared = make(read, self.card.patch)
             _say_what_was_selected(prepared)
             area = analysed_area(prepared, rates, read.area_classes)
         return Begun(prepared=prepared, read=read, rates=rates, area=area, clock=clock)

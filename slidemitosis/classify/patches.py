@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,15 +46,14 @@ def classify_patches(
     card = find_model(model)
     path = Path(stack)
     found: list[Prediction] = []
-    with PatchStack(path, side=card.patch.side) as patches:
-        engine = load_engine(card, compute or ComputeOptions())
-        try:
-            for batch in patches.batches(max(BATCH, engine.piece)):
-                found += predict(batch, engine.submit(batch)(), card)
-                if progress:
-                    progress(len(found), len(patches))
-        finally:
-            engine.close()
+    with (
+        PatchStack(path, side=card.patch.side) as patches,
+        closing(load_engine(card, compute or ComputeOptions())) as engine,
+    ):
+        for batch in patches.batches(max(BATCH, engine.piece)):
+            found += predict(batch, engine.submit(batch)(), card)
+            if progress:
+                progress(len(found), len(patches))
     blank = [i for i, said in enumerate(found, start=1) if said.blank]
     if blank:
         pages = ", ".join(map(str, blank[:10])) + (", ..." if len(blank) > 10 else "")
@@ -64,12 +63,12 @@ def classify_patches(
 
 def csv_text(found: Sequence[Prediction]) -> str:
     """Make one row a page, from 1; the columns mean what they mean in `candidates.csv`."""
-    rows = (
+    rows = [
         [page, "blank" if said.blank else "classified"]
         + ["" if said.blank else cell(said) for cell in SAID.values()]
         for page, said in enumerate(found, start=1)
-    )
-    return "".join(csv_lines(itertools.chain([["page", "status", *SAID]], rows)))
+    ]
+    return "".join(csv_lines([["page", "status", *SAID], *rows]))
 
 
 def midog25_text(found: Sequence[Prediction]) -> str:
@@ -79,13 +78,7 @@ def midog25_text(found: Sequence[Prediction]) -> str:
     the organisers' reference container writes and explains it. The format has no word for a blank page: what
     the model says of it is written all the same.
     """
-    return (
-        json.dumps(
-            [
-                {"class": "atypical" if said.atypical else "normal", "confidence": said.probability}
-                for said in found
-            ],
-            indent=4,
-        )
-        + "\n"
-    )
+    told = [
+        {"class": "atypical" if said.atypical else "normal", "confidence": said.probability} for said in found
+    ]
+    return json.dumps(told, indent=4) + "\n"

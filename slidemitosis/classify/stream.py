@@ -10,7 +10,7 @@ from slidemitosis.prediction import LeftOut, predict
 from slidemitosis.reading.batches import READ_SIZE, gathered, one_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from slidemitosis.classify.timing import Stopwatch
     from slidemitosis.engines.engine import Engine
@@ -48,7 +48,12 @@ def predict_batches(
             done += len(batch.indices) + len(batch.unreadable)
             if progress:
                 progress(done, total)
-    _refuse_all_unreadable([said[i] for i in prepared.to_read], prepared)
+    tried = [said[i] for i in prepared.to_read]
+    if isinstance(first := tried[0], LeftOut) and all(isinstance(of_it, LeftOut) for of_it in tried):
+        raise ReadingFailed(
+            f"{prepared.slide.path}: not one of {len(tried)} candidates could be read, "
+            f"the slide is damaged or cut off: {first.reason}"
+        )
     return [said[i] for i in range(len(prepared.placed))]
 
 
@@ -62,11 +67,3 @@ def _awaited(batches: Iterable[Batch], clock: Stopwatch) -> Iterator[Batch]:
         clock.add("reading", batch.read_seconds)
         yield batch
         started = time.perf_counter()
-
-
-def _refuse_all_unreadable(tried: Sequence[Prediction | LeftOut], prepared: Prepared) -> None:
-    if isinstance(first := tried[0], LeftOut) and all(isinstance(said, LeftOut) for said in tried):
-        raise ReadingFailed(
-            f"{prepared.slide.path}: not one of {len(tried)} candidates could be read, "
-            f"the slide is damaged or cut off: {first.reason}"
-        )

@@ -68,11 +68,11 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_cohort)
 
 
-def _shard(text: str) -> tuple[int, int]:
+def _shard(text: str) -> slice:
     part, _, parts = text.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 1 to N, such as 3/20")
-    return int(part), int(parts)
+    return slice(int(part) - 1, None, int(parts))
 
 
 def _cohort(args: argparse.Namespace, report: Report) -> int:
@@ -111,11 +111,7 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
     from slidemitosis.cohort.job import CohortPlan  # noqa: PLC0415
     from slidemitosis.cohort.run import run_cohort  # noqa: PLC0415
 
-    mine: tuple[CohortSlide, ...] | None = None
-    if args.shard:
-        part, parts = args.shard
-        mine = cohort.slides[part - 1 :: parts]
-    slides = cohort.slides if mine is None else mine
+    slides = cohort.slides[args.shard] if args.shard else cohort.slides
     plan = CohortPlan(
         out=args.out,
         model=args.model,
@@ -131,8 +127,9 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
             for event in executor.run(slides, wait=False):
                 teller(event)
             report.done()
-            print(f"{'slides':<11} {_counts_text(teller.counts, len(slides))}")
+            print_table([("slides", _counts_text(teller.counts, len(slides)))])
             return 0 if teller.counts["ready"] == len(slides) else INCOMPLETE
+        mine = slides if args.shard else None
         result = run_cohort(cohort, args.out, executor, slides=mine, tell=teller)
     _say_done(report, result.counts, len(slides), result.written)
     return 0 if result.complete else INCOMPLETE

@@ -33,14 +33,9 @@ def rate_rows(rated: Rated) -> list[tuple[str, str]]:
 
 def not_classified(rate: SlideRate) -> str:
     """What became of the other candidates: ", 2 outside"."""
-    counts = {
-        "uncertain": rate.uncertain,
-        "unreadable": rate.unreadable,
-        "outside": rate.outside,
-        "blank": rate.blank,
-        "duplicate": rate.duplicates,
-    }
-    return "".join(f", {n} {name}" for name, n in counts.items() if n)
+    counts = {kind: getattr(rate, kind) for kind in ("uncertain", "unreadable", "outside", "blank")}
+    counts["duplicate"] = rate.duplicates
+    return "".join(f", {n} {kind}" for kind, n in counts.items() if n)
 
 
 def _percent(fraction: float, interval: tuple[float, float] | None) -> str:

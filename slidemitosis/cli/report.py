@@ -41,28 +41,29 @@ class Report:
         if self.style == "json":
             self._json(event="progress", done=done, total=total, what=what)
         elif self.style == "bar":
-            from tqdm import tqdm  # noqa: PLC0415
-
-            if self._bar is None or what != self._what:
-                self.close()
-                self._what = what
-                # disable=None: none where standard error is a file or a pipe.
-                self._bar = tqdm(total=total, unit="figure", desc=what, file=sys.stderr, disable=None)
-            self._bar.update(done - self._bar.n)
+            bar = self._bar_of(what, total, unit="figure")
+            bar.update(done - bar.n)
 
     def slides(self, done: int, total: int, *, candidates: int) -> None:
         """So many slides of a cohort have ended, and so many candidates are classified."""
         if self.style == "bar":
-            from tqdm import tqdm  # noqa: PLC0415
-
-            if self._bar is None:
-                self._bar = tqdm(total=total, unit="slide", desc="slides", file=sys.stderr, disable=None)
-            self._bar.set_postfix_str(f"{candidates} candidates", refresh=False)
-            self._bar.update(done - self._bar.n)
+            bar = self._bar_of("slides", total, unit="slide")
+            bar.set_postfix_str(f"{candidates} candidates", refresh=False)
+            bar.update(done - bar.n)
         # Candidates are done many times a second; whoever reads this has better to do.
         elif self.style == "json" and (done != self._slides_told or time.monotonic() - self._told_at >= 1):
             self._slides_told, self._told_at = done, time.monotonic()
             self._json(event="progress", done=done, total=total, what="slides", candidates=candidates)
+
+    def _bar_of(self, what: str, total: int, *, unit: str) -> tqdm[NoReturn]:
+        from tqdm import tqdm  # noqa: PLC0415
+
+        if self._bar is None or what != self._what:
+            self.close()
+            self._what = what
+            # disable=None: none where standard error is a file or a pipe.
+            self._bar = tqdm(total=total, unit=unit, desc=what, file=sys.stderr, disable=None)
+        return self._bar
 
     def slide_ended(self, name: str, status: str, *, fresh: bool) -> None:
         """One slide of a cohort has ended; `fresh` if not long ago."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from slidemitosis.cli.options import add_options, add_progress
 from slidemitosis.errors import InvalidOption
+from slidemitosis.options import ComputeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +26,8 @@ _DATA_HELP = (
 
 
 def _named(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
+    name, _, path = text.partition("=")
+    if not (name and path):
         raise argparse.ArgumentTypeError(f"{text!r} must be NAME=PATH, such as ami-br=AMi-Br")
     return name, Path(path)
 
@@ -36,27 +38,21 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _add_data(parser: argparse.ArgumentParser, flag: str, *, required: bool, text: str) -> None:
-    parser.add_argument(
-        flag, type=_named, action="append", default=[], required=required, metavar="NAME=PATH", help=text
-    )
+def _add_data(parser: argparse.ArgumentParser, flag: str, **further: Any) -> None:
+    parser.add_argument(flag, type=_named, action="append", default=[], metavar="NAME=PATH", **further)
 
 
 def _add_computing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    parser.add_argument(
-        "--progress",
-        choices=("bar", "json", "none"),
-        default="bar",
-        help="on standard error; json: one object a line, for programs",
-    )
+    add_options(parser, ComputeOptions, only=("device",))
+    add_progress(parser)
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="name of a recipe of this package, or a TOML file")
-    _add_data(parser, "--data", required=True, text=_DATA_HELP)
+    _add_data(parser, "--data", required=True, help=_DATA_HELP)
     parser.add_argument(
         "--set",
+        dest="overrides",
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -92,7 +88,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 def add_train(parser: argparse.ArgumentParser) -> None:
     """Add the options of `slidemitosis train`."""
     _add_recipe(parser)
-    _add_data(parser, "--test", required=False, text="figures for scores alone, as NAME=PATH")
+    _add_data(parser, "--test", dest="held_out", help="figures for scores alone, as NAME=PATH")
     parser.add_argument(
         "--fold",
         type=int,
@@ -109,7 +105,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", help="name or folder of a model, or a folder of `train`"
     )
-    _add_data(parser, "--data", required=True, text=_DATA_HELP + "; official test rows where there are some")
+    _add_data(parser, "--data", required=True, help=_DATA_HELP + "; official test rows where there are some")
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
     parser.add_argument(
         "--views", type=int, choices=(1, 8), default=1, help="8: mean of rotations and mirrors"
@@ -175,20 +171,11 @@ def _read(named: Sequence[tuple[str, Path]]) -> list[LabelledData]:
 
 
 def _options(args: argparse.Namespace) -> TrainOptions:
-    """Return the options of `train` and `tune`, their data sets read."""
+    """Return the options of `train` and `tune`, named like the fields, with their data sets read."""
     from slidemitosis.train.command import TrainOptions  # noqa: PLC0415
 
-    return TrainOptions(
-        recipe=args.recipe,
-        overrides=args.set,
-        data=_read(args.data),
-        out=args.out,
-        seed=args.seed,
-        device=args.device,
-        workers=args.workers,
-        smoke=args.smoke,
-        leaks=args.leaks,
-    )
+    given = {f.name: getattr(args, f.name) for f in fields(TrainOptions) if f.name in args}
+    return TrainOptions(**given | {k: _read(given[k]) for k in ("data", "held_out") if k in given})
 
 
 def _train(args: argparse.Namespace, report: Report) -> None:
@@ -198,7 +185,7 @@ def _train(args: argparse.Namespace, report: Report) -> None:
     from slidemitosis.train.evaluate.run import evaluate_run  # noqa: PLC0415
     from slidemitosis.train.run import train_folds  # noqa: PLC0415
 
-    run = prepare_run(replace(_options(args), held_out=_read(args.test)))
+    run = prepare_run(_options(args))
     report.outcome = "the same command goes on after the last whole epoch"
     cards = train_folds(
         run,
@@ -240,8 +227,8 @@ def _compare(args: argparse.Namespace, _report: Report) -> None:
 
     groups = {}
     for text in args.group:
-        name, equals, runs = text.partition("=")
-        if not (name and equals and runs):
+        name, _, runs = text.partition("=")
+        if not (name and runs):
             raise InvalidOption(f"--group {text!r} must be NAME=RUN,RUN")
         groups[name] = runs.split(",")
     result = compare_runs(args.runs, groups=groups or None)

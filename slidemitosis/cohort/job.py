@@ -97,7 +97,7 @@ class SlideJobs:
             return self._look(slide)
         with self.store.lock(slide.name, wait=wait):
             outcome = self._outcome(slide, progress)
-            self._record(slide, outcome)
+            self.store.record(slide.name, outcome)
             return outcome
 
     def _outcome(self, slide: CohortSlide, progress: Callable[[int, int], None] | None) -> Outcome:
@@ -120,12 +120,6 @@ class SlideJobs:
             raise
         except SlideMitosisError as e:
             raise InvalidCard(f"no slide can be classified: {e}") from e
-
-    def _record(self, slide: CohortSlide, outcome: Outcome) -> None:
-        if outcome.status == "failed":
-            self.store.record_failure(slide.name, {"step": outcome.step, "cause": outcome.cause})
-        elif outcome.status == "done":
-            self.store.forget_failure(slide.name)
 
     def _look(self, slide: CohortSlide) -> Outcome:
         def look() -> Outcome:
@@ -157,7 +151,8 @@ class SlideJobs:
         """That the slide is done, or else the identity of the work that there is to do."""
         assert slide.points is not None
         _check_files(slide.slide, slide.points, self.plan.out)
-        work = self._work(slide)
+        card = self.classifier.card
+        work = work_identity(slide.points, card, slide.read, self.plan.compute, self._rates(slide))
         row = None if self.plan.force else self.store.row(slide.name)
         done = (
             row is not None
@@ -165,11 +160,6 @@ class SlideJobs:
             and same_slide(row["slide"], slide.slide, lambda: _quickhash(slide))
         )
         return Outcome("done", fresh=False) if done else work
-
-    def _work(self, slide: CohortSlide) -> str:
-        assert slide.points is not None
-        card = self.classifier.card
-        return work_identity(slide.points, card, slide.read, self.plan.compute, self._rates(slide))
 
     def _classify(
         self, slide: CohortSlide, work: str, progress: Callable[[int, int], None] | None

@@ -69,7 +69,9 @@ def run_cohort(
                 if isinstance(event, Held):
                     held.append(event.slide)
                 elif isinstance(event, Ended):
-                    _record_death(store, event)
+                    if event.outcome.step == "process":  # which died, and so could record nothing
+                        with store.lock(event.slide.name, wait=True):
+                            store.record(event.slide.name, event.outcome)
                     outcomes[event.slide.name] = event.outcome
                     if tables is not None:
                         tables.note(event.slide)
@@ -79,14 +81,6 @@ def run_cohort(
     finally:
         written = tables.finish() if tables is not None else []
     return CohortResult(outcomes, written)
-
-
-def _record_death(store: CohortStore, event: Ended) -> None:
-    """Record the failure of a slide whose process died, since that process cannot."""
-    outcome = event.outcome
-    if outcome.step == "process":
-        with store.lock(event.slide.name, wait=True):
-            store.record_failure(event.slide.name, {"step": outcome.step, "cause": outcome.cause})
 
 
 def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Path]]:

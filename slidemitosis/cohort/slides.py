@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from slidemitosis.options import ReadOptions
 
 Ending = Literal["done", "failed", "skipped"]
-Status = Literal["done", "failed", "skipped", "pending"]
+Status = Literal[Ending, "pending"]
 Step = Literal["cohort", "slide", "candidates", "options", "reading", "classifying", "writing", "process"]
 """Where a slide failed: "cohort" is the list itself, "process" a process that died."""
 
@@ -41,12 +41,12 @@ class CohortSlide:
     slide: Path
     """Absolute path."""
     points: Path | None
-    patient: str | None
+    patient: str | None = None
     read: ReadOptions
     """The run's options, changed by what the list says of this slide."""
-    area_mm2: float | None
+    area_mm2: float | None = None
     """Analysed area that the list states, mm2."""
-    columns: Mapping[str, str]
+    columns: Mapping[str, str] = field(default_factory=dict)
     """Cells of the list's further columns, by the column's name."""
     problem: Outcome | None = None
     """Why it cannot be run at all; None if it can."""

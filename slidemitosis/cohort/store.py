@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from slidemitosis.cohort.tables.patients import Recorded
 from slidemitosis.errors import OutputError
-from slidemitosis.files import write_whole
+from slidemitosis.files import write_whole, writing
 from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, SUMMARY, summary_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from slidemitosis.cohort.slides import Outcome
 
 ROW, FAILED = "row.json", "failed.json"
 _MARKER = ".slidemitosis-cohort"
@@ -46,7 +48,7 @@ class CohortStore:
 
     def begin(self) -> None:
         """Make the folder, or recognise it as a cohort's. Raises OutputError for one with other files."""
-        try:
+        with writing(self.out):
             if not self.begun:
                 theirs = self._names() & {"slides", "locks", "cohort.csv"}
                 # Many runs may begin at once, as an array of jobs does; each makes the marker first.
@@ -59,10 +61,6 @@ class CohortStore:
                 (self.out / _MARKER).write_text(text, encoding="utf-8")
             for name in ("slides", "locks"):
                 (self.out / name).mkdir(exist_ok=True)
-        except OutputError:
-            raise
-        except OSError as e:
-            raise OutputError(f"{self.out}: cannot be written: {e.strerror}; choose another --out") from e
 
     @property
     def begun(self) -> bool:
@@ -129,7 +127,7 @@ class CohortStore:
     def tidy(self, name: str) -> None:
         """Make the folder of a slide; remove from it what a killed process has left, and no result."""
         folder = self.folder(name)
-        try:
+        with writing(folder, remedy=""):
             folder.mkdir(parents=True, exist_ok=True)
             for stage in folder.glob(".slidemitosis-*"):
                 shutil.rmtree(stage)
@@ -137,27 +135,21 @@ class CohortStore:
                 # It comes last and goes first: without it what is there is part of a result.
                 for name_ in _RESULTS:
                     (folder / name_).unlink(missing_ok=True)
-        except OSError as e:
-            raise OutputError(f"{folder}: cannot be written: {e.strerror}") from e
 
-    def record_failure(self, name: str, record: Mapping[str, Any]) -> None:
-        """Say that a slide failed, beside what an earlier run may have found."""
-        self.tidy(name)
-        write_whole(self.folder(name) / FAILED, summary_text(record).encode())
-
-    def forget_failure(self, name: str) -> None:
-        """The slide is done now."""
-        try:
-            (self.folder(name) / FAILED).unlink(missing_ok=True)
-        except OSError as e:
-            raise OutputError(f"{self.folder(name)}: cannot be written: {e.strerror}") from e
+    def record(self, name: str, outcome: Outcome) -> None:
+        """Record that a slide failed, beside what an earlier run may have found, or that it is done now."""
+        if outcome.status == "failed":
+            self.tidy(name)
+            record = {"step": outcome.step, "cause": outcome.cause}
+            write_whole(self.folder(name) / FAILED, summary_text(record).encode())
+        elif outcome.status == "done":
+            with writing(self.folder(name), remedy=""):
+                (self.folder(name) / FAILED).unlink(missing_ok=True)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError):
-        return None  # as good as not there: the slide is done again
+        return None  # a damaged one is as good as none: the slide is done again
     return found if isinstance(found, dict) else None

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from slidemitosis.demo.tissue import draw_phantom
-from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.files import csv_lines, write_whole
+from slidemitosis.errors import InvalidOption
+from slidemitosis.files import csv_lines, make_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +26,7 @@ _TILE = 256  # px
 def write_demo(folder: Path) -> tuple[Path, Path]:
     """Write the demo's files into `folder`; return the paths of slide and candidates. Raises OutputError."""
     slide, points = folder / "demo.svs", folder / "demo.geojson"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}; choose another --out") from error
+    make_folder(folder)
     phantom = draw_phantom()
     write_slide(phantom, slide)
     write_candidates(phantom, points)

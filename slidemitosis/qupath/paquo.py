@@ -23,7 +23,7 @@ from slidemitosis.qupath.project import COLUMNS, MANIFEST, project_file, project
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from slidemitosis.qupath.project import ProjectImage, ProjectSlide
+    from slidemitosis.qupath.project import ProjectImage
 
 _PLACE = re.compile(r"feature (\d+)")
 
@@ -98,15 +98,13 @@ def import_results(path: Path | str, *, results: Path | str | None = None) -> tu
     exchanged = []
     for slide in slides:
         folder, problem = _result_of(slide, found)
+        updated = added = 0
         if folder is not None:
             try:
                 updated, added = project.update(slide.entry_id, folder / OBJECTS)
             except (project.error, OSError) as e:
                 problem = _one_line(e)
-            else:
-                exchanged.append(Exchanged(slide.name, updated=updated, added=added))
-                continue
-        exchanged.append(Exchanged(slide.name, problem=problem))
+        exchanged.append(Exchanged(slide.name, updated=updated, added=added, problem=problem))
     if all(e.problem for e in exchanged):
         raise UnreadableProject(f"{path}: no image has results below {below} ({_problems(exchanged)})")
     return tuple(exchanged)
@@ -161,7 +159,7 @@ def _results(below: Path) -> dict[Path, list[tuple[Path, dict[str, Any]]]]:
 
 
 def _result_of(
-    slide: ProjectSlide, found: Mapping[Path, Sequence[tuple[Path, dict[str, Any]]]]
+    slide: ProjectImage, found: Mapping[Path, Sequence[tuple[Path, dict[str, Any]]]]
 ) -> tuple[Path | None, str | None]:
     """Return the folder with an image's results, or why there is none that can be used."""
     if slide.points is None:

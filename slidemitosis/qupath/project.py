@@ -52,7 +52,8 @@ class ProjectImage:
     slide: Path | None
     """The file that it shows, which is there; None where there is a problem."""
     provider: str | None
-    """The Java class that opens it, without its package ("OpenslideServerBuilder")."""
+    """The Java class that opens it, without its package ("OpenslideServerBuilder"), or the name that QuPath
+    gave it at the export ("OpenSlide")."""
     args: tuple[str, ...]
     """Arguments of that class ("--no-crop")."""
     width: int | None  # px, as QuPath shows it
@@ -62,25 +63,15 @@ class ProjectImage:
     metadata: Mapping[str, str]
     """The image's own keys and values, as the user has given them in the project."""
     problem: str | None
-    """Why coordinates of this image cannot be those of a slide file, in one line; None where they can."""
+    """Why coordinates of this image cannot be those of a slide file, or why it has no candidates that can be
+    classified, in one line; None where neither is so."""
+    points: Path | None = None
+    """GeoJSON of its exported candidates; None where there is a problem, or where nobody asked for them."""
 
-
-@dataclass(frozen=True, slots=True)
-class ProjectSlide:
-    """One image of a project, with the candidates that were exported of it."""
-
-    entry_id: str
-    name: str
-    slide: Path | None
-    points: Path | None
-    """GeoJSON of its candidates; None where there is a problem."""
-    viewer: Viewer | None
-    """What QuPath stated at the export, or else in the project."""
-    mpp: PixelSize | None
-    """um/px that QuPath stated at the export, or else in the project; None where it knows none."""
-    metadata: Mapping[str, str]
-    problem: str | None
-    """Why it cannot be classified, in one line; None where it can."""
+    @property
+    def viewer(self) -> Viewer | None:
+        """The image as QuPath shows it; None where its size is not known."""
+        return Viewer(self.width, self.height, self.provider) if self.width and self.height else None
 
 
 def project_file(path: Path | str) -> Path:
@@ -277,12 +268,13 @@ def _searched(image: ProjectImage, stated: PurePath, places: Sequence[Path]) -> 
     return replace(image, problem=problem)
 
 
-def project_slides(path: Path | str, *, search: Iterable[Path | str] = ()) -> tuple[ProjectSlide, ...]:
+def project_slides(path: Path | str, *, search: Iterable[Path | str] = ()) -> tuple[ProjectImage, ...]:
     """Return the images of a project with their exported candidates, in the project's order.
 
-    The export's table is `slidemitosis/cohort.csv` in the project's folder. An image that cannot be
-    classified is there too, with the problem. Arguments and errors are those of `read_project`;
-    UnreadableProject also for a table that cannot be understood.
+    The export's table is `slidemitosis/cohort.csv` in the project's folder; its image sizes, readers and
+    um/px go before the project's. An image that cannot be classified is there too, with its problem.
+    Arguments and errors are those of `read_project`; UnreadableProject also for a table that cannot be
+    understood.
     """
     images = read_project(path, search=search)
     table = project_file(path).absolute().parent / MANIFEST
@@ -313,34 +305,22 @@ def _rows(table: Path) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def _joined(image: ProjectImage, rows: Sequence[Mapping[str, str]], folder: Path) -> ProjectSlide:
-    viewer = Viewer(image.width, image.height, image.provider) if image.width and image.height else None
-    slide = ProjectSlide(
-        entry_id=image.entry_id,
-        name=image.name,
-        slide=image.slide,
-        points=None,
-        viewer=viewer,
-        mpp=image.mpp,
-        metadata=image.metadata,
-        problem=image.problem,
-    )
+def _joined(image: ProjectImage, rows: Sequence[Mapping[str, str]], folder: Path) -> ProjectImage:
     row = rows[0] if rows else None
     if image.problem is not None or row is None or not row["points"]:
-        return replace(slide, problem=image.problem or NOT_EXPORTED)
+        return replace(image, problem=image.problem or NOT_EXPORTED)
     if len(rows) > 1:
-        return replace(slide, problem=f"{len(rows)} rows of {MANIFEST.as_posix()} are of it; export again")
+        return replace(image, problem=f"{len(rows)} rows of {MANIFEST.as_posix()} are of it; export again")
     if row["viewer_size"]:
         try:
-            slide = replace(
-                slide, viewer=Viewer.of(row["viewer_size"], row["viewer_server"] or image.provider)
-            )
+            viewer = Viewer.of(row["viewer_size"], row["viewer_server"] or image.provider)
         except ValueError as e:
-            return replace(slide, problem=f"{MANIFEST.as_posix()}: {e}; export again")
+            return replace(image, problem=f"{MANIFEST.as_posix()}: {e}; export again")
+        image = replace(image, width=viewer.width, height=viewer.height, provider=viewer.server)
     x, y = _positive(row["mpp_x"]), _positive(row["mpp_y"])
     points = folder / row["points"]
     if not points.is_file():  # the table of a project that was made on Windows
         points = folder / row["points"].replace("\\", "/")
     if not points.is_file():
-        return replace(slide, problem=f"its exported candidates are gone: {points}; export again")
-    return replace(slide, points=points, mpp=PixelSize(x, y) if x and y else slide.mpp)
+        return replace(image, problem=f"its exported candidates are gone: {points}; export again")
+    return replace(image, points=points, mpp=PixelSize(x, y) if x and y else image.mpp)

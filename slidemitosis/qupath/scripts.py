@@ -7,14 +7,11 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from slidemitosis._version import __version__
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.files import write_whole
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FOLDER = "slidemitosis"
 """Folder among QuPath's user scripts: the name of a menu of its own."""
@@ -106,14 +103,17 @@ def install_scripts(scripts_folder: Path, python: str) -> list[InstalledScript]:
 
 
 def _install(script: Path, target: Path, python: str) -> InstalledScript:
-    text = _stamped(_PYTHON.sub(lambda _: f"@Field String PYTHON = {_groovy_text(python)}", _read(script)))
+    text = _PYTHON.sub(lambda _: f"@Field String PYTHON = {_groovy_text(python)}", _read(script))
+    text = f"// Installed by slidemitosis {__version__}; SHA-256 of the rest: {_sha256(text)}\n{text}"
     if not target.exists():
         write_whole(target, text.encode())
         return InstalledScript(target, "installed")
     there = _read(target)
     if there == text:
         return InstalledScript(target, "unchanged")
-    backup = None if _is_as_installed(there) else _keep(target)
+    stamp = _STAMP.match(there)
+    as_installed = stamp is not None and stamp[1] == _sha256(there[stamp.end() :])
+    backup = None if as_installed else _keep(target)
     write_whole(target, text.encode())
     return InstalledScript(target, "updated" if backup is None else "replaced", backup)
 
@@ -126,34 +126,20 @@ def _read(path: Path) -> str:
         raise OutputError(f"{path}: cannot be read: {e.strerror}; choose another --scripts-dir") from e
 
 
-def _stamped(text: str) -> str:
-    version, sha256 = __version__, _sha256(text)
-    return f"// Installed by slidemitosis {version}; SHA-256 of the rest: {sha256}\n{text}"
-
-
-def _is_as_installed(text: str) -> bool:
-    stamp = _STAMP.match(text)
-    return stamp is not None and stamp[1] == _sha256(text[stamp.end() :])
-
-
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _keep(path: Path) -> Path:
     """Rename a file so that QuPath, which lists *.groovy, does not show it."""
-    for name in _backup_names(path.name):
-        backup = path.with_name(name)
+    for end in ("", *range(2, 101)):
+        backup = path.with_name(f"{path.name}.bak{end}")
         if not backup.exists():
             try:
                 return path.rename(backup)
             except OSError as e:
                 raise OutputError(f"{path}: cannot be renamed: {e.strerror}; close it in QuPath") from e
     raise OutputError(f"{path}: has a hundred backups; remove those that are not needed")
-
-
-def _backup_names(name: str) -> Sequence[str]:
-    return [f"{name}.bak", *(f"{name}.bak{i}" for i in range(2, 101))]
 
 
 def _groovy_text(text: str) -> str:

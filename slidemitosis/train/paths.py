@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import OutputError
+from slidemitosis.files import make_folder, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,14 +22,11 @@ def claim_folder(out: Path, *, first: str) -> bool:
 
     Raises OutputError if it cannot be made, or holds other files but not this one.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    with writing(out):
         begun = (out / first).exists()
-        others = not begun and any(out.iterdir())
-    except OSError as e:
-        raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
-    if others:
-        raise OutputError(f"{out}: holds other files; choose another --out")
+        if not begun and any(out.iterdir()):
+            raise OutputError(f"{out}: holds other files; choose another --out")
     return begun
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slidemitosis.cli.qupath_project import add_project_actions
+from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import Report
 from slidemitosis.errors import InvalidOption, UnreadableProject
 from slidemitosis.qupath import paquo as qupath_objects
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from slidemitosis.qupath.project import ProjectSlide
+    from slidemitosis.qupath.project import ProjectImage
     from tests.classify.written import Written
 
 ID = "00000000-0000-4000-8000-{:012d}"
@@ -151,7 +151,7 @@ class Opened:
         return update_in_place(self.hierarchies[entry_id], read)
 
 
-def classified(slide: ProjectSlide, **options: Any) -> Written:
+def classified(slide: ProjectImage, **options: Any) -> Written:
     assert slide.slide is not None
     assert slide.points is not None
     return classify(slide.slide, slide.points, workers=0, model="lite0", **options)
@@ -261,7 +261,7 @@ def test_objects_that_were_moved_away_from_the_projects_origin_are_not_imported(
 def run(*words: str | Path) -> None:
     """Run an action as `slidemitosis qupath` does."""
     parser = argparse.ArgumentParser()
-    add_project_actions(parser.add_subparsers(required=True))
+    add_qupath(parser)
     args = parser.parse_args([str(word) for word in words])
     args.run(args, Report("none"))
 

@@ -21,7 +21,7 @@ from tests.conftest import needs_shared, position_colours, write_aperio, write_p
 if TYPE_CHECKING:
     from pathlib import PurePath
 
-    from slidemitosis.qupath.project import ProjectSlide
+    from slidemitosis.qupath.project import ProjectImage
 
 OPENSLIDE = "qupath.lib.images.servers.openslide.OpenslideServerBuilder"
 BIOFORMATS = "qupath.lib.images.servers.bioformats.BioFormatsServerBuilder"
@@ -382,7 +382,7 @@ def row(number: int = 1, **keys: str) -> dict[str, str]:
     return plain | {"viewer_server": "OpenSlide", "mpp_x": "0.25", "mpp_y": "0.25"} | keys
 
 
-def joined(folder: Path, builder: dict[str, Any], *rows: dict[str, str]) -> ProjectSlide:
+def joined(folder: Path, builder: dict[str, Any], *rows: dict[str, str]) -> ProjectImage:
     """Return the one image of a project that has these rows and candidates."""
     project = write_project(folder, entry(builder))
     write_points(write_table(project.parent, *rows).with_name("1.geojson"), [(100, 100)])

@@ -15,7 +15,7 @@ import queue
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slidemitosis._version import __version__
 from slidemitosis.cohort.executors import dask_worker
@@ -26,7 +26,7 @@ from slidemitosis.errors import ClusterFailed, OutputError, SlideMitosisError
 from slidemitosis.models.shipped import find_model, shipped_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from distributed import Client, Future
 
@@ -87,7 +87,9 @@ class DaskJobs:
             if self._at_work:
                 self._client.cancel(list(self._at_work))
             if kind is None:
-                self._forget()
+                submit = self._client.submit
+                for given in [submit(dask_worker.forget, workers=[w], pure=False) for w in self._ready]:
+                    given.result(timeout=_LOOK_EVERY)
 
     def run(self, slides: Sequence[CohortSlide], *, wait: bool) -> Iterator[Event]:
         """Do these slides and yield what happens. `wait` for those of another run, or pass them by.
@@ -119,11 +121,13 @@ class DaskJobs:
             raise self._gone() from e
         self._looked = time.monotonic()
         self._there = set(workers)
-        self._ready = {a for a, w in workers.items() if w["status"] == "running" and self._fits(w)}
+        self._ready = {
+            address
+            for address, worker in workers.items()
+            if worker["status"] == "running"
+            and all(worker["resources"].get(name, 0) >= n for name, n in self._resources.items())
+        }
         self._say_if_none_is_ready()
-
-    def _fits(self, worker: Mapping[str, Any]) -> bool:
-        return all(worker["resources"].get(name, 0) >= amount for name, amount in self._resources.items())
 
     def _say_if_none_is_ready(self) -> None:
         told = ""
@@ -228,10 +232,6 @@ class DaskJobs:
             os.listdir(self._store.folder(name))  # noqa: PTH208
         row, failure = self._store.row(name), self._store.failure(name)
         return {"done": row, "failed": failure}.get(outcome.status, {}) is not None
-
-    def _forget(self) -> None:
-        for given in [self._client.submit(dask_worker.forget, workers=[w], pure=False) for w in self._ready]:
-            given.result(timeout=_LOOK_EVERY)
 
     def _gone(self) -> ClusterFailed:
         return ClusterFailed(f"the scheduler {self._client.scheduler.address} is gone; what is done is kept")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slidemitosis._version import __version__
-from slidemitosis.cohort.executors.events import Ended, Held
+from slidemitosis.cohort.executors.events import Ended, Held, LogTo
 from slidemitosis.cohort.job import SlideJobs
 from slidemitosis.cohort.store import CohortStore, HeldElsewhere
 from slidemitosis.errors import ClusterFailed, OutputError, ReadingFailed, SlideMitosisError
@@ -155,7 +155,7 @@ def _fitted(plan: CohortPlan) -> CohortPlan:
 def _collected(messages: list[tuple[str, str]]) -> Iterator[None]:
     """Collect what the library logs: it is for the user of the run, not for the worker's own log."""
     ours = logging.getLogger("slidemitosis")
-    handler = _Collect(messages)
+    handler = LogTo(lambda *message: messages.append(message))
     before = ours.level, ours.propagate
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
@@ -166,12 +166,3 @@ def _collected(messages: list[tuple[str, str]]) -> Iterator[None]:
         ours.removeHandler(handler)
         ours.setLevel(before[0])
         ours.propagate = before[1]
-
-
-class _Collect(logging.Handler):
-    def __init__(self, messages: list[tuple[str, str]]) -> None:
-        super().__init__(logging.INFO)
-        self._messages = messages
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._messages.append((record.levelname.lower(), record.getMessage()))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from slidemitosis.cohort.slides import CohortSlide, Outcome
 
@@ -45,6 +46,18 @@ class Held:
 
 
 Event = Progress | Message | Ended | Held
+
+
+class LogTo(logging.Handler):
+    """Give each record of a logger to a function, as level and text."""
+
+    def __init__(self, tell: Callable[[str, str], object]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record as one message."""
+        self._tell(record.levelname.lower(), record.getMessage())
 
 
 class Executor(Protocol):

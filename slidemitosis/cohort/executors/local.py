@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cohort.executors.events import Ended, Held, Message, Progress
+from slidemitosis.cohort.executors.events import Ended, Held, LogTo, Message, Progress
 from slidemitosis.cohort.slides import Outcome
 from slidemitosis.errors import ModelError, ReadingFailed, SlideMitosisError
 from slidemitosis.interrupts import interrupts_wait, processes_start
@@ -155,7 +155,7 @@ def _answer(connection: Connection, jobs: Any, log: logging.Logger) -> None:
 
     while (message := receive(connection)) is not GONE:
         slide, wait = message
-        handler = _ToParent(connection, slide)
+        handler = LogTo(lambda *message, slide=slide: _tell(connection, Message(slide, *message)))
         log.addHandler(handler)
         try:
             event: Event | SlideMitosisError = Ended(
@@ -182,17 +182,6 @@ class _Teller:
         if done == total or now - self._last >= _PROGRESS_EVERY:
             self._last = now
             _tell(self._connection, Progress(self._slide, done, total))
-
-
-class _ToParent(logging.Handler):
-    """Send what the library logs about a slide to the parent, to be shown."""
-
-    def __init__(self, connection: Connection, slide: CohortSlide) -> None:
-        super().__init__(logging.INFO)
-        self._connection, self._slide = connection, slide
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _tell(self._connection, Message(self._slide, record.levelname.lower(), record.getMessage()))
 
 
 def _tell(connection: Connection, event: object) -> None:

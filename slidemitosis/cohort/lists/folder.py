@@ -63,9 +63,6 @@ def _pair(slide: Path, by_name: dict[str, Path], read: ReadOptions) -> CohortSli
         name=slide_stem(slide),
         slide=slide,
         points=found[0] if len(found) == 1 else None,
-        patient=None,
         read=read,
-        area_mm2=None,
-        columns={},
         problem=problem,
     )

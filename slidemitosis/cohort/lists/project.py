@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.cohort.slides import Ending
     from slidemitosis.options import ReadOptions
-    from slidemitosis.qupath.project import ProjectSlide
+    from slidemitosis.qupath.project import ProjectImage
 
 
 def project_cohort(
@@ -30,7 +30,7 @@ def project_cohort(
     return [_slide(image, path, keys, read) for image in images], keys
 
 
-def _slide(image: ProjectSlide, project: Path, keys: Sequence[str], read: ReadOptions) -> CohortSlide:
+def _slide(image: ProjectImage, project: Path, keys: Sequence[str], read: ReadOptions) -> CohortSlide:
     problem = None
     if image.problem is not None:
         status: Ending = "skipped" if image.problem == NOT_EXPORTED else "failed"
@@ -40,9 +40,7 @@ def _slide(image: ProjectSlide, project: Path, keys: Sequence[str], read: ReadOp
         name=image.name,
         slide=image.slide or project.parent / image.name,
         points=image.points,
-        patient=None,
         read=replace(read, mpp=image.mpp or read.mpp, viewer=image.viewer),
-        area_mm2=None,
         columns={key: image.metadata.get(key, "") for key in keys},
         problem=problem,
     )

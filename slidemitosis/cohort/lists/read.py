@@ -16,7 +16,7 @@ from slidemitosis.cohort.slides import Cohort
 from slidemitosis.errors import InvalidCohort, InvalidOption
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from slidemitosis.cohort.slides import CohortSlide
@@ -51,17 +51,16 @@ def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -
         slides, columns = table_slides(path, read=read, search=search)
     if not slides:
         raise InvalidCohort(f"{path}: holds no slide")
-    _refuse_repeated(slides)
+    # One slide's figures would be counted twice, under another path or name.
+    _refuse_same([(s, (s.slide.resolve(), s.points.resolve(), s.read)) for s in slides if s.points])
     return Cohort(path, _named(slides), tuple(columns))
 
 
-def _refuse_repeated(slides: Sequence[CohortSlide]) -> None:
-    """Raise InvalidCohort if one slide's figures would be counted twice, under another path or name."""
+def _refuse_same(slides: Iterable[tuple[CohortSlide, object]]) -> None:
+    """Raise InvalidCohort if two slides are the same by the keys that stand beside them."""
     seen: dict[object, CohortSlide] = {}
-    for s in slides:
-        if s.points is None:
-            continue
-        first = seen.setdefault((s.slide.resolve(), s.points.resolve(), s.read), s)
+    for s, key in slides:
+        first = seen.setdefault(key, s)
         if first is not s:
             raise InvalidCohort(
                 f"{s.where}: the same slide and candidates as in {first.where}; remove one of them"
@@ -80,13 +79,7 @@ def _named(slides: Sequence[CohortSlide]) -> tuple[CohortSlide, ...]:
         replace(s, name=name if again[name.casefold()] == 1 else f"{name}-{_digest(s)}")
         for s, name in zip(slides, wanted, strict=True)
     ]
-    seen: dict[str, CohortSlide] = {}
-    for s in named:
-        first = seen.setdefault(s.name.casefold(), s)
-        if first is not s:
-            raise InvalidCohort(
-                f"{s.where}: the same slide and candidates as in {first.where}; remove one of them"
-            )
+    _refuse_same((s, s.name.casefold()) for s in named)
     return tuple(named)
 
 

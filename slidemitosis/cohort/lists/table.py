@@ -49,11 +49,10 @@ def table_slides(
     found = _find({path.parent / row["slide"] for row in stated}, search)
     slides = []
     for (line, cells), row in zip(rows, stated, strict=True):
-        where = f"{path.name}, line {line}"
         if not row["slide"]:
             raise InvalidCohort(f"{path}: line {line}: names no slide")
         columns = {n: cell for n, cell in zip(names, cells, strict=True) if n in further}
-        slides.append(_slide(row, columns, path=path, where=where, read=read, found=found))
+        slides.append(_slide(row, columns, path=path, line=line, read=read, found=found))
     return slides, further
 
 
@@ -85,7 +84,7 @@ def _slide(
     columns: Mapping[str, str],
     *,
     path: Path,
-    where: str,
+    line: int,
     read: ReadOptions,
     found: Mapping[Path, Path | str],
 ) -> CohortSlide:
@@ -97,15 +96,15 @@ def _slide(
         problem = Outcome("failed", "slide", place)
     else:
         slide = place
-    where_in_full = f"{path}: {where.rpartition(', ')[2]}"
+    where = f"{path}: line {line}"
     return CohortSlide(
-        where=where,
+        where=f"{path.name}, line {line}",
         name=stated.get("name") or slide_stem(slide),
         slide=slide,
         points=points,
         patient=stated.get("patient") or None,
-        read=_read_options(stated, read, where_in_full),
-        area_mm2=_positive(stated.get("area_mm2", ""), "area_mm2", where_in_full),
+        read=_read_options(stated, read, where),
+        area_mm2=_positive(stated.get("area_mm2", ""), "area_mm2", where),
         columns=columns,
         problem=problem,
     )

@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
     from slidemitosis.cohort.slides import Cohort, CohortSlide
     from slidemitosis.cohort.store import CohortStore
-    from slidemitosis.cohort.tables.columns import Value
+    from slidemitosis.cohort.tables.columns import Row, Value
 
 COHORT_CSV, COHORT_JSON, PATIENTS_CSV = "cohort.csv", "cohort.json", "patients.csv"
 _TABLES_LOCK = ".tables"
 _PAUSE = 2.0  # seconds between two writings while slides finish
 _SHARE = 0.05  # of the time that writing may take
-
-Row = dict[str, "Value"]
 
 
 class CohortTables:
@@ -124,11 +122,9 @@ def _ended(slide: CohortSlide, record: Row) -> Row:
         "slide": str(slide.slide),
         "points": str(slide.points) if slide.points else None,
         "patient": slide.patient,
-        "status": record.get("status"),
-        "step": record.get("step"),
-        "cause": record.get("cause"),
+        **dict.fromkeys(("status", "step", "cause")),
+        **record,
     }
-    row |= {k: v for k, v in record.items() if k not in row}
     for name, cell in slide.columns.items():
         # One of the list's columns may be named like one of ours, which other slides may have.
         row[f"list.{name}" if name in row or is_ours(name) else name] = cell

@@ -8,8 +8,6 @@ from slidemitosis.outputs.rate_fields import area_fields, count_fields
 from slidemitosis.outputs.summary import expected_hard, expected_subtypes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from slidemitosis.geometry import PixelSize
     from slidemitosis.outputs.result import SlideResult
     from slidemitosis.rates.correction import Corrected
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from slidemitosis.rates.slide import HotSpotRate
 
 Value = str | int | float | bool | None
-
+Row = dict[str, Value]
 
 _NAMES = frozenset(
     (
@@ -39,14 +37,19 @@ def is_ours(name: str) -> bool:
     return name in _NAMES or name.startswith(("expected_NMF_", "expected_AMF_"))
 
 
-def row_values(result: SlideResult) -> dict[str, Value]:
+def row_values(result: SlideResult) -> Row:
     """Make the columns that come from one slide's results, in their order; all of them plain values."""
     rate, card, prepared = result.rate, result.card, result.prepared
-    subtypes = expected_subtypes(rate, card) or {}
+    subtypes, area = expected_subtypes(rate, card) or {}, area_fields(result.rated.area) or {}
     return {
         **count_fields(rate),
         **rate_values(rate, result.rated.corrected),
-        **_area_values(area_fields(result.rated.area) or {}),
+        "area_source": area.get("source"),
+        "area_mm2": area.get("mm2"),
+        "mitoses_in_area": area.get("mitoses"),
+        "atypical_in_area": area.get("atypical"),
+        "mitoses_per_mm2": area.get("mitoses_per_mm2"),
+        "atypical_per_mm2": area.get("atypical_per_mm2"),
         **_hot_spot_values(result.rated.hot_spot, prepared.mpp),
         "expected_hard": expected_hard(rate, card),
         **{f"expected_{name.replace(' ', '_')}": n for name, n in subtypes.items()},
@@ -60,37 +63,27 @@ def row_values(result: SlideResult) -> dict[str, Value]:
     }
 
 
-def rate_values(rate: SlideRate, corrected: Corrected | None) -> dict[str, Value]:
+def rate_values(rate: SlideRate, corrected: Corrected | None) -> Row:
     """Make the columns of fractions and their intervals, of one slide or of several."""
     return {
         "fraction_amf_of_all": rate.fraction,
-        **_ends("wilson_95", rate.fraction_interval),
-        **_ends("jeffreys_95", rate.fraction_interval_jeffreys),
+        **interval_ends("wilson_95", rate.fraction_interval),
+        **interval_ends("jeffreys_95", rate.fraction_interval_jeffreys),
         "few_figures": rate.few_figures,
         "ratio_amf_to_nmf": rate.ratio,
         "mean_p_atypical": rate.mean_probability,
         "corrected_fraction_amf_of_all": corrected.fraction if corrected else None,
-        **_ends("corrected_95", corrected.interval if corrected else None),
+        **interval_ends("corrected_95", corrected.interval if corrected else None),
     }
 
 
-def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, Value]:
+def interval_ends(name: str, interval: tuple[float, float] | None) -> Row:
+    """Make the columns of an interval's ends."""
     low, high = interval or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _area_values(area: Mapping[str, Value]) -> dict[str, Value]:
-    return {
-        "area_source": area.get("source"),
-        "area_mm2": area.get("mm2"),
-        "mitoses_in_area": area.get("mitoses"),
-        "atypical_in_area": area.get("atypical"),
-        "mitoses_per_mm2": area.get("mitoses_per_mm2"),
-        "atypical_per_mm2": area.get("atypical_per_mm2"),
-    }
-
-
-def _hot_spot_values(hot: HotSpotRate | None, mpp: PixelSize) -> dict[str, Value]:
+def _hot_spot_values(hot: HotSpotRate | None, mpp: PixelSize) -> Row:
     return {
         "hot_spot_mitoses": hot.rate.mitoses if hot else None,
         "hot_spot_atypical": hot.rate.atypical if hot else None,

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cohort.tables.columns import rate_values
+from slidemitosis.cohort.tables.columns import interval_ends, rate_values
 from slidemitosis.options import ErrorCounts
 from slidemitosis.outputs.rate_fields import count_fields
 from slidemitosis.rates.counts import SlideRate, total
 from slidemitosis.rates.pooling import pooled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from slidemitosis.cohort.tables.columns import Value
-
-Row = dict[str, "Value"]
+    from slidemitosis.cohort.tables.columns import Row, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +37,18 @@ def patient_rows(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, R
 
     slides: rows of the cohort's table. recorded: by name, of the slides that are done.
     """
-    by_patient: dict[str, list[Mapping[str, Value]]] = {}
-    for slide in slides:
-        if slide["patient"] is not None:
-            by_patient.setdefault(str(slide["patient"]), []).append(slide)
     return [
         {"patient": patient, **pooled_values(theirs, recorded), **_densities(theirs)}
-        for patient, theirs in by_patient.items()
+        for patient, theirs in _by_patient(slides).items()
     ]
+
+
+def _by_patient(slides: Iterable[Mapping[str, Value]]) -> dict[str, list[Mapping[str, Value]]]:
+    found: dict[str, list[Mapping[str, Value]]] = {}
+    for slide in slides:
+        if slide["patient"] is not None:
+            found.setdefault(str(slide["patient"]), []).append(slide)
+    return found
 
 
 def pooled_values(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> Row:
@@ -56,39 +58,29 @@ def pooled_values(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, 
     """
     done = [recorded[str(s["name"])] for s in slides if s["status"] == "done"]
     found = pooled([d.rate for d in done], errors=_common_errors(done))
-    low, high = found.fraction_interval or (None, None)
-    corrected_low, corrected_high = found.corrected_interval or (None, None)
     return {
         "slides": len(slides),
         "slides_done": len(done),
         **count_fields(found.rate),
         **rate_values(found.rate, found.corrected),
-        "bootstrap_95_low": low,
-        "bootstrap_95_high": high,
-        "bootstrap_corrected_95_low": corrected_low,
-        "bootstrap_corrected_95_high": corrected_high,
+        **interval_ends("bootstrap_95", found.fraction_interval),
+        **interval_ends("bootstrap_corrected_95", found.corrected_interval),
         "bootstrap_of": found.units,
     }
 
 
 def patients_together(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> Row | None:
     """The cohort with patients drawn in place of slides; None where the list names no patient."""
-    by_patient: dict[str, list[Recorded]] = {}
-    for slide in slides:
-        if slide["patient"] is not None and slide["status"] == "done":
-            by_patient.setdefault(str(slide["patient"]), []).append(recorded[str(slide["name"])])
-    if not by_patient:
+    done = _by_patient(s for s in slides if s["status"] == "done").values()
+    if not done:
         return None
-    every = [r for theirs in by_patient.values() for r in theirs]
-    found = pooled(
-        [total([r.rate for r in theirs]) for theirs in by_patient.values()], errors=_common_errors(every)
-    )
-    low, high = found.fraction_interval or (None, None)
+    by_patient = [[recorded[str(s["name"])] for s in theirs] for theirs in done]
+    errors = _common_errors([r for theirs in by_patient for r in theirs])
+    found = pooled([total([r.rate for r in theirs]) for theirs in by_patient], errors=errors)
     return {
         "patients": len(by_patient),
         "fraction_amf_of_all": found.rate.fraction,
-        "bootstrap_95_low": low,
-        "bootstrap_95_high": high,
+        **interval_ends("bootstrap_95", found.fraction_interval),
         "bootstrap_of": found.units,
     }
 

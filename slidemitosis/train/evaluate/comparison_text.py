@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slidemitosis.errors import OutputError
-from slidemitosis.files import write_text
+from slidemitosis.files import make_folder, write_text
 from slidemitosis.train.evaluate.evaluated import METRICS
 from slidemitosis.train.markdown import cell, table
 
@@ -136,9 +135,6 @@ def _p(value: float | None) -> str:
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write comparison.md and comparison.json into `folder`. Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise OutputError(f"{folder}: cannot be written: {e.strerror}; choose another --out") from e
+    make_folder(folder)
     write_text(folder / "comparison.md", comparison_markdown(comparison))
     write_text(folder / "comparison.json", comparison.to_json())

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from sklearn.metrics import roc_curve
 
-from slidemitosis.errors import InvalidOption, OutputError
+from slidemitosis.errors import InvalidOption
+from slidemitosis.files import writing
 from slidemitosis.train.evaluate.metrics import ECE_BINS, bins_of, confusion, metrics_of, subtype_table
 
 if TYPE_CHECKING:
@@ -198,9 +199,7 @@ def _wilson(k: int, n: int) -> tuple[float, float]:
 def _write(plot: Figure, path_stem: Path) -> tuple[Path, Path]:
     # Not with_suffix: a model's name may hold a dot.
     png, svg = (path_stem.with_name(f"{path_stem.name}.{kind}") for kind in ("png", "svg"))
-    try:
+    with writing(path_stem):
         plot.savefig(png, dpi=200)
         plot.savefig(svg, metadata={"Date": None})
-    except OSError as e:
-        raise OutputError(f"{path_stem}: cannot be written: {e.strerror}; choose another --out") from e
     return png, svg

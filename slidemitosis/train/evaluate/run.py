@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.engines.choose import load_engine
-from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.files import write_text
+from slidemitosis.errors import InvalidOption
+from slidemitosis.files import write_text, writing
 from slidemitosis.models.card import CARD_NAME, Score, read_card, write_card
 from slidemitosis.models.shipped import find_model
 from slidemitosis.models.subtypes import stated_extras
@@ -150,10 +150,8 @@ def evaluate_models(
     runs = list(dict.fromkeys(m.card.folder.parent for m in members))
     notes = [n for run in runs for n in check_seen(run / SEEN, sets, allow=allow_leaks)]
     scored = [score_sets(m.card, sets, device=device, views=views) for m in members]
-    try:
+    with writing(out):
         (out / PREDICTIONS).mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise OutputError(f"{out}: cannot be written: {e.strerror}; choose another --out") from e
     entries: list[Entry] = []
     for data in sets:
         for m, of_sets in zip(members, scored, strict=True):
