@@ -102,8 +102,7 @@ def test_a_stack_that_is_cut_anywhere_is_refused_or_whole(
 
 def with_next_page(data: bytes, page: int, target: int) -> bytes:
     """`data`, whose page `page` (from 0) names `target` (bytes from the start) as where the next one is."""
-    with tifffile.TiffFile(io.BytesIO(data)) as tif:
-        at = tif.pages[page].offset
+    at = page_place(data, page)
     (tags,) = struct.unpack("<H", data[at : at + 2])
     place = at + 2 + 12 * tags
     return data[:place] + struct.pack("<I", target) + data[place + 4 :]
