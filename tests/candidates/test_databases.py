@@ -80,7 +80,7 @@ def annotate(
     labels: tuple[int, ...] = (),
     **columns: object,
 ) -> None:
-    """One annotation, its points stored in the wrong order, as an editor leaves them."""
+    """Insert an annotation; its points are stored in the wrong order, as an editor leaves them."""
     uid = insert(path, "Annotations", slide=slide, type=kind, agreedClass=agreed, **columns)
     for order, (x, y) in reversed(list(enumerate(points, start=1))):
         place = {"coordinateX": x, "coordinateY": y, "slide": slide, "annoId": uid, "orderIdx": order}

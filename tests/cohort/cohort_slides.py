@@ -27,7 +27,7 @@ def fresh(told: str) -> list[str]:
 
 
 def paint_slides(folder: Path, names: list[str], *, figures: int = 3) -> Path:
-    """Slides that differ in their pixels, each beside its candidates; their folder."""
+    """Paint slides that differ in their pixels, each beside its candidates; returns their folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         pixels = position_colours(400, 300, x0=7 * number)

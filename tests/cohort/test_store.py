@@ -47,7 +47,7 @@ def classify_all(cohort: Cohort, out: Path) -> dict[str, Outcome]:
 
 
 def _half_written(folder: Path) -> None:
-    """As a kill leaves it between two of the files' moves."""
+    """Leave a slide's folder as a kill between the moves of two files does."""
     (folder / "summary.json").unlink()
     (folder / "candidates.csv").unlink()
     (folder / ".slidemitosis-killed").mkdir()
@@ -78,7 +78,7 @@ def _no_row(folder: Path) -> None:
 
 
 def _failed_beside(folder: Path) -> None:
-    """As a version that failed and one that was done would leave it, if ever."""
+    """Put the record of a failure beside results that lack their summary."""
     (folder / "failed.json").write_text('{"step": "slide", "cause": "earlier"}')
     (folder / "summary.json").unlink()
 

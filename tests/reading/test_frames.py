@@ -67,7 +67,7 @@ def shown_by(bounds: Bounds) -> Viewer:
 def test_what_a_viewer_shows_at_a_place_is_read_there(
     case: tuple[SlideInfo, Bounds], crops: bool, x: int, y: int
 ) -> None:
-    """Of a viewer that shows the bounds, or all; the objects count from where the viewer does."""
+    """The viewer shows the bounds, or the whole slide; the objects count from where it does."""
     info, b = case
     viewer = shown_by(b) if crops else Viewer(*info.size)
     frames = settle(info, viewer)

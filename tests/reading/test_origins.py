@@ -93,7 +93,7 @@ def shapes(drawn: Drawn) -> list[dict[str, Any]]:
 
 
 def moved(features: list[dict[str, Any]], by: tuple[int, int]) -> list[dict[str, Any]]:
-    """Written apart from the code that is tested: by text."""
+    """Move features by (x, y) px in their text, which is another way than that of the code under test."""
 
     def move(position: re.Match[str]) -> str:
         x, y = (round(float(n) + d, 2) for n, d in zip(position.groups(), by, strict=True))

@@ -284,7 +284,7 @@ def test_each_worker_reads_a_stretch_of_its_own(slide_path: Path, tmp_path: Path
 
 
 class _Signed(Slide):
-    """Its pixels tell which process read them."""
+    """A slide whose pixels tell which process read them."""
 
     def __init__(self, path: Path) -> None:
         with open_slide(path) as slide:

@@ -114,7 +114,7 @@ def page_place(data: bytes, page: int) -> int:
 
 
 def damaged_page(page: int) -> bytes:
-    """Its pixels cannot be unpacked."""
+    """A stack of which one page's pixels cannot be unpacked."""
     data = bytearray(by_tifffile(compression="zlib"))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as tif:
         start, count = tif.pages[page].dataoffsets[0], tif.pages[page].databytecounts[0]
@@ -123,7 +123,7 @@ def damaged_page(page: int) -> bytes:
 
 
 def without_pixels(page: int) -> bytes:
-    """Its pixels are said to take no bytes; tifffile reads such as black."""
+    """A stack of which one page states that its pixels take no bytes; tifffile reads such a page as black."""
     data = bytearray(by_tifffile(compression="zlib"))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as tif:
         written = tif.pages[page]

@@ -174,7 +174,7 @@ def write_ome(path: Path, **more: Any) -> Path:
 
 
 def with_tag(path: Path, tag: str, value: int, at: int = 0) -> Path:
-    """One number of a tag of the first page changed in place."""
+    """Change one number of a tag of the first page in place."""
     data = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as tif:
         found = tif.pages[0].tags[tag]  # type: ignore[union-attr]
