@@ -407,11 +407,16 @@ def test_an_interrupt_at_any_moment_leaves_all_or_nothing(tmp_path: Path, slide:
     shared_before = set(Path("/dev/shm").iterdir())
     for i in range(24):
         out = tmp_path / f"out{i}"
-        with running("classify", slide, "--points", points, *WITH_WORKERS, "--out", out) as process:
-            time.sleep(0.3 + 0.25 * i)
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT if i % 2 else signal.SIGTERM)
-            _, err = process.communicate(timeout=120)
+        words = ("classify", slide, "--points", points, *WITH_WORKERS, "--out", out)
+        command = [*COMMAND, *map(str, words)]
+        # Not by `running`: the process that frees shared memory outlives the command by a moment.
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        time.sleep(0.3 + 0.25 * i)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT if i % 2 else signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
         finished = '"event": "done"' in err or "are written" in err
         # Python ends itself by SIGINT where one came inside an exec() of an import; shells call that 130.
         # Before the command line is loaded, and after its last line, a signal is the system's to answer.
