@@ -183,6 +183,10 @@ def write_points(path: Path, centres: Sequence[tuple[float, float]], name: str |
         }
         for i, (x, y) in enumerate(centres)
     ]
+    return write_features(path, features)
+
+
+def write_features(path: Path, features: Sequence[dict[str, Any]]) -> Path:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     return path
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slidemitosis.candidates.formats.geojson import parse_geojson
 from slidemitosis.errors import UnreadableCandidates
-from tests.candidates.refused import refused
+from tests.candidates.checks import refused
 
 PATH = Path("folder/a.geojson")
 POINT = {"type": "Point", "coordinates": [3, 4]}

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidemitosis.candidates.formats.geojson import parse_geojson
+from tests.candidates.checks import feature_of
 
 if TYPE_CHECKING:
     from slidemitosis.candidates import Candidate, Candidates
@@ -57,8 +58,7 @@ def square(x: float, y: float, size: float) -> list[list[float]]:
 def test_every_container_gives_the_same_candidate(document: object) -> None:
     one = parse_one(document)
     assert (one.x, one.y, one.source) == (3, 4, "feature 1")
-    assert one.feature is not None
-    assert one.feature["geometry"] == POINT
+    assert feature_of(one)["geometry"] == POINT
 
 
 @pytest.mark.parametrize("document", [{"type": "FeatureCollection", "features": []}, []])
@@ -172,8 +172,7 @@ def test_each_point_of_a_multipoint_is_a_candidate_with_its_own_feature() -> Non
 def test_a_multipoint_of_one_point_keeps_its_id() -> None:
     one = parse_one(feature({"type": "MultiPoint", "coordinates": [[1, 2]]}, id="m"))
     assert one.id == "m"
-    assert one.feature is not None
-    assert (one.feature["id"], one.feature["geometry"]["type"]) == ("m", "Point")
+    assert (feature_of(one)["id"], feature_of(one)["geometry"]["type"]) == ("m", "Point")
 
 
 def test_points_without_an_id_get_none() -> None:
@@ -223,8 +222,7 @@ def test_a_ring_that_crosses_itself_has_a_centre_on_the_area_it_covers() -> None
     one = parse_one(bow_tie)
     covered = shapely.make_valid(shapely.geometry.shape(bow_tie))
     assert covered.intersects(shapely.Point(one.x, one.y).buffer(1e-6))
-    assert one.feature is not None
-    assert one.feature["geometry"] == bow_tie
+    assert feature_of(one)["geometry"] == bow_tie
 
 
 def test_a_polygon_without_area_has_its_centre_on_its_line() -> None:
@@ -258,8 +256,7 @@ def test_a_ring_left_open_is_closed_for_its_centre_and_kept_as_read() -> None:
     triangle = polygon([[0, 0], [30, 0], [0, 30]])
     one = parse_one(feature(triangle))
     assert (one.x, one.y) == (10, 10)
-    assert one.feature is not None
-    assert one.feature["geometry"] == triangle
+    assert feature_of(one)["geometry"] == triangle
 
 
 @pytest.mark.parametrize(

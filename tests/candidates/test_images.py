@@ -8,7 +8,7 @@ import pytest
 
 from slidemitosis.candidates.images import choose_image
 from slidemitosis.errors import UnreadableCandidates
-from tests.candidates.refused import refused
+from tests.candidates.checks import refused
 
 PATH = Path("many.csv")
 

@@ -127,7 +127,7 @@ def test_a_compact_text_says_the_same_and_is_compact_for_good(value: Any, layout
 
 
 def without_nan(value: Any) -> Any:
-    """The same, said of values."""
+    """A value without its parts that are not finite."""
     if isinstance(value, dict):
         return {k: without_nan(v) for k, v in value.items() if not is_nan(v)}
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from slidemitosis.candidates import read_candidates, select_candidates
 from slidemitosis.candidates.formats import coco
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
-from tests.candidates.refused import refused
+from tests.candidates.checks import feature_of, refused
 
 if TYPE_CHECKING:
     from slidemitosis.candidates import Candidates
@@ -73,8 +73,7 @@ def test_boxes_of_coco_are_a_corner_and_a_size(tmp_path: Path) -> None:
     found = read(tmp_path, document, slide_name="002.tiff")
     (one,) = found
     assert (found.format, one.x, one.y, one.extent) == ("coco", 4422, 216, 50)
-    assert one.feature is not None
-    assert one.feature["properties"]["measurements"] == {"score": 0.75}
+    assert feature_of(one)["properties"]["measurements"] == {"score": 0.75}
 
 
 def test_boxes_that_may_be_either_are_refused_until_the_format_is_given(tmp_path: Path) -> None:
@@ -226,8 +225,7 @@ def test_geojson_of_tiatoolbox_has_its_class_in_type(tmp_path: Path) -> None:
     found = read(tmp_path, document)
     assert (found.format, found.unit, found.frame) == ("tiatoolbox", "px", "level0")
     assert [(c.x, c.y, c.class_name, c.extent) for c in found] == [(20, 15, "mitosis", 20), (5, 6, "3", 0)]
-    feature = found.items[0].feature
-    assert feature is not None
+    feature = feature_of(found.items[0])
     assert feature["properties"] == {"objectType": "detection", "measurements": {"prob": 0.5}}
     assert feature["geometry"] == document["features"][0]["geometry"]
 

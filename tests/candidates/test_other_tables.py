@@ -9,7 +9,7 @@ import pytest
 
 from slidemitosis.candidates import read_candidates, select_candidates
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
-from tests.candidates.refused import refused
+from tests.candidates.checks import feature_of, refused
 from tests.conftest import needs_shared
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def test_tables_of_every_version_of_qupath_are_read(
     assert (found.format, found.unit, found.frame) == ("qupath-table", "um", None)
     assert (one.id, one.x, one.y, one.class_name) == (name, 100.5, 200.25, "Tumor: Mitosis")
     assert measured(found) == [{"Nucleus: Area": 31.4}]
-    assert one.feature is not None
-    assert "geometry" not in one.feature  # it would be in um
+    assert "geometry" not in feature_of(one)  # it would be in um
 
 
 def test_pixels_are_pixels(tmp_path: Path) -> None:
@@ -191,8 +190,7 @@ def test_figures_of_ami_br_are_mitoses_whatever_the_experts_said(tmp_path: Path)
     (one,) = found
     assert (found.format, found.unit, found.frame) == ("ami-br", "px", "level0")
     assert (one.id, one.x, one.y, one.class_name) == ("MIDOG21_6", 4422, 216, "Mitotic figure")
-    assert one.feature is not None
-    metadata = one.feature["properties"]["metadata"]
+    metadata = feature_of(one)["properties"]["metadata"]
     assert metadata["expert1_label"] == "NMF prometaphase"
     assert metadata["majority_atypical"] == "False"
     assert select_candidates(found).rule == "reads as mitosis"

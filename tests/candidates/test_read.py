@@ -12,7 +12,7 @@ import pytest
 from slidemitosis.candidates import read as files
 from slidemitosis.candidates import read_candidates
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
-from tests.candidates.refused import refused
+from tests.candidates.checks import refused
 
 POINT = json.dumps({"type": "Point", "coordinates": [3, 4]}).encode()
 TABLE = b"x,y\n3,4\n"

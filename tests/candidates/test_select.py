@@ -157,20 +157,20 @@ def test_an_area_that_is_not_there_or_is_a_candidate_too_is_refused() -> None:
         select_candidates(of("Mitosis", "Tumor"), ["Mitosis"], regions=["Mitosis", "Tumor"])
 
 
-def test_without_classes_all_are_taken() -> None:
-    selection = select_candidates(of(None, None))
-    assert (len(selection.candidates), selection.rule) == (2, "all")
-    assert (selection.taken, selection.left) == ({None: 2}, {})
-
-
-def test_a_single_class_is_taken_whatever_it_is_called() -> None:
-    selection = select_candidates(of("Cell", "Cell"))
-    assert (selection.taken, selection.left, selection.rule) == ({"Cell": 2}, {}, "one class")
-
-
-def test_a_single_class_stays_one_after_a_run_of_ours() -> None:
-    selection = select_candidates(of("Cell: Atypical", "Cell", "Cell: Normal"))
-    assert (len(selection.candidates), selection.rule) == (3, "one class")
+@pytest.mark.parametrize(
+    ("names", "rule"),
+    [
+        ((None, None), "all"),
+        (("Cell", "Cell"), "one class"),
+        (("Cell: Atypical", "Cell", "Cell: Normal"), "one class"),  # after a run of ours
+    ],
+)
+def test_all_are_taken_of_no_class_or_of_one_whatever_it_is_called(
+    names: tuple[str | None, ...], rule: str
+) -> None:
+    selection = select_candidates(of(*names))
+    assert (len(selection.candidates), selection.rule) == (len(names), rule)
+    assert (selection.taken, selection.left) == (of(*names).class_counts(), {})
 
 
 def test_mitoses_are_taken_in_file_order_and_the_others_counted() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slidemitosis.candidates.formats.table import parse_table
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
-from tests.candidates.refused import refused
+from tests.candidates.checks import refused
 
 if TYPE_CHECKING:
     from slidemitosis.candidates import Candidates

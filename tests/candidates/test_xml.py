@@ -8,7 +8,7 @@ import pytest
 
 from slidemitosis.candidates import Candidates, read_candidates, select_candidates
 from slidemitosis.errors import InvalidOption
-from tests.candidates.refused import refused
+from tests.candidates.checks import feature_of, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,8 +96,7 @@ def test_annotations_of_asap_count_from_the_corner_of_the_slide(tmp_path: Path) 
         "type": "Feature",
         "properties": {"objectType": "detection", "name": "A 0"},
     }
-    outline = found.items[3].feature
-    assert outline is not None
+    outline = feature_of(found.items[3])
     assert outline["geometry"] == {
         "type": "Polygon",
         "coordinates": [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]],
@@ -111,8 +110,7 @@ def test_coordinates_of_asap_are_in_their_stated_order(tmp_path: Path) -> None:
     )
     text = asap(f'<Annotation Name="" Type="Polygon" PartOfGroup="None">{shuffled}</Annotation>')
     (one,) = read(tmp_path, text)
-    assert one.feature is not None
-    assert one.feature["geometry"]["coordinates"] == [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]
+    assert feature_of(one)["geometry"]["coordinates"] == [[[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]]
 
 
 def test_groups_within_each_other_do_not_go_round_in_circles(tmp_path: Path) -> None:
@@ -143,8 +141,7 @@ def test_regions_of_imagescope_have_the_class_of_their_layer(tmp_path: Path) -> 
         ("layer 4, region 1, point 1", 1, 2, "Clicked", 0),
         ("layer 4, region 1, point 2", 3, 4, "Clicked", 0),
     ]
-    feature = found.items[0].feature
-    assert feature is not None
+    feature = feature_of(found.items[0])
     assert feature["properties"] == {"objectType": "detection", "name": "late"}
     assert select_candidates(found).taken == {"Mitosis": 2, "mitosis?": 1}
 

@@ -6,8 +6,6 @@ import gzip
 import json
 import math
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +47,10 @@ from slidemitosis.options import ReadOptions
 from slidemitosis.reading.prepare import prepare
 from slidemitosis.train.export import network_part, new_card, write_network
 from slidemitosis.train.recipe.recipe import load_recipe
-from tests.classify.written import Written, classify, objects_of, rows_of
+from tests.classify.written import classify, objects_of, rows_of
+from tests.command import run
 from tests.conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
+from tests.slides.jpeg_slides import spoil_tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,13 +76,14 @@ def without_times(path: Path) -> dict[str, Any]:
     return summary
 
 
-def test_probabilities_are_those_of_the_patches_around_the_centres(drawn: tuple[Path, Path]) -> None:
+def test_probabilities_are_those_of_the_patches_around_the_centres(
+    drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
     """The whole way, checked against the model on patches cut from the decoded slide by hand."""
     import openslide
-    import torch
 
     slide, points = drawn
-    result = classify(slide, points, out=points.parent / "direct", model="lite0", workers=0)
+    result = classify(slide, points, out=tmp_path / "direct", model="lite0", workers=0)
     model = load_model("lite0")
     whole = np.asarray(openslide.OpenSlide(slide).read_region((0, 0), 0, (1200, 900)).convert("RGB"))
     padded = np.pad(whole, ((64, 64), (64, 64), (0, 0)), constant_values=255)
@@ -98,8 +99,8 @@ def test_probabilities_are_those_of_the_patches_around_the_centres(drawn: tuple[
 
 
 def test_counts_rate_table_and_objects_agree(drawn: tuple[Path, Path]) -> None:
-    slide, points = drawn
-    result = classify(slide, points)
+    result = classify(*drawn)
+    points = drawn[1]
     assert result.files.objects.parent == points.parent / "drawn.slidemitosis"
     rows, objects = rows_of(result), objects_of(result)
     calls = [r["call"] for r in rows]
@@ -162,10 +163,9 @@ def test_subtypes_and_doubt_are_told_alike_in_table_objects_summary_and_report(
 
 
 def test_doubt_that_is_not_calibrated_is_not_shown(drawn: tuple[Path, Path], tmp_path: Path) -> None:
-    slide, points = drawn
     model = many_tasks(tmp_path / "many")
     write_card(replace(find_model(model), hardness=None))
-    result = classify(slide, points, model=model, out=tmp_path / "out")
+    result = classify(*drawn, model=model, out=tmp_path / "out")
     assert result.summary["expected_hard"] is None
     assert {r["p_hard"] for r in rows_of(result)} == {""}
     assert not any("P(experts disagree)" in o["properties"]["measurements"] for o in objects_of(result))
@@ -179,36 +179,32 @@ def test_a_model_that_tells_subtypes_tells_none_of_bare_glass(tmp_path: Path) ->
     assert summary["expected_hard"] == 0.0
 
 
-def test_the_result_is_the_same_bytes_for_every_number_of_workers(drawn: tuple[Path, Path]) -> None:
-    slide, points = drawn
+def test_the_result_is_the_same_bytes_for_every_number_of_workers(
+    drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
     found = []
     for workers in (0, 1, 2, 4):
-        result = classify(slide, points, out=points.parent / f"w{workers}", workers=workers, batch_size=4)
+        result = classify(*drawn, out=tmp_path / f"w{workers}", workers=workers, batch_size=4)
         summary = without_times(result.files.summary)
         assert summary["options"].pop("workers") == workers
         found.append((result.files.objects.read_bytes(), result.files.candidates.read_bytes(), summary))
     assert all(f == found[0] for f in found)
 
 
-def test_a_rerun_gives_the_same_bytes_but_for_times(drawn: tuple[Path, Path]) -> None:
-    slide, points = drawn
-    first = classify(slide, points, out=points.parent / "again")
+def test_a_rerun_gives_the_same_bytes_but_for_times(drawn: tuple[Path, Path], tmp_path: Path) -> None:
+    first = classify(*drawn, out=tmp_path / "again")
     before = [first.files.objects.read_bytes(), first.files.candidates.read_bytes()]
     summary = without_times(first.files.summary)
-    second = classify(slide, points, out=points.parent / "again")
+    second = classify(*drawn, out=tmp_path / "again")
     assert [second.files.objects.read_bytes(), second.files.candidates.read_bytes()] == before
     assert without_times(second.files.summary) == summary
-    assert sorted(p.name for p in first.files.objects.parent.iterdir()) == [
-        "candidates.csv",
-        "objects.geojson",
-        "summary.json",
-    ]
+    names = sorted(p.name for p in (tmp_path / "again").iterdir())
+    assert names == ["candidates.csv", "objects.geojson", "summary.json"]
 
 
-def test_its_own_objects_are_candidates_again(drawn: tuple[Path, Path]) -> None:
-    slide, points = drawn
-    first = classify(slide, points, out=points.parent / "one")
-    again = classify(slide, first.files.objects, out=points.parent / "two")
+def test_its_own_objects_are_candidates_again(drawn: tuple[Path, Path], tmp_path: Path) -> None:
+    first = classify(*drawn, out=tmp_path / "one")
+    again = classify(drawn[0], first.files.objects, out=tmp_path / "two")
     assert again.files.objects.read_bytes() == first.files.objects.read_bytes()
 
 
@@ -238,17 +234,12 @@ def test_figures_inside_other_objects_are_classified_once(painted: Path, tmp_pat
     assert again.files.objects.read_bytes() == result.files.objects.read_bytes()
 
 
-def test_eight_views_are_another_and_a_recorded_answer(drawn: tuple[Path, Path]) -> None:
-    slide, points = drawn
-    one = classify(slide, points, out=points.parent / "v1")
-    eight = classify(slide, points, out=points.parent / "v8", views=8)
+def test_eight_views_are_another_and_a_recorded_answer(drawn: tuple[Path, Path], tmp_path: Path) -> None:
+    one = classify(*drawn, out=tmp_path / "v1")
+    eight = classify(*drawn, out=tmp_path / "v8", views=8)
     assert eight.summary["options"]["views"] == 8
-    difference = [abs((a.probability or 0) - (b.probability or 0)) for a, b in _pairs(one, eight)]
-    assert 0 < max(difference) < 0.8
-
-
-def _pairs(a: Written, b: Written) -> list[tuple[Any, Any]]:
-    return list(zip(a.candidates, b.candidates, strict=True))
+    pairs = zip(one.candidates, eight.candidates, strict=True)
+    assert 0 < max(abs((a.probability or 0) - (b.probability or 0)) for a, b in pairs) < 0.8
 
 
 def test_no_candidates_are_a_result_whose_rate_is_null(painted: Path, tmp_path: Path) -> None:
@@ -396,33 +387,18 @@ def test_only_mitoses_are_classified_where_classes_say_which_they_are(painted: P
         classify(painted, points, candidate_classes=["nothing"])
 
 
-def test_a_slide_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
+def test_a_slide_of_which_nothing_can_be_read_is_an_error(painted: Path, tmp_path: Path) -> None:
     """The tail holds the directory, as in many files, so that a slide without its middle still opens."""
-    slide = write_aperio(tmp_path / "a.svs", [position_colours(700, 500)])
-    data = bytearray(slide.read_bytes())
-    import tifffile
-
-    with tifffile.TiffFile(slide) as tif:
-        page = tif.pages[0]
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-            data[offset : offset + count] = bytes([255]) * count
-    slide.write_bytes(data)
+    spoil_tiles(painted)
     points = write_points(tmp_path / "p.geojson", [(300, 200), (100, 400)])
-    with pytest.raises(ReadingFailed, match=r"a\.svs: not one of 2 candidates could be read"):
-        classify(slide, points)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.svs", "p.geojson"]
+    with pytest.raises(ReadingFailed, match=r"painted\.svs: not one of 2 candidates could be read"):
+        classify(painted, points)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.geojson", "painted.svs"]
 
 
 def test_one_bad_tile_costs_only_the_candidates_on_it(tmp_path: Path) -> None:
     slide = write_aperio(tmp_path / "a.svs", [position_colours(1024, 512)])
-    data = bytearray(slide.read_bytes())
-    import tifffile
-
-    with tifffile.TiffFile(slide) as tif:
-        page = tif.pages[0]
-        offset, count = page.dataoffsets[16 * 3 + 2], page.databytecounts[16 * 3 + 2]
-    data[offset : offset + count] = bytes([255]) * count
-    slide.write_bytes(data)
+    spoil_tiles(slide, 16 * 3 + 2)
     centres = [(160, 224), (600, 200), (900, 400), (130, 200)]
     result = classify(slide, write_points(tmp_path / "p.geojson", centres), workers=2, batch_size=1)
     assert [r["status"] for r in rows_of(result)] == ["unreadable", "classified", "classified", "unreadable"]
@@ -592,6 +568,10 @@ def test_one_classifier_does_slide_after_slide_even_after_one_that_fails(
     drawn: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """What it writes is what `classify_slide` writes, and readers and model are those of the first slide."""
+
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
     slide, points = drawn
     alone = classify(slide, points, model="lite0", out=tmp_path / "alone", workers=1)
     with SlideClassifier("lite0", compute=ComputeOptions(workers=1)) as classifier:
@@ -608,10 +588,6 @@ def test_one_classifier_does_slide_after_slide_even_after_one_that_fails(
     for result in (first, second):
         assert result.files.objects.read_bytes() == alone.files.objects.read_bytes()
         assert result.files.candidates.read_bytes() == alone.files.candidates.read_bytes()
-
-
-def interrupt(_done: int, _total: int) -> None:
-    raise KeyboardInterrupt
 
 
 def test_slow_reading_is_told_once_with_its_reason_where_it_costs_seconds(
@@ -654,20 +630,8 @@ def test_nothing_is_written_that_was_not_asked_for_and_write_gives_what_the_comm
     result = classify_slide(slide, points, model="lite0", compute=ComputeOptions(workers=0))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["drawn.geojson", "drawn.svs"]
     files = result.write(tmp_path / "out")
-    command = [
-        sys.executable,
-        "-m",
-        "slidemitosis",
-        "classify",
-        slide,
-        "--points",
-        points,
-        "--model",
-        "lite0",
-    ]
-    subprocess.run(
-        [*command, "--workers", "0", "--out", tmp_path / "by-command"], check=True, capture_output=True
-    )
+    words = ("--model", "lite0", "--workers", "0", "--out", tmp_path / "by-command")
+    assert run("classify", slide, "--points", points, *words).returncode == 0
     for path in files.all[:2]:
         assert path.read_bytes() == (tmp_path / "by-command" / path.name).read_bytes()
     assert without_times(files.summary) == without_times(tmp_path / "by-command" / "summary.json")

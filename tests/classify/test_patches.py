@@ -113,7 +113,7 @@ def test_a_model_that_tells_no_more_than_the_type_leaves_the_rest_empty(stack: P
 
 
 def official_reading(text: str) -> list[tuple[bool, float]]:
-    """Of the challenge's evaluation: a list of objects, a class of two, and a confidence that is a float."""
+    """Read calls as the challenge does: a list of objects, a class of two, a confidence that is a float."""
     result = json.loads(text)
     assert isinstance(result, list)
     for entry in result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -80,20 +81,11 @@ def classify(
 ) -> Written:
     """Classify with options by their names, and write beside the points or to `out`."""
     read = read_options(**{k: v for k, v in options.items() if k in _READ})
-    if classifier is None:
-        compute = ComputeOptions(**{k: v for k, v in options.items() if k not in _READ})
-        with SlideClassifier(model, compute=compute) as own:
-            return classify(
-                slide,
-                points,
-                out=out,
-                rates=rates,
-                progress=progress,
-                classifier=own,
-                **{k: v for k, v in options.items() if k in _READ},
-            )
-    folder = result_folder(out, slide, points)
-    result = classifier.classify(slide, points, read=read, rates=rates, progress=progress)
+    compute = ComputeOptions(**{k: v for k, v in options.items() if k not in _READ})
+    given = contextlib.nullcontext(classifier) if classifier else None
+    with given or SlideClassifier(model, compute=compute) as opened:
+        folder = result_folder(out, slide, points)
+        result = opened.classify(slide, points, read=read, rates=rates, progress=progress)
     files = result.write(folder)
     seconds = json.loads(files.summary.read_text(encoding="utf-8"))["seconds"]
     return Written(result, files, {**result.summary(), "seconds": seconds})

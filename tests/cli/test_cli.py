@@ -18,13 +18,12 @@ import pytest
 from PIL import Image
 
 from slidemitosis.cli import main
-from slidemitosis.models.shipped import find_model
+from tests.command import COMMAND, PATIENCE, await_line, run, running
 from tests.conftest import position_colours, write_aperio, write_points, write_scn, write_tiff
+from tests.models.tiny import damaged_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-COMMAND = [sys.executable, "-m", "slidemitosis"]
 
 
 @pytest.fixture
@@ -37,32 +36,21 @@ def points(tmp_path: Path) -> Path:
     return write_points(tmp_path / "p.geojson", [(100, 100), (300, 200), (690, 490)])
 
 
-def run(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, cwd=cwd, check=False, timeout=120
-    )
+def write_figures(path: Path, n: int) -> Path:
+    return write_points(path, [(10 + i % 60 * 10, 10 + i // 60 * 10) for i in range(n)])
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 def imported_by(code: str) -> set[str]:
     """Which of the heavy packages this code imports."""
-    heavy = (
-        "torch",
-        "timm",
-        "openslide",
-        "tiffslide",
-        "tifffile",
-        "shapely",
-        "sklearn",
-        "dask",
-        "paquo",
-        "PIL",
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{code}\nprint(*[m for m in {heavy} if m in sys.modules])"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    slides = ["openslide", "tiffslide", "tifffile", "PIL"]
+    heavy = [*slides, "torch", "timm", "shapely", "sklearn", "dask", "paquo"]
+    done = python(f"import sys\n{code}\nprint(*[m for m in {heavy} if m in sys.modules])")
+    assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split())
 
 
@@ -158,17 +146,6 @@ def edited(points: Path, old: str, new: str) -> Path:
     return points
 
 
-def other_model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    shutil.copytree(find_model("lite0").folder, folder)
-    with next(folder.glob("*.safetensors")).open("r+b") as f:
-        f.seek(-1, os.SEEK_END)
-        last = f.read(1)[0]
-        f.seek(-1, os.SEEK_END)
-        f.write(bytes([last ^ 1]))
-    return folder
-
-
 BAD: dict[str, tuple[Callable[[Path, Path, Path], list[str | Path]], str]] = {
     "not a slide": (lambda s, p, _: [p, "--points", p], r"p\.geojson: not a slide"),
     "cut-off slide": (lambda s, p, _: [damaged(s, 0.5), "--points", p], r"a\.svs: .*cut off"),
@@ -187,7 +164,7 @@ BAD: dict[str, tuple[Callable[[Path, Path, Path], list[str | Path]], str]] = {
         lambda s, p, t: [s, "--points", write_points(t / "o.geojson", [(9e4, 1e4), (8e4, 2e4)])],
         r"all 2 candidates lie off the slide.*80000 to 90000.*700 x 500 px",
     ),
-    "other hash": (lambda s, p, t: [s, "--points", p, "--model", other_model(t)], r"SHA-256"),
+    "other hash": (lambda s, p, t: [s, "--points", p, "--model", damaged_model(t / "model")], r"SHA-256"),
     "unknown model": (
         lambda s, p, _: [s, "--points", p, "--model", "best"],
         r"'best'; known models: .*lite0",
@@ -236,6 +213,9 @@ def test_bad_input_is_one_line_and_code_2_and_no_files(
     assert sorted(tmp_path.iterdir()) == before
 
 
+WITH_WORKERS = ["--progress", "json", "--workers", "2", "--batch-size", "16"]
+
+
 def children_of(pid: int) -> set[int]:
     """Process ids of all that descend from a process, from /proc."""
     parents = {}
@@ -255,33 +235,11 @@ def children_of(pid: int) -> set[int]:
 @pytest.mark.parametrize("when", ["loading", "classifying"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_it_all_soon(tmp_path: Path, when: str, how: signal.Signals, slide: Path) -> None:
-    points = write_points(
-        tmp_path / "many.geojson", [(10 + i % 60 * 10, 10 + i // 60 * 10) for i in range(2400)]
-    )
+    many = write_figures(tmp_path / "many.geojson", 2400)
     before = sorted(tmp_path.iterdir())
-    words = [
-        "classify",
-        slide,
-        "--points",
-        points,
-        "--progress",
-        "json",
-        "--workers",
-        "2",
-        "--batch-size",
-        "16",
-    ]
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    with running("classify", slide, "--points", many, *WITH_WORKERS) as process:
         if when == "classifying":
-            assert process.stderr is not None
-            assert any('"progress"' in line for line in process.stderr)
+            await_line(process, '"progress"')
         else:
             while len(children_of(process.pid)) < 2:
                 assert process.poll() is None, "it ended by itself"
@@ -295,17 +253,15 @@ def test_an_interrupt_ends_it_all_soon(tmp_path: Path, when: str, how: signal.Si
             process.send_signal(how)
         out, err = process.communicate(timeout=120)
         took = time.monotonic() - sent
-    finally:
-        process.kill()
+        deadline = time.monotonic() + 20
+        while alive := {c for c in children if Path(f"/proc/{c}").exists()}:
+            assert time.monotonic() < deadline, alive
+            time.sleep(0.05)
     assert process.returncode == 130, err
     assert took < 20  # two seconds where the machine is quiet: benchmarks/interrupt.py
     assert out == ""
     assert json.loads(err.splitlines()[-1])["text"] == "interrupted; nothing was written"
     assert sorted(tmp_path.iterdir()) == before
-    deadline = time.monotonic() + 20
-    while alive := {c for c in children if Path(f"/proc/{c}").exists()}:
-        assert time.monotonic() < deadline, alive
-        time.sleep(0.05)
 
 
 def test_inspect_shows_what_would_be_read(slide: Path, points: Path, tmp_path: Path) -> None:
@@ -438,13 +394,7 @@ def main():
 cli.main = main
 sys.exit(__main__.run())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = python(code)
     assert (done.returncode, done.stderr) == (returncode, "")
 
 
@@ -452,30 +402,16 @@ sys.exit(__main__.run())
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
 def test_an_interrupt_at_any_moment_leaves_all_or_nothing(tmp_path: Path, slide: Path) -> None:
     """From the first import to the last line; what is left is a whole result or none."""
-    points = write_points(
-        tmp_path / "many.geojson", [(10 + i % 60 * 10, 10 + i // 60 * 10) for i in range(400)]
-    )
+    points = write_figures(tmp_path / "many.geojson", 400)
     before = sorted(tmp_path.iterdir())
-    words = [
-        *COMMAND,
-        "classify",
-        str(slide),
-        "--points",
-        str(points),
-        "--progress",
-        "json",
-        "--workers",
-        "2",
-    ]
     shared_before = set(Path("/dev/shm").iterdir())
     for i in range(24):
         out = tmp_path / f"out{i}"
+        words = ("classify", slide, "--points", points, *WITH_WORKERS, "--out", out)
+        command = [*COMMAND, *map(str, words)]
+        # Not by `running`: the process that frees shared memory outlives the command by a moment.
         process = subprocess.Popen(
-            [*map(str, words), "--out", str(out), "--batch-size", "16"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
         time.sleep(0.3 + 0.25 * i)
         if process.poll() is None:

@@ -1,49 +1,17 @@
-"""Small cohorts of painted slides, and commands that classify them."""
+"""Small cohorts of painted slides, and what is written of them."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from tests.conftest import position_colours, write_aperio, write_points
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-COMMAND = [sys.executable, "-m", "slidemitosis"]
 MODEL = ("--model", "lite0")
-PATIENCE = 1200  # seconds; a command that takes longer hangs, however busy the machine is
-
-
-def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """A real `slidemitosis` with these words."""
-    command = [*COMMAND, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
-
-
-@contextlib.contextmanager
-def running(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """A real `slidemitosis` in a group of processes of its own, none of which outlives the block."""
-    command, pipe = [*COMMAND, *map(str, words)], subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def await_line(process: subprocess.Popen[str], text: str) -> None:
-    """Read what a command says until a line holds `text`; fails where the command ends without it."""
-    assert process.stderr is not None
-    assert any(text in line for line in process.stderr), f"it ended without saying {text!r}"
 
 
 def rows(out: Path, table: str = "cohort.csv") -> dict[str, dict[str, str]]:
@@ -59,7 +27,7 @@ def fresh(told: str) -> list[str]:
 
 
 def paint_slides(folder: Path, names: list[str], *, figures: int = 3) -> Path:
-    """Slides that differ in their pixels, each beside its candidates; their folder."""
+    """Paint slides that differ in their pixels, each beside its candidates; returns their folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         pixels = position_colours(400, 300, x0=7 * number)

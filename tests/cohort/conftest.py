@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """A folder with the slide a and its candidates."""
+    return paint_slides(tmp_path / "pair", ["a"])
+
+
+@pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     """A folder with the slides a, b and c, and their candidates."""
     return paint_slides(tmp_path / "pairs", ["a", "b", "c"])

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.cohort.cohort_slides import PATIENCE
+from tests.command import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,8 @@ import pytest
 
 from slidemitosis.cohort.executors.clusters import ClusterTable, read_cluster
 from slidemitosis.errors import InvalidOption
-from tests.cohort.cohort_slides import COMMAND, MODEL, PATIENCE, paint_slides, result_bytes, run
+from tests.cohort.cohort_slides import MODEL, paint_slides, result_bytes
+from tests.command import COMMAND, PATIENCE, refused, run
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -108,13 +109,11 @@ def test_a_wrong_table_is_one_line_that_names_the_key(tmp_path: Path, lines: lis
     assert "\n" not in str(caught.value)
 
 
-def test_a_cluster_without_gpus_is_not_started_for_cuda(tmp_path: Path) -> None:
-    paint_slides(tmp_path / "pairs", ["a"])
+def test_a_cluster_without_gpus_is_not_started_for_cuda(pair: Path, tmp_path: Path) -> None:
     path = table(tmp_path, 'kind = "local"', "workers = 1")
     words = ("--cluster", path, "--device", "cuda:0")
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *words)
-    assert done.returncode == 2
-    assert "--device cuda needs GPU = 1 in [resources]" in done.stderr
+    said = refused("cohort", pair, "--out", tmp_path / "r", *words)
+    assert "--device cuda needs GPU = 1 in [resources]" in said
 
 
 def test_a_missing_table_is_one_line(tmp_path: Path) -> None:
@@ -147,12 +146,10 @@ def test_the_example_can_be_read_also_with_all_that_it_comments_out(tmp_path: Pa
         (["--executor", "dask", "--jobs", "0"], "--jobs must be 1 to 256"),
     ],
 )
-def test_options_that_cannot_be_meant_are_one_line(tmp_path: Path, words: list[str], told: str) -> None:
-    paint_slides(tmp_path / "pairs", ["a"])
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", *words)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_options_that_cannot_be_meant_are_one_line(
+    pair: Path, tmp_path: Path, words: list[str], told: str
+) -> None:
+    assert told in refused("cohort", pair, "--out", tmp_path / "r", *words)
     assert not (tmp_path / "r").exists()
 
 
@@ -168,23 +165,18 @@ def test_options_that_cannot_be_meant_are_one_line(tmp_path: Path, words: list[s
     ],
 )
 @pytest.mark.slow
-def test_a_cluster_that_does_not_start_is_one_line(tmp_path: Path, lines: list[str], told: str) -> None:
-    paint_slides(tmp_path / "pairs", ["a"])
+def test_a_cluster_that_does_not_start_is_one_line(
+    pair: Path, tmp_path: Path, lines: list[str], told: str
+) -> None:
     path = table(tmp_path, 'kind = "local"', "workers = 1", *lines)
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", "--cluster", path)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert told in refused("cohort", pair, "--out", tmp_path / "r", "--cluster", path)
 
 
 @pytest.mark.skipif(shutil.which("sbatch") is not None, reason="this machine has a Slurm")
-def test_no_sbatch_is_one_line(tmp_path: Path) -> None:
-    paint_slides(tmp_path / "pairs", ["a"])
+def test_no_sbatch_is_one_line(pair: Path, tmp_path: Path) -> None:
     path = table(tmp_path, 'kind = "slurm"', "workers = 1", "[options]", 'memory = "1GB"', 'interface = "lo"')
-    done = run("cohort", tmp_path / "pairs", "--out", tmp_path / "r", "--cluster", path)
-    assert done.returncode == 2
-    assert "sbatch is not on the PATH" in done.stderr
-    assert done.stderr.count("\n") == 1
+    said = refused("cohort", pair, "--out", tmp_path / "r", "--cluster", path)
+    assert "sbatch is not on the PATH" in said
 
 
 def test_resources_and_options_reach_the_job_script(slurm: Path, tmp_path: Path) -> None:

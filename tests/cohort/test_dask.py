@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import os
 import pickle
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,8 +27,10 @@ from slidemitosis.cohort.store import CohortStore
 from slidemitosis.errors import ClusterFailed, InvalidCard, OutputError, SlideMitosisError
 from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ComputeOptions, ReadOptions
-from tests.cohort.cohort_slides import MODEL, PATIENCE, await_line, paint_slides, result_bytes, run, running
+from tests.cohort.cohort_slides import MODEL, paint_slides, result_bytes
 from tests.cohort.dask_cluster import Processes, dask_processes
+from tests.command import PATIENCE, await_line, refused, run, running
+from tests.models.tiny import damaged_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,13 +165,8 @@ def test_results_that_are_not_seen_here_do_not_count(
 
 
 def test_a_model_folder_that_is_damaged_ends_the_run(cluster: Processes, pairs: Path, tmp_path: Path) -> None:
-    model = shutil.copytree(find_model("lite0").folder, tmp_path / "model")
-    weights = next(model.glob("*.safetensors"))
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
-    done = run("cohort", pairs, "--out", tmp_path / "r", "--model", model, "--scheduler", cluster.address)
-    assert done.returncode == 2
-    assert "SHA-256" in done.stderr
-    assert done.stderr.count("\n") == 1
+    words = ("--model", damaged_model(tmp_path / "model"), "--scheduler", cluster.address)
+    assert "SHA-256" in refused("cohort", pairs, "--out", tmp_path / "r", *words)
 
 
 def test_a_cluster_of_this_machine_is_started_and_ended(pairs: Path, tmp_path: Path) -> None:

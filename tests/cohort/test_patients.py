@@ -13,7 +13,8 @@ from slidemitosis.cohort.tables.patients import Recorded, patient_rows, patients
 from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.intervals import wilson_interval
-from tests.cohort.cohort_slides import paint_slides, rows, run
+from tests.cohort.cohort_slides import paint_slides, rows
+from tests.command import run
 
 if TYPE_CHECKING:
     from pathlib import Path

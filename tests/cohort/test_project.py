@@ -13,7 +13,9 @@ from slidemitosis.errors import SlideMitosisError
 from slidemitosis.geometry import PixelSize, Viewer
 from slidemitosis.options import ReadOptions
 from slidemitosis.qupath.project import COLUMNS, MANIFEST
-from tests.cohort.cohort_slides import paint_slides, rows, run
+from tests.cohort.cohort_slides import paint_slides, rows
+from tests.cohort.test_lists import problem
+from tests.command import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,11 +66,8 @@ def test_a_projects_images_are_read_with_what_qupath_says_of_them(project: Path)
     assert a.read.mpp == PixelSize(0.26, 0.26)
     assert a.read.viewer == Viewer(400, 300, "OpenslideServerBuilder")
     assert dict(b.columns) == {"site": "S2"}
-    assert c.problem is not None
-    assert c.problem.status == "skipped"
-    assert d.problem is not None
-    assert d.problem.status == "failed"
-    assert "rotated" in (d.problem.cause or "")
+    assert (problem(c).status, problem(d).status) == ("skipped", "failed")
+    assert "rotated" in (problem(d).cause or "")
 
 
 def test_a_project_is_run_like_any_cohort(project: Path, tmp_path: Path) -> None:

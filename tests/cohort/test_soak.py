@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cohort.cohort_slides import COMMAND, paint_slides, result_bytes, rows, run
+from tests.cohort.cohort_slides import paint_slides, result_bytes, rows
+from tests.command import COMMAND, run
 from tests.conftest import write_points
 
 if TYPE_CHECKING:

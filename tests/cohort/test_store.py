@@ -20,7 +20,8 @@ from slidemitosis.cohort.store import CohortStore
 from slidemitosis.cohort.tables.cohort import CohortTables, recorded
 from slidemitosis.errors import OutputError
 from slidemitosis.options import ComputeOptions, ReadOptions
-from tests.cohort.cohort_slides import MODEL, paint_slides, result_bytes, run
+from tests.cohort.cohort_slides import MODEL, paint_slides, result_bytes
+from tests.command import refused, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,19 +46,12 @@ def classify_all(cohort: Cohort, out: Path) -> dict[str, Outcome]:
     return outcomes
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Path:
-    """A folder with the slide a and its candidates."""
-    return paint_slides(tmp_path / "pair", ["a"])
-
-
 def _half_written(folder: Path) -> None:
-    """As a kill leaves it between two of the files' moves."""
+    """Leave a slide's folder as a kill between the moves of two files does."""
     (folder / "summary.json").unlink()
     (folder / "candidates.csv").unlink()
-    stage = folder / ".slidemitosis-killed"
-    stage.mkdir()
-    (stage / "candidates.csv").write_text("half")
+    (folder / ".slidemitosis-killed").mkdir()
+    (folder / ".slidemitosis-killed/candidates.csv").write_text("half")
 
 
 def _before_the_first_move(folder: Path) -> None:
@@ -66,11 +60,8 @@ def _before_the_first_move(folder: Path) -> None:
     (folder / ".slidemitosis-killed/earlier").mkdir(parents=True)
 
 
-def _row(text: str) -> Callable[[Path], None]:
-    def write(folder: Path) -> None:
-        (folder / "row.json").write_text(text)
-
-    return write
+def _row(text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "row.json").write_text(text)
 
 
 def _row_without(key: str) -> Callable[[Path], None]:
@@ -87,7 +78,7 @@ def _no_row(folder: Path) -> None:
 
 
 def _failed_beside(folder: Path) -> None:
-    """As a version that failed and one that was done would leave it, if ever."""
+    """Put the record of a failure beside results that lack their summary."""
     (folder / "failed.json").write_text('{"step": "slide", "cause": "earlier"}')
     (folder / "summary.json").unlink()
 
@@ -111,7 +102,7 @@ def _failed_beside(folder: Path) -> None:
     ],
 )
 def test_what_a_kill_or_damage_left_is_done_again(
-    pair: Path, tmp_path: Path, damage: Callable[[Path], None]
+    pair: Path, tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     out = tmp_path / "r"
     cohort = cohort_of(pair)
@@ -199,10 +190,7 @@ def test_a_strangers_folder_is_left_alone(tmp_path: Path, name: str) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(pair: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file/below"):
-        done = run("cohort", pair, "--out", out, *MODEL)
-        assert done.returncode == 2
-        assert "cannot be written" in done.stderr
-        assert done.stderr.count("\n") == 1
+        assert "cannot be written" in refused("cohort", pair, "--out", out, *MODEL)
 
 
 def test_a_folder_that_became_read_only_is_one_line(pair: Path, tmp_path: Path) -> None:

@@ -138,19 +138,19 @@ def rated(name: str, k: int, n: int) -> dict[str, Any]:
     }
 
 
-def test_the_figure_is_the_same_for_the_same_rows_in_any_order(tmp_path: Path) -> None:
+def test_the_plot_is_the_same_for_the_same_rows_in_any_order(tmp_path: Path) -> None:
     rows = [rated("a", 3, 20), rated("$b$", 1, 4), {"name": "c", "status": "failed"}]
-    pictures = []
+    plots = []
     for number, order in enumerate((rows, rows[::-1])):
         (tmp_path / str(number)).mkdir()
         path = write_figure(order, tmp_path / str(number))
         assert path is not None
-        pictures.append(path.read_bytes())
-    assert pictures[0] == pictures[1]
-    assert pictures[0].startswith(b"\x89PNG")
+        plots.append(path.read_bytes())
+    assert plots[0] == plots[1]
+    assert plots[0].startswith(b"\x89PNG")
 
 
-def test_no_rate_is_no_figure(tmp_path: Path) -> None:
+def test_no_rate_is_no_plot(tmp_path: Path) -> None:
     assert write_figure([{"name": "c", "status": "failed"}], tmp_path) is None
     assert not list(tmp_path.iterdir())
 

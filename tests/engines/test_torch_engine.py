@@ -117,7 +117,7 @@ def test_no_patches_give_no_logits(tiny: Classifier) -> None:
 
 
 class Cramped(nn.Module):
-    """The mean brightness as a logit, with memory for so many figures at once."""
+    """A network whose logit is the mean brightness, with memory for `limit` figures at once."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()

@@ -20,10 +20,12 @@ from tests.models.tiny import NETWORK, TYPE, make_card
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from slidemitosis.models.card import ModelCard
 
-def edited(folder: Path, old: str, new: str) -> Path:
+
+def edited(folder: Path, old: str, new: str, card: ModelCard | None = None) -> Path:
     """The folder of a valid card in which `old` was replaced by `new`."""
-    write_card(make_card(folder))
+    write_card(card or make_card(folder))
     path = folder / "model.toml"
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1
@@ -222,10 +224,8 @@ def test_the_calibration_of_doubt_is_read_written_and_checked(tmp_path: Path) ->
     card = replace(lite, networks=networks, hardness=hardness, folder=tmp_path)
     write_card(card)
     assert read_card(tmp_path) == card
-    path = tmp_path / "model.toml"
-    path.write_text(path.read_text().replace("type_slope", "typeslope"))
     with pytest.raises(InvalidCard, match=r"unknown key 'typeslope' in \[hardness\]; did you mean"):
-        read_card(tmp_path)
+        read_card(edited(tmp_path, "type_slope", "typeslope", card))
 
 
 def test_how_slides_differ_is_read_written_and_checked(tmp_path: Path) -> None:
@@ -233,12 +233,11 @@ def test_how_slides_differ_is_read_written_and_checked(tmp_path: Path) -> None:
         slides=12, sensitivity_sd=0.0, specificity_sd=0.1, sensitivity_se=0.01, specificity_se=0.02
     )
     validation = ValidationPart(protocol="none", tp=1, fn=2, tn=3, fp=4, between_slides=part)
-    write_card(make_card(tmp_path, validation=validation))
+    card = make_card(tmp_path, validation=validation)
+    write_card(card)
     assert read_card(tmp_path).validation == validation
-    path = tmp_path / "model.toml"
-    path.write_text(path.read_text().replace("specificity_sd = 0.1", "specificity_sd = 1.1"))
     with pytest.raises(InvalidCard, match=r"model\.toml: validation\.between_slides needs 2 slides or more"):
-        read_card(tmp_path)
+        read_card(edited(tmp_path, "specificity_sd = 0.1", "specificity_sd = 1.1", card))
 
 
 @pytest.mark.parametrize(("file", "sha256"), [("../g.onnx", "0" * 64), ("g.pt", "0" * 64), ("g.onnx", "0")])

@@ -25,7 +25,7 @@ from slidemitosis.models.classifier import (
 )
 from slidemitosis.models.colour import HED_MEAN, HED_STD, rgb_to_hed
 from slidemitosis.models.files import check_weights, file_sha256
-from tests.models.tiny import NETWORK, TYPE, Payload, make_model, write_model_card
+from tests.models.tiny import NETWORK, TYPE, Payload, flip_last_bit, make_model, write_model_card
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,10 +208,7 @@ def test_weights_that_are_no_safetensors_are_refused(tmp_path: Path, data: bytes
 
 def test_damaged_weights_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
     make_model(tmp_path)
-    path = tmp_path / "weights.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
+    flip_last_bit(tmp_path / "weights.safetensors")
     with pytest.raises(WeightsMismatch, match="SHA-256"):
         load_model(tmp_path)
 

@@ -13,6 +13,8 @@ from slidemitosis.models.colour import HED_MEAN, HED_STD, STAINS, rgb_to_hed, st
 
 BYTE = st.integers(0, 255)
 NONE = torch.zeros(1, 3)
+HAEMATOXYLIN = torch.exp(-0.8 * STAINS[0]).view(1, 3, 1, 1)
+TURN = torch.tensor([[[0.1, -0.05, 0.02], [0, 0, 0], [0, 0, 0]]])
 
 
 def one_pixel(red: float, green: float, blue: float) -> torch.Tensor:
@@ -91,8 +93,7 @@ def test_without_gain_and_offset_every_colour_stays_as_it_is(red: int, green: in
 
 def test_a_stain_alone_changes_along_its_own_line() -> None:
     """Scaled haematoxylin is more or less haematoxylin, and gets no eosin."""
-    x = torch.exp(-0.8 * STAINS[0]).view(1, 3, 1, 1)
-    out = stain_jitter(x, gain=torch.tensor([[0.25, -0.4, 0.3]]), offset=NONE)
+    out = stain_jitter(HAEMATOXYLIN, gain=torch.tensor([[0.25, -0.4, 0.3]]), offset=NONE)
     assert torch.allclose(-torch.log(out).flatten(), 0.8 * 1.25 * STAINS[0], atol=1e-5)
 
 
@@ -110,11 +111,8 @@ def test_white_takes_on_no_gain_and_black_stays_black() -> None:
 
 
 def test_a_turned_stain_has_another_colour_and_the_same_strength() -> None:
-    x = torch.exp(-0.8 * STAINS[0]).view(1, 3, 1, 1)
-    turn = torch.zeros(1, 3, 3)
-    turn[0, 0] = torch.tensor([0.1, -0.05, 0.02])
-    density = -torch.log(stain_jitter(x, gain=NONE, offset=NONE, turn=turn)).flatten()
-    other = STAINS[0] + turn[0, 0]
+    density = -torch.log(stain_jitter(HAEMATOXYLIN, gain=NONE, offset=NONE, turn=TURN)).flatten()
+    other = STAINS[0] + TURN[0, 0]
     want = 0.8 * other * STAINS[0].norm() / other.norm()
     assert torch.allclose(density, want, atol=1e-5)
     assert not torch.allclose(density, 0.8 * STAINS[0], atol=0.01)
@@ -122,8 +120,7 @@ def test_a_turned_stain_has_another_colour_and_the_same_strength() -> None:
 
 def test_turning_one_stain_leaves_the_others_and_negative_absorption_is_none() -> None:
     eosin = torch.exp(-0.5 * STAINS[1]).view(1, 3, 1, 1)
-    turn = torch.zeros(1, 3, 3)
-    turn[0, 0] = torch.tensor([0.1, -0.05, 0.02])
+    turn = TURN.clone()
     assert torch.allclose(stain_jitter(eosin, gain=NONE, offset=NONE, turn=turn), eosin, atol=1e-6)
     turn[0, 1, 0] = -1.0
     red = stain_jitter(eosin, gain=NONE, offset=NONE, turn=turn)[0, 0]

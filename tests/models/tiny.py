@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from slidemitosis.labels import HARDNESS, NMF_SUBTYPES
 from slidemitosis.models.card import TASK, HeadPart, ModelCard, NetworkPart, PatchPart, write_card
 from slidemitosis.models.decision import DecisionPart, ValidationPart
 from slidemitosis.models.files import file_sha256
+from slidemitosis.models.shipped import find_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,6 +84,19 @@ def write_model_card(folder: Path, **network: Any) -> ModelCard:
     card = make_card(folder, name=folder.name, networks=(replace(NETWORK, **values),))
     write_card(card)
     return card
+
+
+def damaged_model(folder: Path) -> Path:
+    """A copy of a shipped model in which one bit of the weights differs."""
+    shutil.copytree(find_model("lite0").folder, folder)
+    flip_last_bit(next(folder.glob("*.safetensors")))
+    return folder
+
+
+def flip_last_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
 
 
 class Payload:

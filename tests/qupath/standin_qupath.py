@@ -151,6 +151,12 @@ class QuPath:
         """Call a function; `fields`: settings of the script by name. {"file": path} is a file there."""
         return self.run(script, call=function, args=arguments, **how)
 
+    @property
+    def written(self) -> Path:
+        """The folder in the project that the scripts write to."""
+        assert self.project is not None
+        return self.project / "slidemitosis"
+
     def reports(self) -> list[dict[str, Any]]:
         """Do the steps in one Groovy, and return a report of each."""
         scenario = {

@@ -198,14 +198,8 @@ def test_a_row_is_replaced_in_its_place_and_keeps_what_a_user_has_added(
 def test_a_table_that_is_not_ours_is_left_alone(qupath: QuPath, tmp_path: Path) -> None:
     table = tmp_path / "cohort.csv"
     table.write_text("entry_id;image\n1;one\n")
-    arguments = (
-        {"file": str(table)},
-        ["entry_id", "image"],
-        {"entry_id": "1"},
-        "entry_id",
-        [{"entry_id": "1"}],
-    )
-    qupath.call("export_candidates", "replaceRows", *arguments)
+    where, columns, one = {"file": str(table)}, ["entry_id", "image"], {"entry_id": "1"}
+    qupath.call("export_candidates", "replaceRows", where, columns, one, "entry_id", [one])
     (reason,) = results(qupath)
     assert reason == f"{table}: lacks the columns entry_id, image, which commas must part; move it away"
     assert table.read_text() == "entry_id;image\n1;one\n"

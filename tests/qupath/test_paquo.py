@@ -34,7 +34,17 @@ if TYPE_CHECKING:
 ID = "00000000-0000-4000-8000-{:012d}"
 
 
-class Measurements(dict[str, float]):
+class JavaMap(dict[str, Any]):
+    """The methods that maps and lists of measurements share."""
+
+    def remove(self, key: str) -> None:
+        del self[key]
+
+    def putAll(self, other: dict[str, Any]) -> None:  # noqa: N802
+        self.update(other)
+
+
+class Measurements(JavaMap):
     """The methods of QuPath's MeasurementList that are used."""
 
     closed = False
@@ -42,27 +52,15 @@ class Measurements(dict[str, float]):
     def containsKey(self, name: str) -> bool:  # noqa: N802
         return name in self
 
-    def remove(self, name: str) -> None:
-        del self[name]
-
-    def putAll(self, other: dict[str, float]) -> None:  # noqa: N802
-        self.update(other)
-
     def close(self) -> None:
         self.closed = True
 
 
-class Texts(dict[str, str]):
+class Texts(JavaMap):
     """The methods of java.util.Map that are used."""
 
     def keySet(self) -> list[str]:  # noqa: N802
         return list(self)
-
-    def remove(self, key: str) -> None:
-        del self[key]
-
-    def putAll(self, other: dict[str, str]) -> None:  # noqa: N802
-        self.update(other)
 
 
 class PathObject:

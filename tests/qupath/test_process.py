@@ -57,13 +57,14 @@ def gone(pids: list[int], *, seconds: float = 60) -> bool:
     return not any(map(alive, pids))
 
 
-def python(*words: str) -> list[str]:
-    return [sys.executable, *words]
-
-
-def ran(qupath: QuPath, command: list[str], **how: Any) -> dict[str, Any]:
-    (report,) = qupath.call("classify_image", "runCommand", command, **how).reports()
+def ran(qupath: QuPath, *words: str, **how: Any) -> dict[str, Any]:
+    """The report of a command that is started as the scripts start it."""
+    (report,) = qupath.call("classify_image", "runCommand", words, **how).reports()
     return report
+
+
+def ran_python(qupath: QuPath, *code: str, **how: Any) -> dict[str, Any]:
+    return ran(qupath, sys.executable, "-c", *code, **how)
 
 
 @pytest.mark.parametrize("how", ["polite", "deaf"])
@@ -71,12 +72,8 @@ def test_cancelling_ends_the_command_and_all_that_it_has_started(
     how: str, qupath: QuPath, tmp_path: Path
 ) -> None:
     began = time.monotonic()
-    report = ran(
-        qupath,
-        python("-c", CHILD, str(tmp_path), how),
-        fields={"GRACE_SECONDS": 1},
-        interrupt_when=str(tmp_path / "pids"),
-    )
+    when: dict[str, Any] = {"fields": {"GRACE_SECONDS": 1}, "interrupt_when": str(tmp_path / "pids")}
+    report = ran_python(qupath, CHILD, str(tmp_path), how, **when)
     assert report["error_class"] == "InterruptedException"
     assert gone([int(p) for p in (tmp_path / "pids").read_text().split()])
     assert time.monotonic() - began < 60
@@ -86,7 +83,7 @@ def test_a_command_that_ends_is_not_waited_for_because_of_one_that_it_has_left_b
     qupath: QuPath, tmp_path: Path
 ) -> None:
     began = time.monotonic()
-    report = ran(qupath, python("-c", CHILD, str(tmp_path), "leaves"))
+    report = ran_python(qupath, CHILD, str(tmp_path), "leaves")
     assert report["error_class"] is None
     assert time.monotonic() - began < 60
     _, grandchild = map(int, (tmp_path / "pids").read_text().split())
@@ -95,7 +92,7 @@ def test_a_command_that_ends_is_not_waited_for_because_of_one_that_it_has_left_b
 
 def test_more_output_than_a_pipe_holds_does_not_stop_the_command(qupath: QuPath) -> None:
     code = "import sys\nfor s in (sys.stdout, sys.stderr): s.write(('y' * 99 + '\\n') * 20001)"
-    report = ran(qupath, python("-c", code))
+    report = ran_python(qupath, code)
     assert report["error_class"] is None
     assert len(report["log"]) == 20001
 
@@ -108,7 +105,7 @@ def test_progress_is_told_in_tenths_and_messages_as_they_come(qupath: QuPath) ->
         for i in range(0, 501): say(event="progress", done=i, total=500, what="classifying")
         say(event="message", level="warning", text="coarse")
     """
-    report = ran(qupath, python("-c", code))
+    report = ran_python(qupath, code)
     assert report["log"] == [
         "slidemitosis: left out: Stroma (1)",
         *(f"slidemitosis: classifying {n} of 500" for n in range(0, 501, 50)),
@@ -141,14 +138,14 @@ sys.exit(2)""",
 @pytest.mark.parametrize("what", FAILING)
 def test_a_command_that_fails_is_told_by(what: str, qupath: QuPath) -> None:
     code, reason = FAILING[what]
-    report = ran(qupath, python("-c", code))
+    report = ran_python(qupath, code)
     assert report["error_class"] == "IllegalStateException"
     assert report["error"].startswith(reason)
     assert "\n" not in report["error"]
 
 
 def test_a_python_that_is_not_there_is_told_with_the_remedy(qupath: QuPath) -> None:
-    report = ran(qupath, ["/no such/python", "-I"])
+    report = ran(qupath, "/no such/python", "-I")
     assert report["error"].startswith("/no such/python cannot be started (")
     assert 'run "slidemitosis qupath install"' in report["error"]
 
@@ -164,7 +161,7 @@ def test_the_variables_of_another_python_do_not_reach_the_command(
         "import os, sys; print([k for k in os.environ if k in ('PYTHONHOME', 'PYTHONPATH')], file=sys.stderr)"
     )
     try:
-        report = ran(QuPath(groovy, tmp_path), python("-c", code))
+        report = ran_python(QuPath(groovy, tmp_path), code)
     finally:
         groovy.close()
     assert report["log"] == ["slidemitosis: []"]

@@ -57,6 +57,19 @@ def write_project(folder: Path, *entries: dict[str, Any], version: str = "0.5.1"
     return path
 
 
+def problem(image: ProjectImage | ProjectImage) -> str:
+    """Return why an image has no slide."""
+    assert image.slide is None
+    assert image.problem is not None
+    return image.problem
+
+
+def one_image(folder: Path, builder: Any, **keys: Any) -> ProjectImage:
+    """Return the one image of a project, read from its file."""
+    (image,) = read_project(write_project(folder, entry(builder, **keys)))
+    return image
+
+
 @pytest.fixture
 def slide(tmp_path: Path) -> Path:
     folder = tmp_path / "the slides"
@@ -74,9 +87,7 @@ def test_a_real_project_is_read(tmp_path: Path) -> None:
     assert (image.provider, image.args) == ("BioFormatsServerBuilder", ("--series", "0"))
     assert (image.width, image.height, image.metadata) == (1000, 1000, {})
     assert image.mpp == PixelSize(0.34571008852182383, 0.34571008852182383)
-    assert image.slide is None
-    assert image.problem is not None
-    assert "/Volumes/RD_Coscia/Jose/__TestDatasets/TD_01_verysmall_mIF.ome.tif" in image.problem
+    assert "/Volumes/RD_Coscia/Jose/__TestDatasets/TD_01_verysmall_mIF.ome.tif" in problem(image)
     elsewhere = tmp_path / "deep" / "er"
     elsewhere.mkdir(parents=True)
     (elsewhere / "TD_01_verysmall_mIF.ome.tif").touch()
@@ -111,7 +122,7 @@ def test_an_image_that_nothing_says_how_to_read_is_a_problem(tmp_path: Path, dam
 def test_a_slide_is_found_where_the_project_says(tmp_path: Path, slide: Path) -> None:
     """Java writes one slash where Python writes three, and both escape spaces."""
     for uri in (slide.as_uri(), slide.as_uri().replace("file:///", "file:/"), f"file://localhost{slide}"):
-        (image,) = read_project(write_project(tmp_path / "p", entry(server(uri))))
+        image = one_image(tmp_path / "p", server(uri))
         assert (image.slide, image.problem) == (slide, None)
         assert (image.width, image.height, image.mpp) == (700, 500, PixelSize(0.25, 0.25))
         assert image.provider == "OpenslideServerBuilder"
@@ -144,8 +155,7 @@ def test_a_slide_on_another_drive_is_searched_by_its_name(tmp_path: Path, slide:
     uri = "file:/E:/scans/a%20b.svs"
     path = write_project(tmp_path / "p", entry(server(uri)), uri="file:/D:/study/p/project.qpproj")
     (image,) = read_project(path)
-    assert image.slide is None
-    assert image.problem == (
+    assert problem(image) == (
         "there is no file E:\\scans\\a b.svs; name the folder that holds a b.svs with --search"
     )
     (image,) = read_project(path, search=[tmp_path])
@@ -158,16 +168,13 @@ def test_of_two_files_of_one_name_none_is_taken(tmp_path: Path, slide: Path) -> 
     shutil.copy(slide, twin)
     path = write_project(tmp_path / "p", entry(server("file:/gone/a%20b.svs")))
     (image,) = read_project(path, search=[tmp_path])
-    assert image.slide is None
-    assert image.problem is not None
-    assert str(slide) in image.problem
-    assert str(twin) in image.problem
+    assert str(slide) in problem(image)
+    assert str(twin) in problem(image)
     (image,) = read_project(path, search=[twin.parent])
     assert image.slide == twin
     # A folder that is named twice, or lies in another, holds no second file.
-    (image,) = read_project(
-        path, search=[slide.parent, slide.parent, slide.parent / ".." / slide.parent.name]
-    )
+    twice = [slide.parent, slide.parent, slide.parent / ".." / slide.parent.name]
+    (image,) = read_project(path, search=twice)
     assert image.slide == slide
 
 
@@ -179,15 +186,13 @@ def test_a_folder_to_search_that_is_not_there_is_an_error(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("uri", ["https://a.org/a.svs", "omero:1", "", "file:", "a.svs", "file:///%00.svs"])
 def test_an_image_that_is_no_local_file_is_a_problem(tmp_path: Path, uri: str) -> None:
-    (image,) = read_project(write_project(tmp_path, entry(server(uri))))
-    assert image.slide is None
-    assert image.problem == f"it is no local file: {uri}"
+    image = one_image(tmp_path, server(uri))
+    assert problem(image) == f"it is no local file: {uri}"
 
 
 def test_a_name_too_long_for_the_system_is_a_file_that_is_not_there(tmp_path: Path) -> None:
-    (image,) = read_project(write_project(tmp_path, entry(server(f"file:/{'a' * 5000}.svs"))))
-    assert image.problem is not None
-    assert image.problem.startswith("there is no file /aaa")
+    image = one_image(tmp_path, server(f"file:/{'a' * 5000}.svs"))
+    assert problem(image).startswith("there is no file /aaa")
 
 
 @pytest.mark.parametrize(
@@ -254,10 +259,8 @@ def test_servers_that_move_pixels_are_a_problem(
     if wrapped:
         builder = {"builderType": "pyramidize", "builder": builder}
     (image,) = read_project(write_project(tmp_path / "p", entry(builder)), search=[slide.parent])
-    assert image.slide is None
-    assert image.problem is not None
-    assert said in image.problem
-    assert "add the slide itself" in image.problem
+    assert said in problem(image)
+    assert "add the slide itself" in problem(image)
     assert (image.width, image.height) == (500, 700)
 
 
@@ -266,12 +269,12 @@ def test_servers_that_leave_pixels_in_place_are_looked_through(
     tmp_path: Path, slide: Path, kind: str
 ) -> None:
     builder = {"builderType": kind, "builder": server(slide.as_uri()), "metadata": metadata(mpp=0.5)}
-    (image,) = read_project(write_project(tmp_path / "p", entry(builder)))
+    image = one_image(tmp_path / "p", builder)
     assert (image.slide, image.problem, image.mpp) == (slide, None, PixelSize(0.5, 0.5))
 
 
 @pytest.mark.parametrize(
-    ("provider", "args", "problem"),
+    ("provider", "args", "said"),
     [
         (OPENSLIDE, ["--no-crop"], None),
         (BIOFORMATS, ["--series", "0"], None),
@@ -286,16 +289,14 @@ def test_servers_that_leave_pixels_in_place_are_looked_through(
     ],
 )
 def test_what_the_reader_is_told_may_make_it_another_image(
-    tmp_path: Path, slide: Path, provider: str, args: list[str], problem: str | None
+    tmp_path: Path, slide: Path, provider: str, args: list[str], said: str | None
 ) -> None:
-    builder = server(slide.as_uri(), *args, provider=provider)
-    (image,) = read_project(write_project(tmp_path / "p", entry(builder)))
+    image = one_image(tmp_path / "p", server(slide.as_uri(), *args, provider=provider))
     assert image.args == tuple(args)
-    if problem is None:
+    if said is None:
         assert (image.slide, image.problem) == (slide, None)
     else:
-        assert image.slide is None
-        assert problem in (image.problem or "")
+        assert said in problem(image)
 
 
 # What QuPath states of an image
@@ -318,8 +319,7 @@ def test_what_the_reader_is_told_may_make_it_another_image(
 def test_a_pixel_size_is_one_in_micrometres_or_none(
     tmp_path: Path, slide: Path, mpp: Any, unit: str, want: float | None
 ) -> None:
-    builder = server(slide.as_uri(), metadata=metadata(mpp=mpp, unit=unit))
-    (image,) = read_project(write_project(tmp_path / "p", entry(builder)))
+    image = one_image(tmp_path / "p", server(slide.as_uri(), metadata=metadata(mpp=mpp, unit=unit)))
     assert image.mpp == (None if want is None else PixelSize(want, want))
 
 
@@ -328,8 +328,7 @@ def test_metadata_of_the_image_is_text_by_key_and_its_size_may_be_missing(
 ) -> None:
     builder = server(slide.as_uri())
     del builder["metadata"]
-    made = write_project(tmp_path / "p", entry(builder, metadata={"case": "7", "grade": 2}, imageName=None))
-    (image,) = read_project(made)
+    image = one_image(tmp_path / "p", builder, metadata={"case": "7", "grade": 2}, imageName=None)
     assert image.metadata == {"case": "7", "grade": "2"}
     assert (image.width, image.height, image.mpp) == (None, None, None)
     assert image.name == "image 1"
@@ -420,14 +419,8 @@ def test_what_was_joined_can_be_classified(tmp_path: Path, slide: Path) -> None:
     assert found.slide is not None
     assert found.points is not None
     assert found.mpp is not None
-    result = classify(
-        found.slide,
-        found.points,
-        viewer=found.viewer,
-        mpp=(found.mpp.x, found.mpp.y),
-        workers=0,
-        model="lite0",
-    )
+    options: dict[str, Any] = {"viewer": found.viewer, "mpp": (found.mpp.x, found.mpp.y), "workers": 0}
+    result = classify(found.slide, found.points, model="lite0", **options)
     assert result.rate.classified == 1
     assert result.summary["reading"]["offset_by"] == "the viewer's size is the slide's"
 
@@ -456,9 +449,8 @@ def test_an_image_that_cannot_be_mapped_stays_a_problem_even_with_candidates(
 ) -> None:
     builder = {"builderType": "rotated", "rotation": "ROTATE_180", "builder": server(slide.as_uri())}
     found = joined(tmp_path / "p", builder, row(1))
-    assert found.slide is None
     assert found.points is None
-    assert "rotated" in (found.problem or "")
+    assert "rotated" in problem(found)
 
 
 def test_a_table_that_was_written_on_windows_is_read(tmp_path: Path, slide: Path) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,12 @@ import pytest
 from slidemitosis.cohort import read_cohort
 from slidemitosis.geometry import PixelSize, Viewer
 from slidemitosis.options import ReadOptions
-from tests.conftest import position_colours, write_aperio, write_scn
+from tests.command import run
+from tests.conftest import position_colours, write_aperio, write_features, write_scn
 from tests.qupath.standin_qupath import QuPath, class_of, classes, polygon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 SIZE = (700, 500)
 CENTRES = [(100.0, 100.0), (300.0, 200.0), (500.0, 300.0)]
@@ -40,11 +40,6 @@ def feature(
     return {"type": "Feature", "id": uuid(n), "geometry": geometry, "properties": properties}
 
 
-def write_objects(path: Path, features: Sequence[dict[str, Any]]) -> Path:
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    return path
-
-
 def write_figures(path: Path) -> Path:
     """Write three outlines and a points object of three figures, a region, and an object of another class."""
     named: dict[str, Any] = {"name": "my favourite", "measurements": {"Area": 31.5, "Upsampled": 1.0}}
@@ -56,7 +51,7 @@ def write_figures(path: Path) -> Path:
         feature(8, region, "annotation", None),
         feature(9, polygon(400, 400), "detection", "Stroma"),
     ]
-    return write_objects(path, figures + others)
+    return write_features(path, figures + others)
 
 
 @pytest.fixture
@@ -77,8 +72,7 @@ def project(qupath: QuPath, slide: Path, tmp_path: Path) -> QuPath:
 
 
 def table(qupath: QuPath, name: str) -> list[dict[str, str]]:
-    assert qupath.project is not None
-    with (qupath.project / "slidemitosis" / name).open(newline="", encoding="utf-8") as f:
+    with (qupath.written / name).open(newline="", encoding="utf-8") as f:
         return list(csv.DictReader(f, strict=True))
 
 
@@ -133,9 +127,7 @@ def test_candidates_become_calls_and_nothing_else_of_the_image_changes(project: 
 def test_a_project_is_told_what_was_found(project: QuPath) -> None:
     (report,) = project.run("classify_image").reports()
     succeeded(report)
-    assert project.project is not None
-    folder = project.project / "slidemitosis"
-    results = folder / "results" / "1"
+    results = project.written / "results" / "1"
     summary = json.loads((results / "summary.json").read_text())
     assert summary["counts"]["candidates"] == 6
     assert [c["class"] for c in summary["points"]["selected"]] == ["Mitosis"]
@@ -146,14 +138,10 @@ def test_a_project_is_told_what_was_found(project: QuPath) -> None:
     assert metadata["AMF objects"] == "class Mitosis"
     assert metadata["AMF model"] == f"{summary['model']['name']} {summary['model']['version']}"
     assert report["synced"] == 1
-    assert (folder / "summaries" / "1.json").read_bytes() == (results / "summary.json").read_bytes()
+    assert (project.written / "summaries" / "1.json").read_bytes() == (results / "summary.json").read_bytes()
     (row,) = table(project, "status.csv")
-    assert (row["script"], row["entry_id"], row["image"]) == (
-        "classify_image",
-        "1",
-        project.images[0]["name"],
-    )
-    assert row["outcome"] == "done"
+    assert (row["script"], row["entry_id"], row["outcome"]) == ("classify_image", "1", "done")
+    assert row["image"] == project.images[0]["name"]
     assert row["what"] == report["dialogs"][0]["message"] == report["log"][-1].removeprefix("slidemitosis: ")
     assert " of 6 atypical: " in row["what"]
     assert "3 objects updated, 3 added, 1 points objects replaced by one object for each point" in row["what"]
@@ -220,7 +208,7 @@ def test_where_the_project_cannot_be_written_no_object_is_changed(project: QuPat
     assert classes(report) == {i: class_of(f) for i, f in given(project).items()}
     assert report["events"] == []
     # By the threshold of a run whose calls never came, a later one would take others for set by hand.
-    assert not (project.project / "slidemitosis" / "summaries").exists()
+    assert not (project.written / "summaries").exists()
 
 
 def test_without_qupaths_default_imports_only_the_dialog_is_missing(project: QuPath) -> None:
@@ -332,8 +320,7 @@ def test_a_setting_of_a_script_is_remembered_for_the_others(qupath: QuPath) -> N
 
 @pytest.mark.slow
 def test_a_cancelled_run_changes_nothing_and_says_so(project: QuPath) -> None:
-    assert project.project is not None
-    points = project.project / "slidemitosis" / "results" / "1" / "points.geojson"
+    points = project.written / "results" / "1" / "points.geojson"
     (report,) = project.run("classify_image", interrupt_when=str(points)).reports()
     assert report["error_class"] == "InterruptedException"
     assert classes(report) == {i: class_of(f) for i, f in given(project).items()}
@@ -499,8 +486,7 @@ def test_the_manifest_has_a_row_for_each_image_however_often_it_is_exported(
         ("mpp_y", "0.25"),
     ]
     assert (other["image"], other["mpp_x"], other["points"]) == ('second, "new"', "", "candidates/2.geojson")
-    assert project.project is not None
-    points = project.project / "slidemitosis" / first["points"]
+    points = project.written / first["points"]
     features = json.loads(points.read_text())["features"]
     assert [f["id"] for f in features] == [uuid(i) for i in (0, 1, 2, 7)]
     assert sorted(p.name for p in points.parent.iterdir()) == ["1.geojson", "2.geojson"]
@@ -522,21 +508,17 @@ def test_tables_need_a_project(qupath: QuPath, slide: Path) -> None:
 
 def data_check(corrections: Path) -> str:
     """Return what `slidemitosis data check` says of the labels."""
-    words = ["-m", "slidemitosis", "data", "check", f"slides={corrections}"]
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    done = run("data", "check", f"slides={corrections}")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.slow
 def test_corrections_are_labels_that_training_reads(project: QuPath) -> None:
-    assert project.project is not None
     (first,) = project.run("classify_image").reports()
     before = classes(first)
-    changed = {i: OTHER[before[i]] for i in (uuid(0), uuid(1))} | {
-        uuid(2): "Non-mitosis",
-        uuid(9): "Mitosis: Normal",
-    }
+    changed = {i: OTHER[before[i]] for i in (uuid(0), uuid(1))}
+    changed |= {uuid(2): "Non-mitosis", uuid(9): "Mitosis: Normal"}
     project.run("export_corrections", reclassify=changed)
     _, report = project.reports()
     assert succeeded(report)["log"][-1] == (
@@ -549,21 +531,16 @@ def test_corrections_are_labels_that_training_reads(project: QuPath) -> None:
     ]
     assert [(float(r["x"]), float(r["y"])) for r in rows] == [*CENTRES[:2], (400.0, 400.0)]
     assert [r["model_call"] for r in rows] == [labels[before[uuid(0)]], labels[before[uuid(1)]], ""]
-    corrections = project.project / "slidemitosis" / "corrections.csv"
+    corrections = project.written / "corrections.csv"
     assert "3 figures" in data_check(corrections)
     # What is filled in by hand stays; what is no correction any more goes.
     corrections.write_text(corrections.read_text().replace(",0.250000,,", ",0.250000,P7,"))
-    back = {uuid(0): before[uuid(0)]}
-    project.run("export_corrections", reclassify=back)
-    project.reports()
+    project.run("export_corrections", reclassify={uuid(0): before[uuid(0)]}).reports()
     rows = table(project, "corrections.csv")
     assert [r["object_id"] for r in rows] == [uuid(1), uuid(9)]
     assert {r["patient"] for r in rows} == {"P7"}
-    project.run(
-        "export_corrections",
-        reclassify={i: n for i, n in before.items() if i in changed} | {uuid(9): "Stroma"},
-    )
-    project.reports()
+    back = {i: n for i, n in before.items() if i in changed} | {uuid(9): "Stroma"}
+    project.run("export_corrections", reclassify=back).reports()
     assert not corrections.exists()
 
 
@@ -582,13 +559,13 @@ def test_labels_count_from_the_corner_of_the_slide_where_qupaths_image_is_its_bo
     succeeded(report)
     row = next(r for r in table(qupath, "corrections.csv") if r["object_id"] == uuid(9))
     assert (float(row["x"]), float(row["y"])) == (400 + at[0], 400 + at[1])
-    assert data_check(qupath.project / "slidemitosis" / "corrections.csv")
+    assert data_check(qupath.written / "corrections.csv")
 
 
 @pytest.mark.slow
 def test_one_figure_with_two_labels_is_refused(project: QuPath, tmp_path: Path) -> None:
     twice = [feature(1, polygon(*CENTRES[0])), feature(2, polygon(*CENTRES[0]))]
-    project.images[0]["objects"] = str(write_objects(tmp_path / "twice.geojson", twice))
+    project.images[0]["objects"] = str(write_features(tmp_path / "twice.geojson", twice))
     (first,) = project.run("classify_image").reports()
     assert classes(first)[uuid(2)] == "Mitosis"  # as a duplicate, it was not classified
     said = classes(first)[uuid(1)]

@@ -1,4 +1,4 @@
-"""Where (0, 0) is: what a viewer's size, a format and the user settle, and what is refused."""
+"""Where (0, 0) is and how large a pixel is: what settles it, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from slidemitosis.errors import InvalidOption, UnsettledOrigin
-from slidemitosis.geometry import Bounds, Level, Viewer
-from slidemitosis.reading.frames import Frames, settle_frames
+from slidemitosis.errors import InvalidOption, MissingResolution, UnsettledOrigin, UnsuitableResolution
+from slidemitosis.geometry import Bounds, Level, PixelSize, Viewer
+from slidemitosis.reading.frames import Frames, settle_frames, settle_mpp
 from slidemitosis.slides.slide import SlideInfo
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ sides = st.integers(1, 10**6)
 places = st.integers(0, 10**6)
 
 
-def slide(bounds: Bounds | None, size: tuple[int, int] = FULL) -> SlideInfo:
+def slide(bounds: Bounds | None, size: tuple[int, int] = FULL, mpp: PixelSize | None = None) -> SlideInfo:
     return SlideInfo(
         path=Path("a.mrxs"),
         reader="openslide",
         reader_version="4.0.1",
         vendor="mirax",
         levels=(Level(*size, 1.0),),
-        mpp=None,
+        mpp=mpp,
         bounds=bounds,
         background=(255, 255, 255),
         tile=(256, 256),
@@ -67,7 +67,7 @@ def shown_by(bounds: Bounds) -> Viewer:
 def test_what_a_viewer_shows_at_a_place_is_read_there(
     case: tuple[SlideInfo, Bounds], crops: bool, x: int, y: int
 ) -> None:
-    """Of a viewer that shows the bounds, or all; the objects count from where the viewer does."""
+    """The viewer shows the bounds, or the whole slide; the objects count from where it does."""
     info, b = case
     viewer = shown_by(b) if crops else Viewer(*info.size)
     frames = settle(info, viewer)
@@ -234,6 +234,33 @@ def test_a_size_that_is_none_is_refused(size: tuple[Any, Any]) -> None:
         settle(slide(BOUNDS), Viewer(*size))
     with pytest.raises(InvalidOption, match="'top' is not known"):
         settle(slide(BOUNDS), origin="top")  # type: ignore[arg-type]
+
+
+def settled_mpp(
+    stated: float | None, *, given: PixelSize | None = None, allow_coarse: bool = False
+) -> PixelSize:
+    info = slide(None, mpp=None if stated is None else PixelSize(stated, stated))
+    return settle_mpp(info, given=given, allow_coarse=allow_coarse, model_mpp=0.25)
+
+
+def test_a_pixel_size_that_is_not_stated_must_be_given() -> None:
+    with pytest.raises(MissingResolution, match=r"a\.mrxs.*--mpp"):
+        settled_mpp(None)
+    assert settled_mpp(None, given=PixelSize(0.3, 0.31)) == PixelSize(0.3, 0.31)
+
+
+@pytest.mark.parametrize(("mpp", "fine"), [(0.25, True), (0.6, True), (0.61, False), (2.0, False)])
+def test_coarse_slides_are_refused_unless_allowed(mpp: float, fine: bool) -> None:
+    assert settled_mpp(mpp, allow_coarse=True).x == mpp
+    if not fine:
+        with pytest.raises(UnsuitableResolution, match="--allow-upsampling"):
+            settled_mpp(mpp)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 0.001, 1e6, float("nan"), float("inf")])
+def test_a_pixel_size_that_no_scanner_has_is_refused(value: float) -> None:
+    with pytest.raises(UnsuitableResolution):
+        settled_mpp(0.25, given=PixelSize(value, value), allow_coarse=True)
 
 
 @given(sides, sides, st.sampled_from(["x", "X", " x "]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import json
 import re
 from dataclasses import dataclass, replace
@@ -17,15 +16,13 @@ from slidemitosis.candidates import read_candidates
 from slidemitosis.cli import main
 from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.slides.open import open_slide
-from tests.classify.written import classify
-from tests.conftest import write_points, write_scn
+from tests.classify.written import classify, objects_of, rows_of
+from tests.conftest import write_features, write_points, write_scn
 from tests.slides.mirax import write_mirax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.classify.written import Written
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def shapes(drawn: Drawn) -> list[dict[str, Any]]:
 
 
 def moved(features: list[dict[str, Any]], by: tuple[int, int]) -> list[dict[str, Any]]:
-    """Written apart from the code that is tested: by text."""
+    """Move features by (x, y) px in their text, which is another way than that of the code under test."""
 
     def move(position: re.Match[str]) -> str:
         x, y = (round(float(n) + d, 2) for n, d in zip(position.groups(), by, strict=True))
@@ -111,17 +108,7 @@ def moved(features: list[dict[str, Any]], by: tuple[int, int]) -> list[dict[str,
     return found
 
 
-def write(path: Path, features: list[dict[str, Any]]) -> Path:
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    return path
-
-
-def geometries(result: Written) -> list[Any]:
-    features = json.loads(result.files.objects.read_text())["features"]
-    return [[f["geometry"], f.get("nucleusGeometry"), f.get("bbox")] for f in features]
-
-
-def wanted(features: list[dict[str, Any]]) -> list[Any]:
+def geometries(features: list[dict[str, Any]]) -> list[Any]:
     return [[f["geometry"], f.get("nucleusGeometry"), f.get("bbox")] for f in features]
 
 
@@ -143,8 +130,8 @@ def test_the_same_figures_give_the_same_probabilities_in_every_frame(
 ) -> None:
     in_bounds = shapes(slide)
     in_slide = moved(in_bounds, slide.corner)
-    from_bounds = write(tmp_path / "bounds.geojson", in_bounds)
-    from_corner = write(tmp_path / "level0.geojson", in_slide)
+    from_bounds = write_features(tmp_path / "bounds.geojson", in_bounds)
+    from_corner = write_features(tmp_path / "level0.geojson", in_slide)
     # points, origin, viewer -> where the objects must lie
     cases: list[tuple[Path, Any, Viewer | None, list[dict[str, Any]]]] = [
         (from_bounds, "auto", slide.shows_bounds, in_bounds),
@@ -161,15 +148,13 @@ def test_the_same_figures_give_the_same_probabilities_in_every_frame(
         result = classify(
             slide.path, points, classifier=classifier, origin=origin, viewer=viewer, out=tmp_path / str(i)
         )
-        assert geometries(result) == wanted(objects), (points.name, origin, viewer)
+        assert geometries(objects_of(result)) == geometries(objects), (points.name, origin, viewer)
         found.append([p.probability for p in result.candidates])
         reading = result.summary["reading"]
         assert reading["objects_frame"] == ("bounds" if objects is in_bounds else "level0")
         assert reading["offset_px"] == list(slide.corner if points is from_bounds else (0, 0))
         assert reading["objects_offset_px"] == list(slide.corner if objects is in_bounds else (0, 0))
-        with result.files.candidates.open() as f:
-            rows = list(csv.DictReader(f))
-        for row, (x, y) in zip(rows, slide.centres, strict=True):
+        for row, (x, y) in zip(rows_of(result), slide.centres, strict=True):
             file = slide.corner if points is from_corner else (0, 0)
             assert float(row["x"]) == pytest.approx(x + file[0], abs=0.02)
             assert float(row["level0_x"]) == pytest.approx(x + slide.corner[0], abs=0.02)
@@ -186,12 +171,12 @@ def test_objects_of_a_table_are_drawn_where_the_viewer_shows_them(
     rows = [f"{x + slide.corner[0]},{y + slide.corner[1]}" for x, y in whole]
     points.write_text("\n".join(["x_px,y_px", *rows]))
     result = classify(slide.path, points, classifier=classifier, origin="level0", viewer=slide.shows_bounds)
-    for (geometry, _, _), (x, y) in zip(geometries(result), whole, strict=True):
-        ring = np.array(geometry["coordinates"][0][:-1])
+    for drawn, (x, y) in zip(objects_of(result), whole, strict=True):
+        ring = np.array(drawn["geometry"]["coordinates"][0][:-1])
         assert ring.mean(axis=0) == pytest.approx([x, y], abs=0.01)
     plain = classify(slide.path, points, classifier=classifier, origin="level0", out=tmp_path / "plain")
-    for (a, _, _), (b, _, _) in zip(geometries(plain), geometries(result), strict=True):
-        differences = np.array(a["coordinates"]) - np.array(b["coordinates"])
+    for a, b in zip(objects_of(plain), objects_of(result), strict=True):
+        differences = np.array(a["geometry"]["coordinates"]) - np.array(b["geometry"]["coordinates"])
         assert differences == pytest.approx(np.broadcast_to(slide.corner, differences.shape), abs=0.001)
 
 
@@ -201,12 +186,12 @@ def test_a_format_that_counts_from_the_corner_needs_no_origin(
     """Its objects are moved to where the viewer shows them; without one they stay, and that is said."""
     in_bounds = shapes(slide)
     in_slide = moved(in_bounds, slide.corner)
-    points = write(tmp_path / "p.geojson", in_slide)
+    points = write_features(tmp_path / "p.geojson", in_slide)
     candidates = replace(read_candidates(points), frame="level0")
     monkeypatch.setattr("slidemitosis.reading.prepare.read_candidates", lambda *_, **__: candidates)
     for viewer, objects in ((slide.shows_bounds, in_bounds), (slide.shows_all, in_slide), (None, in_slide)):
         result = classify(slide.path, points, classifier=classifier, viewer=viewer)
-        assert geometries(result) == wanted(objects)
+        assert geometries(objects_of(result)) == geometries(objects)
         assert result.summary["reading"]["offset_px"] == [0, 0]
         assert result.summary["counts"]["classified"] == 6
 
@@ -270,7 +255,7 @@ def test_photos_that_hang_over_the_slides_edge_have_bounds_that_end_there(
 def test_the_input_is_left_as_it_was(slide: Drawn, classifier: SlideClassifier, tmp_path: Path) -> None:
     features = shapes(slide)
     before = copy.deepcopy(features)
-    points = write(tmp_path / "p.geojson", moved(features, slide.corner))
+    points = write_features(tmp_path / "p.geojson", moved(features, slide.corner))
     text = points.read_bytes()
     result = classify(slide.path, points, classifier=classifier, origin="level0", viewer=slide.shows_bounds)
     assert points.read_bytes() == text

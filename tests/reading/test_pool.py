@@ -77,9 +77,28 @@ def pixels_of(batches: Sequence[Batch]) -> dict[int, NDArray[np.uint8]]:
     return {int(i): p for b in batches for i, p in zip(b.indices, b.pixels, strict=True)}
 
 
-def direct(opener: Callable[[], Slide], windows: Sequence[Window]) -> list[NDArray[np.uint8]]:
+def direct(opener: Callable[[], Slide], windows: Sequence[Window]) -> dict[int, NDArray[np.uint8]]:
     with opener() as slide:
-        return [read_patch(slide, w, PATCH) for w in windows]
+        return {i: read_patch(slide, w, PATCH) for i, w in enumerate(windows)}
+
+
+def diagonal(places: Sequence[int]) -> list[Window]:
+    """Windows whose x and y are these places, level-0 px."""
+    return [Window(0, v, v, PATCH, PATCH, None) for v in places]
+
+
+def assert_pixels(batches: Sequence[Batch], want: dict[int, NDArray[np.uint8]]) -> None:
+    """Check that the batches hold these patches, by the numbers of their windows, and no others."""
+    got = pixels_of(batches)
+    assert sorted(got) == sorted(want)
+    for i, pixels in want.items():
+        np.testing.assert_array_equal(got[i], pixels)
+
+
+def painted(places: Sequence[int], but: Sequence[int] = ()) -> dict[int, NDArray[np.uint8]]:
+    """The patches of `diagonal`, without those of the numbers in `but`."""
+    patches = {i: position_colours(PATCH, PATCH, x0=v, y0=v) for i, v in enumerate(places)}
+    return {i: patch for i, patch in patches.items() if i not in but}
 
 
 def test_batches_are_the_same_bit_for_bit_with_any_number_of_workers(opener: Callable[[], Slide]) -> None:
@@ -90,8 +109,7 @@ def test_batches_are_the_same_bit_for_bit_with_any_number_of_workers(opener: Cal
         assert [b.indices.tolist() for b in batches] == [
             list(range(i, min(i + 8, 101))) for i in range(0, 101, 8)
         ]
-        got = np.concatenate([b.pixels for b in batches])
-        np.testing.assert_array_equal(got, np.stack(want))
+        assert_pixels(batches, want)
         assert all(b.unreadable == () for b in batches)
 
 
@@ -117,11 +135,8 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(opener: Callable[[], Sl
             if i in (3, 10):
                 os.kill(process_ids(pool)[i % 2], signal.SIGKILL)
         assert not first.issuperset(process_ids(pool))
-    got = pixels_of(batches)
-    assert sorted(got) == list(range(200))
+    assert_pixels(batches, want)
     assert all(b.unreadable == () for b in batches)
-    for i, pixels in enumerate(want):
-        np.testing.assert_array_equal(got[i], pixels)
 
 
 class TrickySlide(Slide):
@@ -156,43 +171,38 @@ class TrickySlide(Slide):
         self._inner.close()
 
 
+@pytest.fixture
+def tricky(slide_path: Path, tmp_path: Path) -> Callable[[], Slide]:
+    return functools.partial(TrickySlide, slide_path, tmp_path)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_only_what_cannot_be_read_is_unreadable_and_its_reason_is_kept(
-    slide_path: Path, tmp_path: Path, workers: int
+    tricky: Callable[[], Slide], workers: int
 ) -> None:
-    opener = functools.partial(TrickySlide, slide_path, tmp_path)
-    windows = [Window(0, 20 * i, 20 * i, PATCH, PATCH, None) for i in range(26)]
-    batches = load(opener, windows, workers)
+    at = range(0, 520, 20)
+    batches = load(tricky, diagonal(at), workers)
     bad = dict(r for b in batches for r in b.unreadable)
     assert sorted(bad) == [15, 20]  # (300, 300) and (400, 400); (100, 100) and (200, 200) went well again
     assert "bad tile" in bad[15]
     assert "died" in bad[20]
-    got = pixels_of(batches)
-    assert sorted(got) == [i for i in range(26) if i not in bad]
-    for i, pixels in got.items():
-        np.testing.assert_array_equal(pixels, position_colours(PATCH, PATCH, x0=20 * i, y0=20 * i))
+    assert_pixels(batches, painted(at, but=[15, 20]))
 
 
-def test_what_a_dead_worker_could_not_read_stays_unreadable(slide_path: Path, tmp_path: Path) -> None:
+def test_what_a_dead_worker_could_not_read_stays_unreadable(tricky: Callable[[], Slide]) -> None:
     """The bad tile comes before the deadly one, in one batch, after others have filled the slots."""
-    opener = functools.partial(TrickySlide, slide_path, tmp_path)
     at = [*[0] * 40, 300, 320, 200, 340, 400, 360, 300, 380]
-    windows = [Window(0, v, v, PATCH, PATCH, None) for v in at]
-    batches = load(opener, windows, 1)
+    batches = load(tricky, diagonal(at), 1)
     assert sorted(dict(r for b in batches for r in b.unreadable)) == [40, 44, 46]
-    got = pixels_of(batches)
-    assert sorted(got) == [i for i in range(48) if i not in (40, 44, 46)]
-    for i, pixels in got.items():
-        np.testing.assert_array_equal(pixels, position_colours(PATCH, PATCH, x0=at[i], y0=at[i]))
+    assert_pixels(batches, painted(at, but=[40, 44, 46]))
 
 
-def test_reading_here_marks_the_same_as_unreadable(slide_path: Path, tmp_path: Path) -> None:
-    opener = functools.partial(TrickySlide, slide_path, tmp_path)
-    windows = [Window(0, v, v, PATCH, PATCH, None) for v in (100, 300, 320)]
-    (batch,) = load(opener, windows, 0)
+def test_reading_here_marks_the_same_as_unreadable(tricky: Callable[[], Slide]) -> None:
+    at = (100, 300, 320)
+    (batch,) = load(tricky, diagonal(at), 0)
     assert batch.indices.tolist() == [0, 2]
     assert [i for i, _ in batch.unreadable] == [1]
-    np.testing.assert_array_equal(batch.pixels[1], position_colours(PATCH, PATCH, x0=320, y0=320))
+    assert_pixels([batch], painted(at, but=[1]))
 
 
 def deadly_everywhere(path: Path) -> Slide:
@@ -202,9 +212,8 @@ def deadly_everywhere(path: Path) -> Slide:
 
 
 def test_workers_that_keep_dying_end_the_run(slide_path: Path) -> None:
-    windows = [Window(0, i, i, PATCH, PATCH, None) for i in range(40)]
     with pytest.raises(ReadingFailed, match=r"died 21 times \(last exit code 7\)"):
-        load(functools.partial(deadly_everywhere, slide_path), windows, 2)
+        load(functools.partial(deadly_everywhere, slide_path), diagonal(range(40)), 2)
 
 
 def test_workers_that_cannot_start_say_what_to_do(slide_path: Path, tmp_path: Path) -> None:
@@ -228,9 +237,8 @@ def death_at_opening() -> Slide:
 
 
 def test_a_slide_that_kills_whoever_opens_it_ends_the_run() -> None:
-    windows = [Window(0, 0, 0, PATCH, PATCH, None)]
     with pytest.raises(ReadingFailed, match=r"died 21 times \(last exit code 5\)"):
-        load(death_at_opening, windows, 1)
+        load(death_at_opening, diagonal([0]), 1)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -243,17 +251,14 @@ def test_one_pool_reads_slide_after_slide_even_if_one_was_given_up(
         want = direct(opener, windows)
         for given_up_after in (0, 3, None):
             batches = list(itertools.islice(pool.read(opener, windows), given_up_after))
-            for i, pixels in pixels_of(batches).items():
-                np.testing.assert_array_equal(pixels, want[i])
+            assert_pixels(batches, {i: want[i] for i in pixels_of(batches)})
         processes = process_ids(pool)
         with pytest.raises(UnreadableSlide, match=r"gone\.svs: no such file"):
             list(pool.read(functools.partial(open_slide, tmp_path / "gone.svs"), windows))
         again = functools.partial(open_slide, other)
-        got = pixels_of(list(pool.read(again, windows)))
+        assert_pixels(list(pool.read(again, windows)), direct(again, windows))
         assert process_ids(pool) == processes
         assert len(processes) == workers
-        for i, pixels in enumerate(direct(again, windows)):
-            np.testing.assert_array_equal(got[i], pixels)
         assert all(sorted([*w.free, *(j.slot for j in w.jobs)]) == [0, 1, 2] for w in pool._workers)
 
 
@@ -279,7 +284,7 @@ def test_each_worker_reads_a_stretch_of_its_own(slide_path: Path, tmp_path: Path
 
 
 class _Signed(Slide):
-    """Its pixels tell which process read them."""
+    """A slide whose pixels tell which process read them."""
 
     def __init__(self, path: Path) -> None:
         with open_slide(path) as slide:
@@ -295,9 +300,8 @@ class _Signed(Slide):
 
 
 def test_a_slide_that_a_worker_cannot_open_is_the_slides_own_error(tmp_path: Path) -> None:
-    windows = [Window(0, 0, 0, PATCH, PATCH, None)]
     with pytest.raises(UnreadableSlide, match=r"gone\.svs: no such file"):
-        load(functools.partial(open_slide, tmp_path / "gone.svs"), windows, 1)
+        load(functools.partial(open_slide, tmp_path / "gone.svs"), diagonal([0]), 1)
 
 
 @posix
@@ -333,8 +337,7 @@ def test_workers_import_neither_torch_nor_timm(slide_path: Path) -> None:
 
 @given(n=st.integers(0, 40), batch=st.integers(1, 9))
 def test_every_window_comes_out_exactly_once(n: int, batch: int) -> None:
-    windows = [Window(0, i, i, PATCH, PATCH, None) for i in range(n)]
-    batches = load(_blank_slide, windows, 0, batch)
+    batches = load(_Blank, diagonal(range(n)), 0, batch)
     assert [int(i) for b in batches for i in b.indices] == list(range(n))
 
 
@@ -347,10 +350,6 @@ class _Blank(Slide):
 
     def close(self) -> None:
         pass
-
-
-def _blank_slide() -> Slide:
-    return _Blank()
 
 
 def test_too_little_shared_memory_is_said_before_anything_is_killed(
@@ -366,8 +365,7 @@ def test_too_little_shared_memory_is_said_before_anything_is_killed(
 @given(st.data())
 def test_batches_are_joined_by_their_numbers_in_whatever_order_they_come(data: st.DataObject) -> None:
     n, size, each = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 7)), data.draw(st.integers(1, 5))
-    windows = [Window(0, i, i, PATCH, PATCH, None) for i in range(n)]
-    batches = data.draw(st.permutations(load(_blank_slide, windows, 0, size)))
+    batches = data.draw(st.permutations(load(_Blank, diagonal(range(n)), 0, size)))
     joined = list(gathered(batches, each, count=len(batches)))
     assert sorted(i for b in joined for i in b.indices.tolist()) == list(range(n))
     for b in joined:
@@ -377,10 +375,8 @@ def test_batches_are_joined_by_their_numbers_in_whatever_order_they_come(data: s
         assert b.pixels[:, 0, 0, 0].tolist() == b.indices.tolist()
 
 
-def test_what_could_not_be_read_stays_so_in_a_joined_batch(slide_path: Path, tmp_path: Path) -> None:
-    opener = functools.partial(TrickySlide, slide_path, tmp_path)
-    windows = [Window(0, v, v, PATCH, PATCH, None) for v in (0, 300, 320, 300, 340)]
-    (batch,) = gathered(load(opener, windows, 0, 2), 3, count=3)
+def test_what_could_not_be_read_stays_so_in_a_joined_batch(tricky: Callable[[], Slide]) -> None:
+    (batch,) = gathered(load(tricky, diagonal([0, 300, 320, 300, 340]), 0, 2), 3, count=3)
     assert batch.indices.tolist() == [0, 2, 4]
     assert [i for i, _ in batch.unreadable] == [1, 3]
 
@@ -410,8 +406,7 @@ def test_an_interrupt_anywhere_leaves_a_pool_that_reads_the_next_slide(opener: C
                         signal.setitimer(signal.ITIMER_REAL, 0)
                 except KeyboardInterrupt:
                     broken_off += 1
-                got = pixels_of(list(pool.read(opener, windows)))
-                assert all(np.array_equal(got[i], want[i]) for i in range(len(windows)))
+                assert_pixels(list(pool.read(opener, windows)), want)
     finally:
         signal.signal(signal.SIGALRM, before)
     assert broken_off > 5

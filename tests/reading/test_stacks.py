@@ -102,8 +102,7 @@ def test_a_stack_that_is_cut_anywhere_is_refused_or_whole(
 
 def with_next_page(data: bytes, page: int, target: int) -> bytes:
     """`data`, whose page `page` (from 0) names `target` (bytes from the start) as where the next one is."""
-    with tifffile.TiffFile(io.BytesIO(data)) as tif:
-        at = tif.pages[page].offset
+    at = page_place(data, page)
     (tags,) = struct.unpack("<H", data[at : at + 2])
     place = at + 2 + 12 * tags
     return data[:place] + struct.pack("<I", target) + data[place + 4 :]
@@ -115,7 +114,7 @@ def page_place(data: bytes, page: int) -> int:
 
 
 def damaged_page(page: int) -> bytes:
-    """Its pixels cannot be unpacked."""
+    """A stack of which one page's pixels cannot be unpacked."""
     data = bytearray(by_tifffile(compression="zlib"))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as tif:
         start, count = tif.pages[page].dataoffsets[0], tif.pages[page].databytecounts[0]
@@ -124,7 +123,7 @@ def damaged_page(page: int) -> bytes:
 
 
 def without_pixels(page: int) -> bytes:
-    """Its pixels are said to take no bytes; tifffile reads such as black."""
+    """A stack of which one page states that its pixels take no bytes; tifffile reads such a page as black."""
     data = bytearray(by_tifffile(compression="zlib"))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as tif:
         written = tif.pages[page]

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import Counter, OrderedDict
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,17 @@ from hypothesis import strategies as st
 
 from slidemitosis.geometry import Bounds, Level, PixelSize
 from slidemitosis.reading.windows import Window, padding_share, place_window, plan_reading, reading_order
+from slidemitosis.reading.worker import read_patch
+from slidemitosis.slides.open import open_slide
 from slidemitosis.slides.tiles import CACHE_BYTES
+from tests.conftest import write_aperio
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from slidemitosis.options.read import Reader
 
 PYRAMID = (Level(40000, 30000, 1.0), Level(10000, 7500, 4.0), Level(2500, 1875, 16.0))
 
@@ -151,6 +162,43 @@ def test_a_cache_of_fixed_size_decodes_each_tile_once_but_for_those_between_stri
     # Of the rows of tiles, the one between two strips; two on a slide whose tiles begin at its bounds.
     between = 39999 // tile[1] // min(64, CACHE_BYTES // (9 * tile[0] * tile[1]) - 2)
     assert len(twice) <= 2 * between
+
+
+def patch_around(
+    path: Path, x: float, y: float, *, model_mpp: float, reader: Reader = "auto"
+) -> NDArray[Any]:
+    """The patch of 128 px around a place, float64 (128, 128, 3)."""
+    with open_slide(path, reader=reader) as opened:
+        assert opened.info.mpp is not None
+        plan = plan_reading(opened.info.levels, opened.info.mpp, model_mpp=model_mpp, patch=128)
+        return read_patch(opened, place_window(x, y, plan), 128).astype(float)
+
+
+@pytest.mark.parametrize("reader", ["openslide", "tiffslide"])
+@pytest.mark.parametrize(
+    ("mpp", "model_mpp"), [(0.125, 0.25), (0.2, 0.25), (0.17, 0.25), (0.5, 0.25), (0.25, 0.5)]
+)
+def test_resampled_patches_show_the_right_place(
+    tmp_path: Path, reader: Reader, mpp: float, model_mpp: float
+) -> None:
+    # A ramp stays a ramp under any filter: each output pixel is the coordinate of its own centre.
+    ramp = np.zeros((600, 800, 3), np.uint8)
+    ramp[..., 0] = np.clip(np.arange(800) - 273, 0, 255)[None, :]
+    ramp[..., 1] = np.clip(np.arange(600) - 172, 0, 255)[:, None]
+    path = write_aperio(tmp_path / "ramp.svs", [ramp], mpp=mpp)
+    patch = patch_around(path, 401.3, 299.7, model_mpp=model_mpp, reader=reader)
+    at = (np.arange(128) + 0.5 - 64) * model_mpp / mpp
+    inner = slice(4, -4)  # the ramp ends where the widest patch does
+    # The centre of pixel i is i + 0.5, and its colour is i less the ramp's start.
+    np.testing.assert_allclose(patch[64, inner, 0], (401.3 + at - 0.5 - 273)[inner], atol=0.51)
+    np.testing.assert_allclose(patch[inner, 64, 1], (299.7 + at - 0.5 - 172)[inner], atol=0.51)
+
+
+def test_reduction_does_not_alias(tmp_path: Path) -> None:
+    stripes = np.zeros((600, 600, 3), np.uint8)
+    stripes[:, ::2] = 254  # the finest stripes there are: any reduction must give grey
+    path = write_aperio(tmp_path / "stripes.svs", [stripes], mpp=0.1)
+    assert abs(patch_around(path, 300, 300, model_mpp=0.25) - 127).max() < 12
 
 
 def test_half_a_pixel_over_the_patch_is_where_resampling_begins() -> None:

@@ -149,10 +149,13 @@ def _not_wanted(*_: int) -> NDArray[np.uint8]:
 
 
 def assert_slide_reads_alike(path: Path, levels: tuple[int, ...] = (0,), library: Any = "openslide") -> None:
-    """These levels are decoded directly, none of the others is, and every pixel is the library's."""
-    with open_slide(path) as ours, open_slide(path, reader=library) as theirs:
+    """Check that these levels alone are decoded directly, and that every pixel is the library's.
+
+    library: its name; None for the one that opens the slide, whichever that is.
+    """
+    with open_slide(path) as ours, open_slide(path, reader=library or ours.info.reader) as theirs:  # type: ignore[arg-type]
         assert tuple(i for i, r in enumerate(ours.info.not_direct) if r is None) == levels, ours.info
-        assert ours.info.reader == library
+        assert ours.info.reader == theirs.info.reader
         for i, level in enumerate(ours.info.levels):
             size = level.width, level.height
             # What asks the library of both must fail here, if it happens to what should be direct.
@@ -171,7 +174,7 @@ def write_ome(path: Path, **more: Any) -> Path:
 
 
 def with_tag(path: Path, tag: str, value: int, at: int = 0) -> Path:
-    """One number of a tag of the first page changed in place."""
+    """Change one number of a tag of the first page in place."""
     data = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as tif:
         found = tif.pages[0].tags[tag]  # type: ignore[union-attr]
@@ -179,6 +182,17 @@ def with_tag(path: Path, tag: str, value: int, at: int = 0) -> Path:
         struct.pack_into("<" + size, data, found.valueoffset + at * struct.calcsize(size), value)
     path.write_bytes(data)
     return path
+
+
+def spoil_tiles(path: Path, *numbers: int) -> None:
+    """Overwrite these tiles of the first page, or all of them, with bytes that no decoder reads."""
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages[0]
+        for number in numbers or range(len(page.dataoffsets)):
+            offset, count = page.dataoffsets[number], page.databytecounts[number]
+            data[offset : offset + count] = bytes([255]) * count
+    path.write_bytes(data)
 
 
 def jpeg_tiff(path: Path, **coding: Any) -> Path:

@@ -9,15 +9,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from slidemitosis.errors import InvalidOption, MissingResolution, UnreadableSlide, UnsuitableResolution
+from slidemitosis.errors import InvalidOption, UnreadableSlide
 from slidemitosis.geometry import Bounds, PixelSize
-from slidemitosis.reading.frames import settle_mpp
-from slidemitosis.reading.windows import place_window, plan_reading
-from slidemitosis.reading.worker import read_patch
 from slidemitosis.slides.open import open_slide
 from slidemitosis.slides.slide import over_background
 from tests.conftest import needs_shared, position_colours, write_aperio, write_scn, write_tiff
-from tests.slides.jpeg_slides import with_tag
+from tests.slides.jpeg_slides import spoil_tiles, with_tag
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,10 +35,9 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_aperio(path, [position_colours(WIDTH, HEIGHT)])
 
 
-def expected(x: int, y: int, side: int, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
-    """The painted pixels of a square, white beyond the slide."""
-    canvas = np.full((height + 2 * side, width + 2 * side, 3), 255, np.uint8)
-    canvas[side : side + height, side : side + width] = position_colours(width, height)
+def around(pixels: NDArray[np.uint8], x: int, y: int, side: int) -> NDArray[np.uint8]:
+    """The pixels of a square, white beyond the edge."""
+    canvas = np.pad(pixels, ((side, side), (side, side), (0, 0)), constant_values=255)
     return canvas[y + side : y + 2 * side, x + side : x + 2 * side]
 
 
@@ -65,7 +61,9 @@ def test_every_pixel_is_the_painted_one_and_white_beyond_the_edge(
     painted: Path, reader: Reader, x: int, y: int
 ) -> None:
     with open_slide(painted, reader=reader) as slide:
-        np.testing.assert_array_equal(slide.read(0, x, y, 128, 128), expected(x, y, 128))
+        np.testing.assert_array_equal(
+            slide.read(0, x, y, 128, 128), around(position_colours(WIDTH, HEIGHT), x, y, 128)
+        )
 
 
 @both
@@ -87,8 +85,7 @@ def test_lower_levels_are_read_at_their_own_pixels(tmp_path: Path, reader: Reade
     with open_slide(path, reader=reader) as slide:
         assert [level.downsample for level in slide.info.levels] == [1.0, factor]
         for x, y in ((0, 0), (7, 11), (512 // factor - 20, 384 // factor - 20), (-5, -6)):
-            want = expected(x, y, 32, 512 // factor, 384 // factor)
-            np.testing.assert_array_equal(slide.read(1, x, y, 32, 32), want)
+            np.testing.assert_array_equal(slide.read(1, x, y, 32, 32), around(small, x, y, 32))
 
 
 @both
@@ -98,7 +95,7 @@ def test_levels_of_uneven_downsample_are_read_at_the_right_pixel(tmp_path: Path,
     with open_slide(path, reader=reader) as slide:
         for x, y in ((3, 5), (50, 40), (90, 60)):
             got = slide.read(1, x, y, 16, 16)[..., :2].astype(int)
-            off = np.abs(got - expected(x, y, 16, 129, 97)[..., :2])
+            off = np.abs(got - around(small, x, y, 16)[..., :2])
             # OpenSlide blends neighbours by a grey level where tiles meet; a shift would be everywhere.
             assert off.max() <= 1
             assert off.any(axis=2).mean() < 0.1
@@ -106,6 +103,7 @@ def test_levels_of_uneven_downsample_are_read_at_the_right_pixel(tmp_path: Path,
 
 @both
 def test_bounds_of_an_scn_are_found_and_its_frame_is_the_whole_slide(tmp_path: Path, reader: Reader) -> None:
+    """What was not scanned is background, not black."""
     region = position_colours(300, 200)
     path = write_scn(tmp_path / "a.scn", region, at=(100, 60), collection=(1000, 800))
     with open_slide(path, reader=reader) as slide:
@@ -114,49 +112,7 @@ def test_bounds_of_an_scn_are_found_and_its_frame_is_the_whole_slide(tmp_path: P
         assert slide.info.mpp is not None
         assert slide.info.mpp.x == pytest.approx(0.25)
         np.testing.assert_array_equal(slide.read(0, 100, 60, 300, 200), region)
-
-
-@both
-def test_the_empty_part_of_an_scn_is_background_and_not_black(tmp_path: Path, reader: Reader) -> None:
-    region = position_colours(300, 200)
-    path = write_scn(tmp_path / "a.scn", region, at=(100, 60), collection=(1000, 800))
-    with open_slide(path, reader=reader) as slide:
-        got = slide.read(0, 90, 50, 64, 64)
-        assert (got[:10] == 255).all()
-        assert (got[:, :10] == 255).all()
-        np.testing.assert_array_equal(got[10:, 10:], region[:54, :54])
-
-
-@both
-@pytest.mark.parametrize(
-    ("mpp", "model_mpp"), [(0.125, 0.25), (0.2, 0.25), (0.17, 0.25), (0.5, 0.25), (0.25, 0.5)]
-)
-def test_resampled_patches_show_the_right_place(
-    tmp_path: Path, reader: Reader, mpp: float, model_mpp: float
-) -> None:
-    # A ramp stays a ramp under any filter: each output pixel is the coordinate of its own centre.
-    ramp = np.zeros((600, 800, 3), np.uint8)
-    ramp[..., 0] = np.clip(np.arange(800) - 273, 0, 255)[None, :]
-    ramp[..., 1] = np.clip(np.arange(600) - 172, 0, 255)[:, None]
-    path = write_aperio(tmp_path / "ramp.svs", [ramp], mpp=mpp)
-    with open_slide(path, reader=reader) as slide:
-        plan = plan_reading(slide.info.levels, PixelSize(mpp, mpp), model_mpp=model_mpp, patch=128)
-        patch = read_patch(slide, place_window(401.3, 299.7, plan), 128).astype(float)
-    at = (np.arange(128) + 0.5 - 64) * model_mpp / mpp
-    inner = slice(4, -4)  # the ramp ends where the widest patch does
-    # The centre of pixel i is i + 0.5, and its colour is i less the ramp's start.
-    np.testing.assert_allclose(patch[64, inner, 0], (401.3 + at - 0.5 - 273)[inner], atol=0.51)
-    np.testing.assert_allclose(patch[inner, 64, 1], (299.7 + at - 0.5 - 172)[inner], atol=0.51)
-
-
-def test_reduction_does_not_alias(tmp_path: Path) -> None:
-    stripes = np.zeros((600, 600, 3), np.uint8)
-    stripes[:, ::2] = 254  # the finest stripes there are: any reduction must give grey
-    path = write_aperio(tmp_path / "stripes.svs", [stripes], mpp=0.1)
-    with open_slide(path) as slide:
-        plan = plan_reading(slide.info.levels, PixelSize(0.1, 0.1), model_mpp=0.25, patch=128)
-        patch = read_patch(slide, place_window(300, 300, plan), 128)
-    assert abs(patch.astype(int) - 127).max() < 12
+        np.testing.assert_array_equal(slide.read(0, 90, 50, 64, 64), around(region, -10, -10, 64))
 
 
 def test_both_libraries_read_the_same_pixels_of_a_real_slide() -> None:
@@ -243,48 +199,23 @@ def test_sixteen_bit_pixels_are_refused_by_tiffslide(tmp_path: Path) -> None:
 
 def test_a_damaged_tile_is_an_error_and_not_a_white_patch(tmp_path: Path) -> None:
     path = write_aperio(tmp_path / "a.svs", [position_colours(512, 384)])
-    with tifffile.TiffFile(path) as tif:
-        page = tif.pages[0]
-        offset, count = page.dataoffsets[9], page.databytecounts[9]
-    data = bytearray(path.read_bytes())
-    data[offset : offset + count] = bytes([255]) * count
-    path.write_bytes(data)
+    spoil_tiles(path, 9)
     with open_slide(path) as slide:
         np.testing.assert_array_equal(slide.read(0, 0, 0, 40, 40), position_colours(40, 40))
         with pytest.raises(UnreadableSlide, match=r"a\.svs: level 0 at x 70, y 70"):
             slide.read(0, 70, 70, 20, 20)
 
 
-class TestPixelSize:
-    @both
-    def test_without_metadata_it_must_be_given(self, tmp_path: Path, reader: Reader) -> None:
-        path = write_tiff(tmp_path / "plain.tif", position_colours(300, 200))
-        with open_slide(path, reader=reader) as slide:
-            assert slide.info.mpp is None
-            with pytest.raises(MissingResolution, match=r"plain\.tif.*--mpp"):
-                settle_mpp(slide.info, given=None, allow_coarse=False, model_mpp=0.25)
-            given = PixelSize(0.3, 0.31)
-            assert settle_mpp(slide.info, given=given, allow_coarse=False, model_mpp=0.25) == given
-
-    def test_the_magnification_is_never_taken_for_it(self, tmp_path: Path) -> None:
-        path = write_aperio(tmp_path / "a.svs", [position_colours(300, 200)], mpp=None)  # AppMag = 40
-        with open_slide(path) as slide, pytest.raises(MissingResolution):
-            settle_mpp(slide.info, given=None, allow_coarse=False, model_mpp=0.25)
-
-    @pytest.mark.parametrize(("mpp", "fine"), [(0.25, True), (0.6, True), (0.61, False), (2.0, False)])
-    def test_coarse_slides_are_refused_unless_allowed(self, tmp_path: Path, mpp: float, fine: bool) -> None:
-        path = write_aperio(tmp_path / "a.svs", [position_colours(300, 200)], mpp=mpp)
-        with open_slide(path) as slide:
-            assert settle_mpp(slide.info, given=None, allow_coarse=True, model_mpp=0.25).x == mpp
-            if not fine:
-                with pytest.raises(UnsuitableResolution, match="--allow-upsampling"):
-                    settle_mpp(slide.info, given=None, allow_coarse=False, model_mpp=0.25)
-
-    @pytest.mark.parametrize("value", [0.0, -1.0, 0.001, 1e6, float("nan"), float("inf")])
-    def test_what_no_scanner_has_is_refused(self, tmp_path: Path, value: float) -> None:
-        path = write_aperio(tmp_path / "a.svs", [position_colours(300, 200)])
-        with open_slide(path) as slide, pytest.raises(UnsuitableResolution):
-            settle_mpp(slide.info, given=PixelSize(value, value), allow_coarse=True, model_mpp=0.25)
+@both
+@pytest.mark.parametrize("mpp", [0.25, 0.61, 2.0, None])
+def test_the_pixel_size_is_the_one_stated_and_never_made_of_the_magnification(
+    tmp_path: Path, reader: Reader, mpp: float | None
+) -> None:
+    path = write_aperio(tmp_path / "a.svs", [position_colours(300, 200)], mpp=mpp)  # AppMag = 40
+    with open_slide(path, reader=reader) as slide:
+        assert slide.info.mpp == (None if mpp is None else PixelSize(mpp, mpp))
+    with open_slide(write_tiff(tmp_path / "plain.tif", position_colours(300, 200)), reader=reader) as slide:
+        assert slide.info.mpp is None
 
 
 def test_transparent_pixels_are_mixed_with_the_background() -> None:

@@ -1,4 +1,4 @@
-"""How files of candidates are refused."""
+"""How files of candidates are refused, and what is kept of one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 from slidemitosis.errors import UnreadableCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from slidemitosis.candidates import Candidate
 
 
 def refused(path: Path | str, read: Callable[..., object], /, *args: Any, **options: Any) -> str:
@@ -21,3 +23,9 @@ def refused(path: Path | str, read: Callable[..., object], /, *args: Any, **opti
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     return message
+
+
+def feature_of(candidate: Candidate) -> Mapping[str, Any]:
+    """Return what is kept of the object that a candidate was read from."""
+    assert candidate.feature is not None
+    return candidate.feature
