@@ -29,24 +29,17 @@ if TYPE_CHECKING:
     from slidemitosis.outputs.result import SlideResult as SlideResult
     from slidemitosis.slides.open import open_slide as open_slide
 
-_HOMES = {
-    "Candidates": "candidates",
-    "ComputeOptions": "options",
-    "ErrorCounts": "options",
-    "PixelSize": "geometry",
-    "RateOptions": "options",
-    "ReadOptions": "options",
-    "SlideClassifier": "classify.classifier",
-    "SlideMitosisError": "errors",
-    "SlideResult": "outputs.result",
-    "Spot": "options",
-    "Viewer": "geometry",
-    "classify_candidates": "classify.classifier",
-    "classify_slide": "classify.classifier",
-    "load_model": "models.classifier",
-    "open_slide": "slides.open",
-    "read_candidates": "candidates",
+_NAMES = {
+    "candidates": ("Candidates", "read_candidates"),
+    "classify.classifier": ("SlideClassifier", "classify_candidates", "classify_slide"),
+    "errors": ("SlideMitosisError",),
+    "geometry": ("PixelSize", "Viewer"),
+    "models.classifier": ("load_model",),
+    "options": ("ComputeOptions", "ErrorCounts", "RateOptions", "ReadOptions", "Spot"),
+    "outputs.result": ("SlideResult",),
+    "slides.open": ("open_slide",),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - names alone
 
 

@@ -79,7 +79,10 @@ def convert_candidates(
     if to_origin == "bounds" and slide is None:
         raise InvalidOption("--to-origin bounds: the bounds are the slide's; pass --slide")
     _check_target(target, source, slide)
-    info = _info(slide)
+    info = None
+    if slide is not None:
+        with open_slide(slide) as opened:
+            info = opened.info
     candidates = read_candidates(source, unit=unit, format=format, slide_name=slide.name if slide else None)
     offset, counts_from = _offset(candidates, info, to_origin)
     per_um = _pixels_per_um(candidates, info, mpp, needed=suffix in _GEOJSON or any(offset))
@@ -105,13 +108,12 @@ def convert_candidates(
         unit=written,
         counts_from=counts_from,
         without_outline=sum(f["geometry"]["type"] != "Point" for f in told),
-        without_text=sum(_has_text(f["properties"]) for f in told),
+        # A text besides the class and the id, which a table has columns for.
+        without_text=sum(
+            "name" in p or bool(p.get("metadata", {}).keys() - {SOURCE_ID})
+            for p in (f["properties"] for f in told)
+        ),
     )
-
-
-def _has_text(properties: Mapping[str, Any]) -> bool:
-    """Whether there is a text besides the class and the id, which a table has columns for."""
-    return "name" in properties or bool(properties.get("metadata", {}).keys() - {SOURCE_ID})
 
 
 def _check_target(target: Path, source: Path, slide: Path | None) -> None:
@@ -120,13 +122,6 @@ def _check_target(target: Path, source: Path, slide: Path | None) -> None:
             raise OutputError(f"{target}: is an input, and would be replaced; choose another name")
     if target.exists():
         raise OutputError(f"{target}: is there already; remove it, or choose another name")
-
-
-def _info(slide: Path | None) -> SlideInfo | None:
-    if slide is None:
-        return None
-    with open_slide(slide) as opened:
-        return opened.info
 
 
 def _offset(
@@ -190,14 +185,13 @@ def _table_text(
     header = ["id", "class", f"x_{unit}", f"y_{unit}", *names]
     _check_header(header, names, target)
     rows = [
-        [c.id or "", c.class_name or "", *map(repr, place), *(_written(values.get(name)) for name in names)]
+        [
+            *(c.id or "", c.class_name or "", *map(repr, place)),
+            *("" if name not in values else repr(values[name]) for name in names),
+        ]
         for c, place, values in zip(candidates, places, measured, strict=True)
     ]
     return "".join(csv_lines([header, *rows], newline="\r\n"))
-
-
-def _written(value: float | None) -> str:
-    return "" if value is None else repr(value)
 
 
 def _check_header(header: Sequence[str], names: Sequence[str], target: Path) -> None:

@@ -27,7 +27,7 @@ from slidemitosis.candidates.formats.json_text import (
 )
 from slidemitosis.candidates.formats.qupath_keys import is_object_type
 from slidemitosis.labels import SUBTYPES
-from slidemitosis.outputs.outlines import circle, importable, moved_box
+from slidemitosis.outputs.outlines import circle, importable, is_number, moved_box
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -272,7 +272,7 @@ def _colour(classification: JsonText | None) -> tuple[int, ...] | None:
     if classification is not None and kind(classification) == "{":
         old = json.loads(bytes(classification))
         colour, packed = old.get("color"), old.get("colorRGB")
-        if isinstance(colour, list) and len(colour) in (1, 3, 4) and all(map(_is_number, colour)):
+        if isinstance(colour, list) and len(colour) in (1, 3, 4) and all(map(is_number, colour)):
             return tuple(map(int, colour))
         if colour is None and type(packed) is int:
             return tuple(packed >> shift & 255 for shift in (16, 8, 0))
@@ -282,12 +282,8 @@ def _colour(classification: JsonText | None) -> tuple[int, ...] | None:
 def _is_importable_colour(colour: object) -> bool:
     """Whether QuPath reads it as an object's own colour, or passes it over; at text the import fails."""
     if isinstance(colour, list):
-        return len(colour) != 3 or all(map(_is_number, colour))
-    return isinstance(colour, dict) or _is_number(colour)
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+        return len(colour) != 3 or all(map(is_number, colour))
+    return isinstance(colour, dict) or is_number(colour)
 
 
 def _measurements(old: JsonText | None, *, ours: Collection[str] = MEASUREMENTS) -> dict[str, JsonText]:

@@ -47,7 +47,7 @@ def importable(
         elif name == "bbox":
             clean |= moved_box(part, shift)
         elif name != "isEllipse" or bytes(part) in (b"true", b"false"):
-            clean |= {} if _is_not_finite(bytes(part)) else {name: compact(part)}
+            clean |= {} if bytes(part) in (b"NaN", b"Infinity", b"-Infinity") else {name: compact(part)}
     if repaired is None:
         return joined(clean), True
     plane = b',"plane":%b' % bytes(clean["plane"]) if "plane" in clean else b""
@@ -59,7 +59,7 @@ def moved_box(box: JsonText, shift: tuple[int, int]) -> dict[str, JsonText]:
     if shift == (0, 0):
         return {"bbox": compact(box)}
     values = json.loads(bytes(box))
-    if not isinstance(values, list) or len(values) not in (4, 6) or not all(map(_is_number, values)):
+    if not isinstance(values, list) or len(values) not in (4, 6) or not all(map(is_number, values)):
         return {}
     half = len(values) // 2
     return {"bbox": _text([*_moved_positions(values[:half], shift), *_moved_positions(values[half:], shift)])}
@@ -122,12 +122,9 @@ def _is_int(text: JsonText) -> bool:
     return value.is_integer() and -_INT <= value < _INT
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it is a finite number; a truth value is none."""
     return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
-
-
-def _is_not_finite(text: bytes) -> bool:
-    return text in (b"NaN", b"Infinity", b"-Infinity")
 
 
 def circle(x: float, y: float, pixels_per_um: tuple[float, float]) -> bytes:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slidemitosis.candidates import Candidate, Candidates
+    from slidemitosis.candidates import Candidates
     from slidemitosis.geometry import Bounds, PixelSize
     from slidemitosis.options import Spot
     from slidemitosis.rates.tissue import Tissue
@@ -99,13 +99,17 @@ def annotated_area(
     """
     regions = [c for c in candidates if c.class_name in classes]
     named = ", ".join(classes)
-    bad = next((c for c in regions if not _is_polygon(c)), None)
+    # In tables and other formats a candidate may have no feature, or one without an outline.
+    types = [((c.feature or {}).get("geometry") or {}).get("type") for c in regions]
+    bad = next((c for c, t in zip(regions, types, strict=True) if t not in ("Polygon", "MultiPolygon")), None)
     if bad is not None:
         raise InvalidOption(f"{candidates.where}: {bad.source} has the area class {named}, but is no polygon")
     where = f"{candidates.where}: {named}"
     shapes = [made_valid(read_shape(c.feature["geometry"], where)) for c in regions if c.feature]
     with_area = [shape for shape in shapes if shapely.area(shape) > 0]
-    outline = shapely.intersection(shapely.union_all(with_area), _moved(slide, offset))
+    x, y = slide.x - offset[0], slide.y - offset[1]  # in the frame of the points file
+    on_slide = shapely.box(x, y, x + slide.width, y + slide.height)
+    outline = shapely.intersection(shapely.union_all(with_area), on_slide)
     if shapely.area(outline) == 0:
         raise InvalidOption(f"{candidates.where}: no part of the area class {named} lies on the slide")
     um = shapely.transform(outline, lambda xy: (xy + offset) * (mpp.x, mpp.y))
@@ -116,18 +120,6 @@ def annotated_area(
         annotations=len(regions),
         outline=um,
     )
-
-
-def _is_polygon(candidate: Candidate) -> bool:
-    # In tables and other formats a candidate may have no feature, or one without an outline.
-    geometry = (candidate.feature or {}).get("geometry") or {}
-    return geometry.get("type") in ("Polygon", "MultiPolygon")
-
-
-def _moved(slide: Bounds, offset: tuple[int, int]) -> shapely.Geometry:
-    """Return the slide's area in the frame of the points file."""
-    x, y = slide.x - offset[0], slide.y - offset[1]
-    return shapely.box(x, y, x + slide.width, y + slide.height)
 
 
 def spot_outline(spot: Spot, x_um: float, y_um: float) -> shapely.Geometry:

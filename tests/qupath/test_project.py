@@ -57,7 +57,7 @@ def write_project(folder: Path, *entries: dict[str, Any], version: str = "0.5.1"
     return path
 
 
-def problem(image: ProjectImage | ProjectImage) -> str:
+def problem(image: ProjectImage) -> str:
     """Return why an image has no slide."""
     assert image.slide is None
     assert image.problem is not None

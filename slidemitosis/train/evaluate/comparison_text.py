@@ -76,55 +76,41 @@ _AUROCS = (
 def _score_table(rows: Iterable[Row]) -> str:
     head = ["Run", "Family", "Backbone", "Folds", *(f"{name}, folds" for name in METRICS.values())]
     head += ["Ensemble or single", *(f"{name}, of it" for name in METRICS.values())]
-    return table(head, map(_score_row, rows))
-
-
-def _score_row(r: Row) -> list[str]:
-    what = [r.run, r.family or _NONE, r.backbone or _NONE, str(len(r.folds)) if r.folds else _NONE]
-    whole = [_number(r.whole_scores[m]) for m in METRICS]
-    return [*what, *(_mean_sd(r.mean_sd[m]) for m in METRICS), r.whole or _NONE, *whole]
+    cells = []
+    for r in rows:
+        what = [r.run, r.family or _NONE, r.backbone or _NONE, str(len(r.folds)) if r.folds else _NONE]
+        of_folds = [_told("{:.4f} ± {:.4f}", r.mean_sd[m]) for m in METRICS]
+        cells.append(
+            [*what, *of_folds, r.whole or _NONE, *(_told("{:.4f}", r.whole_scores[m]) for m in METRICS)]
+        )
+    return table(head, cells)
 
 
 def _rank_table(tests: Iterable[RankComparison]) -> str:
     head = ["a", "b", "Score", "Test", "n", "Median difference", "W or U", "p", "p (Holm)", "Note"]
-    return table(head, map(_rank_row, tests))
-
-
-def _rank_row(t: RankComparison) -> list[str]:
-    paired = t.test == "Wilcoxon signed-rank"
-    n = f"{t.sizes[0]} pairs" if paired else f"{t.sizes[0]} and {t.sizes[1]}"
-    statistic = _NONE if t.statistic is None else f"{t.statistic:g}"
-    tested = [_signed(t.difference), statistic, _p(t.p), _p(t.p_holm), t.note]
-    return [t.a, t.b, METRICS[t.metric], t.test, n, *tested]
+    cells = []
+    for t in tests:
+        paired = t.test == "Wilcoxon signed-rank"
+        n = f"{t.sizes[0]} pairs" if paired else f"{t.sizes[0]} and {t.sizes[1]}"
+        tested = [_told("{:+.4f}", t.difference), _told("{:g}", t.statistic), _p(t.p), _p(t.p_holm), t.note]
+        cells.append([t.a, t.b, METRICS[t.metric], t.test, n, *tested])
+    return table(head, cells)
 
 
 def _auroc_table(tests: Iterable[AurocComparison]) -> str:
     head = ["a", "b", "AUROC a", "AUROC b", "Difference", "95 %, DeLong", "95 %, by slide", "z", "p"]
     head += ["p (Holm)"]
-    return table(head, map(_auroc_row, tests))
+    cells = []
+    for t in tests:
+        aurocs = [_told("{:.4f}", t.auroc_a), _told("{:.4f}", t.auroc_b), _told("{:+.4f}", t.difference)]
+        intervals = [_told("{:+.4f} to {:+.4f}", i) for i in (t.interval, t.interval_by_slide)]
+        cells.append([t.a, t.b, *aurocs, *intervals, _told("{:.2f}", t.z), _p(t.p), _p(t.p_holm)])
+    return table(head, cells)
 
 
-def _auroc_row(t: AurocComparison) -> list[str]:
-    z = _NONE if t.z is None else f"{t.z:.2f}"
-    intervals = [_interval(t.interval), _interval(t.interval_by_slide)]
-    aurocs = [_number(t.auroc_a), _number(t.auroc_b), _signed(t.difference)]
-    return [t.a, t.b, *aurocs, *intervals, z, _p(t.p), _p(t.p_holm)]
-
-
-def _number(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.4f}"
-
-
-def _signed(value: float | None) -> str:
-    return _NONE if value is None else f"{value:+.4f}"
-
-
-def _mean_sd(value: tuple[float, float] | None) -> str:
-    return _NONE if value is None else f"{value[0]:.4f} ± {value[1]:.4f}"
-
-
-def _interval(value: tuple[float, float] | None) -> str:
-    return _NONE if value is None else f"{value[0]:+.4f} to {value[1]:+.4f}"
+def _told(form: str, value: float | tuple[float, ...] | None) -> str:
+    """Write one number or several in a form; "none" for None."""
+    return _NONE if value is None else form.format(*(value if isinstance(value, tuple) else (value,)))
 
 
 def _p(value: float | None) -> str:

@@ -176,13 +176,12 @@ def _entry(row: Any, path: Path) -> Entry:
         raise unreadable(path, f"an entry of role fold needs the fold's number, not {fold!r}")
     if not isinstance(metrics, dict):
         raise unreadable(path, "an entry has no metrics")
-    numbers = {k: v for k, v in metrics.items() if v is None or _is_number(v)}
+    # Type, not isinstance: a truth value is no number.
+    numbers = {
+        k: v for k, v in metrics.items() if v is None or (type(v) in (int, float) and math.isfinite(v))
+    }
     model, data = _text(row, "model", path), _text(row, "data", path)
     return Entry(model or "", role, fold if role == "fold" else None, data or "", numbers)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _text(table: Mapping[str, Any], key: str, path: Path, *, optional: bool = False) -> str | None:

@@ -95,7 +95,11 @@ def reliability_plot(curves: Sequence[Scored], path_stem: Path) -> tuple[Path, P
             dots = {"marker": marker, "ms": 5, "mec": "white", "mew": 0.6}
             axes.plot(x, y, label=", ".join(told), **line, **dots)
             if len(curves) == 1:
-                ends = np.array([_wilson(a, b) for a, b in zip(k[seen], n[seen], strict=True)]).reshape(-1, 2)
+                wilson = [
+                    binomtest(int(a), int(b)).proportion_ci(0.95, method="wilson")
+                    for a, b in zip(k[seen], n[seen], strict=True)
+                ]
+                ends = np.array([(float(i.low), float(i.high)) for i in wilson]).reshape(-1, 2)
                 axes.vlines(x, ends[:, 0], ends[:, 1], color=colour, lw=1.0, alpha=0.6, zorder=1)
             edges = np.linspace(0, 1, ECE_BINS + 1)
             counts.stairs(n, edges, **line)
@@ -189,11 +193,6 @@ def _bins(scored: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
     k = np.bincount(place[scored.atypical == 1], minlength=ECE_BINS)
     total = np.bincount(place, weights=scored.probability, minlength=ECE_BINS)
     return n, k, total / np.maximum(n, 1)
-
-
-def _wilson(k: int, n: int) -> tuple[float, float]:
-    interval = binomtest(int(k), int(n)).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def _write(plot: Figure, path_stem: Path) -> tuple[Path, Path]:

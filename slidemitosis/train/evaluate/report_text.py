@@ -42,11 +42,14 @@ def report_markdown(report: EvaluationReport) -> str:
     """
     about = {"Recipe": report.recipe, "Family": report.family, "Backbone": report.backbone}
     head = [f"{name}: {value}" for name, value in about.items() if value]
-    blocks = ["# Evaluation", *([". ".join(head) + "."] if head else []), *_bullets(report.notes), _LEGEND]
+    blocks = ["# Evaluation", *([". ".join(head) + "."] if head else []), _LEGEND]
+    if report.notes:
+        blocks.insert(-1, "\n".join(f"- {n}" for n in report.notes))
     for data in report.data:
         entries = [e for e in report.entries if e.data == data]
         folds = [f for f in report.folds if f.data == data]
-        blocks += [f"## {data}", _describe(entries), _scores(entries, folds)]
+        scores = _rows(entries, folds, domain=None, names=tuple(HEADINGS))
+        blocks += [f"## {data}", _describe(entries), table(["model", *HEADINGS.values()], scores)]
         blocks += [
             f"- {cell(e.model)} has collapsed: every figure gets one class." for e in entries if e.collapsed
         ]
@@ -57,10 +60,6 @@ def report_markdown(report: EvaluationReport) -> str:
         blocks += [block for e in told for block in _subtypes(e)]
         blocks += _doubt([e for e in entries if not (e.role == "fold" and e.run in whole)])
     return "\n\n".join(blocks) + "\n"
-
-
-def _bullets(notes: Sequence[str]) -> list[str]:
-    return ["\n".join(f"- {n}" for n in notes)] if notes else []
 
 
 def _describe(entries: Sequence[Entry]) -> str:
@@ -79,10 +78,6 @@ def _describe(entries: Sequence[Entry]) -> str:
 
 def _plural(unit: str, count: int) -> str:
     return unit if count == 1 else " or ".join(f"{u}s" for u in unit.split(" or "))
-
-
-def _scores(entries: Sequence[Entry], folds: Sequence[FoldSummary]) -> str:
-    return table(["model", *HEADINGS.values()], _rows(entries, folds, domain=None, names=tuple(HEADINGS)))
 
 
 def _domains(entries: Sequence[Entry], folds: Sequence[FoldSummary]) -> str:
@@ -114,7 +109,9 @@ def _rows(
     # In the order of the entries.
     for run in dict.fromkeys(e.run for e in entries if e.role != "single"):
         rows += of(run, "fold") if domain is None else []
-        rows += [[_fold_name(f), *_spreads(f, names)] for f in folds if (f.run, f.domain) == (run, domain)]
+        for f in (f for f in folds if (f.run, f.domain) == (run, domain)):
+            name = f"mean ± SD of {f.folds} {_plural('fold', f.folds)}"
+            rows.append([f"{f.run}: {name}" if f.run else name, *_spreads(f, names)])
         rows += of(run, "ensemble", "ensemble: ")
     return rows
 
@@ -160,11 +157,6 @@ def _doubt(entries: Iterable[Entry]) -> list[str]:
     head = ["model", "figures with two votes or more", "experts disagree", "sum of P(hard)"]
     head += ["AUROC of P(hard)"]
     return ["### Doubt", table(head, rows)] if rows else []
-
-
-def _fold_name(summary: FoldSummary) -> str:
-    of = f"{summary.run}: " if summary.run else ""
-    return f"{of}mean ± SD of {summary.folds} {_plural('fold', summary.folds)}"
 
 
 def _measures(metrics: Metrics, found: Intervals, names: Iterable[str]) -> list[str]:
