@@ -25,7 +25,7 @@ from slidemitosis.rates.correction import corrected_fraction
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
 from slidemitosis.rates.pooling import pooled
-from slidemitosis.rates.slide import card_errors
+from slidemitosis.rates.slide import validated_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -189,7 +189,7 @@ def print_real(paths: Sequence[Path], known: ErrorCounts) -> None:
 
 
 def main() -> None:
-    known = card_errors(find_model(DEFAULT_MODEL))
+    known = validated_errors(find_model(DEFAULT_MODEL).validation)
     print_raw()
     print_corrected(known)
     rows = [[units, *pooled_coverage(units, known)] for units in (2, 3, 5, 10, 20, 50, 150)]

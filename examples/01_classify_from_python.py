@@ -10,8 +10,11 @@ from slidemitosis import classify_slide
 
 def main() -> None:
     result = classify_slide(sys.argv[1], sys.argv[2])
-    rate = result.rate
-    print(f"{rate.atypical} of {rate.classified} atypical, 95 % interval {rate.fraction_interval}")
+    rate, expected = result.rate, result.rated.expected
+    print(
+        f"atypical fraction {expected.fraction}, 95 % interval {expected.figures}, of {rate.mitoses} figures"
+    )
+    print(f"{rate.atypical} of {rate.classified} are called atypical")
     for r in sorted(result.candidates, key=lambda r: -(r.probability or 0))[:5]:
         if r.probability is not None:
             x, y, source = r.placed.x, r.placed.y, r.placed.candidate.source

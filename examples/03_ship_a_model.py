@@ -4,8 +4,9 @@ python examples/03_ship_a_model.py RUN/ensemble models/lite0-ensemble --version 
     --report RUN/evaluation --report REPORT_OF_EIGHT_VIEWS
 
 The folder's name becomes the model's. It gets the weights, a card with the scores that reports of
-`slidemitosis evaluate` (or of `train`) give this model, and the history of each training; its README is
-yours to write. What the folder had of an earlier version is replaced, once all else has been read.
+`slidemitosis evaluate` (or of `train`) give this model, the list of the figures that it saw, and the history
+of each training; its README is yours to write. What the folder had of an earlier version is replaced, once
+all else has been read.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 
 from slidemitosis.errors import InvalidOption, SlideMitosisError
 from slidemitosis.models.card import ModelCard, Score, read_card, write_card
+from slidemitosis.train.data.seen import Seen, read_seen, write_short
 from slidemitosis.train.evaluate.report_files import REPORT_JSON, read_report
 from slidemitosis.train.evaluate.run import score_of
+from slidemitosis.train.paths import SEEN, seen_path
 
 
 def scores(card: ModelCard, reports: list[Path]) -> tuple[Score, ...]:
@@ -31,6 +34,14 @@ def scores(card: ModelCard, reports: list[Path]) -> tuple[Score, ...]:
             raise InvalidOption(f"{report}: does not score {card.name}; give a report that does")
         found += [s for s in map(score_of, entries) if s]
     return tuple(sorted(found, key=lambda s: (s.data, s.views)))
+
+
+def seen_by(model: Path) -> Seen:
+    """The figures that the model saw in training. Raises InvalidOption where nothing tells them."""
+    path = seen_path(model)
+    if path is None:
+        raise InvalidOption(f"{model}: neither it nor its run has {SEEN}; train it again")
+    return read_seen(path)
 
 
 def histories(model: Path) -> dict[str, Path]:
@@ -49,10 +60,11 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--version", required=True)
     parser.add_argument("--licence", required=True)
+    parser.add_argument("--validated-on", action="append", default=[], metavar="TUMOUR")
     parser.add_argument("--report", action="append", type=Path, required=True, metavar="FOLDER")
     args = parser.parse_args()
     card = read_card(args.model)
-    found = scores(card, args.report)
+    found, seen = scores(card, args.report), seen_by(args.model)
     args.target.mkdir(parents=True, exist_ok=True)
     for kind in ("*.safetensors", "*.onnx", "*-history.csv"):
         for old in list(args.target.glob(kind)):
@@ -61,12 +73,14 @@ def main() -> None:
         shutil.copyfile(args.model / network.weights, args.target / network.weights)
     for name, history in histories(args.model).items():
         shutil.copyfile(history, args.target / name)
+    write_short(seen, args.target / SEEN)
     write_card(
         dataclasses.replace(
             card,
             name=args.target.name,
             version=args.version,
             licence=args.licence,
+            validated_on=tuple(args.validated_on),
             scores=found,
             graph=None,  # `slidemitosis models export` makes it of the new folder
             folder=args.target,

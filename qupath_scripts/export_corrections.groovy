@@ -182,10 +182,17 @@ String recordedCall(double p, String subtype, Double threshold) {
     return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
 }
 
-/** Return what the last run called an object of the image, as `recordedCall`. */
+/**
+ * Return what the last run called an object of the image, as `recordedCall`.
+ *
+ * The object's own measurement says from which P(atypical) on it was called atypical. `threshold`: that of the run, for
+ * objects of versions that did not record it.
+ */
 String lastCall(object, Double threshold) {
-    def p = object.getMeasurementList().get('P(atypical)')
-    return recordedCall(p, metadataOf(object)['slidemitosis.subtype'], threshold)
+    def list = object.getMeasurementList()
+    def own = list.get('Call threshold')
+    return recordedCall(list.get('P(atypical)'), metadataOf(object)['slidemitosis.subtype'],
+        Double.isNaN(own) ? threshold : own)
 }
 
 /** Return the metadata of an object; none in QuPath before 0.5, where objects have no metadata. */

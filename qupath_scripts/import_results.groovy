@@ -167,10 +167,17 @@ String recordedCall(double p, String subtype, Double threshold) {
     return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
 }
 
-/** Return what the last run called an object of the image, as `recordedCall`. */
+/**
+ * Return what the last run called an object of the image, as `recordedCall`.
+ *
+ * The object's own measurement says from which P(atypical) on it was called atypical. `threshold`: that of the run, for
+ * objects of versions that did not record it.
+ */
 String lastCall(object, Double threshold) {
-    def p = object.getMeasurementList().get('P(atypical)')
-    return recordedCall(p, metadataOf(object)['slidemitosis.subtype'], threshold)
+    def list = object.getMeasurementList()
+    def own = list.get('Call threshold')
+    return recordedCall(list.get('P(atypical)'), metadataOf(object)['slidemitosis.subtype'],
+        Double.isNaN(own) ? threshold : own)
 }
 
 /** Return the metadata of an object; none in QuPath before 0.5, where objects have no metadata. */
@@ -267,7 +274,11 @@ void keepSummary(Map place, Map summary, File file, String which) {
 /** Return the metadata of the image, by name; NA where there is no number. */
 Map<String, String> imageMetadata(Map summary, String which) {
     def interval = summary.fraction_amf_of_all_wilson_95
+    def expected = summary.expected_fraction_amf_of_all_figures_95
     def texts = [
+        'AMF expected fraction': decimals(summary.expected_fraction_amf_of_all, 4),
+        'AMF expected fraction, 95 % from': decimals(expected == null ? null : expected[0], 4),
+        'AMF expected fraction, 95 % to': decimals(expected == null ? null : expected[1], 4),
         'AMF fraction': decimals(summary.fraction_amf_of_all, 4),
         'AMF fraction, 95 % from': decimals(interval == null ? null : interval[0], 4),
         'AMF fraction, 95 % to': decimals(interval == null ? null : interval[1], 4),
@@ -275,21 +286,33 @@ Map<String, String> imageMetadata(Map summary, String which) {
         'NMF count': whole(summary.counts.normal),
         'AMF candidates': whole(summary.counts.candidates),
         'AMF model': "${summary.model.name} ${summary.model.version}",
+        'AMF operating point': summary.model.operating_point ?: 'balanced',
+        'AMF threshold': decimals(summary.model.threshold, 4),
         'AMF objects': which,
     ]
     return texts.collectEntries { key, value -> [key, value.toString()] }
 }
 
-/** Return the outcome, such as "16 of 40 atypical: 40.0 % (95 % interval 26.3 to 55.4 %)". */
+/** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */
 String outcomeText(Map summary) {
     def counts = summary.counts
-    def classified = (long) counts.classified
-    if (classified == 0)
+    def figures = (long) counts.classified + (long) (counts.uncertain ?: 0)
+    def left = (long) counts.candidates - figures
+    def further = left > 0 ? ", ${left} not classified" : ''
+    if (figures == 0)
         return "none of ${whole(counts.candidates)} candidates could be classified"
-    def interval = summary.fraction_amf_of_all_wilson_95.collect { decimals(100 * it, 1) }
-    def left = (long) counts.candidates - classified
-    return "${whole(counts.atypical)} of ${classified} atypical: ${decimals(100 * summary.fraction_amf_of_all, 1)} % " +
-        "(95 % interval ${interval[0]} to ${interval[1]} %)" + (left > 0 ? ", ${left} not classified" : '')
+    if (summary.expected_fraction_amf_of_all == null) // of a version that knew the calls alone
+        return "${whole(counts.atypical)} of ${whole(counts.classified)} called atypical${further}"
+    def interval = summary.expected_fraction_amf_of_all_figures_95
+    return "atypical fraction ${percent(summary.expected_fraction_amf_of_all)} % " +
+        (interval == null ? '(no interval)' : "(95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)") +
+        " of ${figures} figures; ${whole(counts.atypical)} called atypical${further}"
+}
+
+/** Return a fraction in per cent, with two digits. */
+String percent(Number fraction) {
+    def value = 100 * (fraction as double)
+    return decimals(value, value >= 9.95 || value == 0 ? 0 : 1)
 }
 
 String whole(Number value) {
@@ -312,8 +335,8 @@ Map readResult(File file) {
  * that nothing is left half done.
  *
  * Objects whose id is there get class, measurements and metadata; the others are added. A points object is replaced if
- * each of its points has come back as an object of its own. Without `withHotSpot` the hot spot stays as it is: after a
- * selection, the new one would be that of the selection alone.
+ * each of its points has come back as an object of its own. A region keeps its class. Without `withHotSpot` the hot
+ * spot and the rates of regions stay as they are: after a selection, new ones would be those of the selection alone.
  */
 String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
     def hierarchy = getCurrentHierarchy()
@@ -321,7 +344,8 @@ String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
     def points = result.points
     def there = objectsById(read.collect { it.getID().toString() } + points.keySet())
     def known = read.findAll { there.containsKey(it.getID().toString()) }
-    def added = read.findAll { !there.containsKey(it.getID().toString()) }
+    // The cores of a microarray are of its grid: one that the image has not got has no place there.
+    def added = read.findAll { !there.containsKey(it.getID().toString()) && !it.isTMACore() }
     def changed = []
     int kept = 0
     known.each { now ->
@@ -329,11 +353,12 @@ String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
             def byHand = KEEP_CORRECTIONS && setByHand(old, earlierThreshold)
             if (byHand && statedCall(className(old)) != statedCall(className(now)))
                 kept++
-            updateObject(old, now, byHand)
+            updateObject(old, now, byHand || hasRegionRate(now))
             changed << old
         }
     }
     addBelow(parentsOfPoints(points, there), added)
+    def forgotten = withHotSpot ? forgetRegions(read.collect { it.getID().toString() } as Set) : []
     if (withHotSpot)
         replaceHotSpot(result.objects.findAll { isHotSpot(it) })
     def split = points.findAll { id, ids ->
@@ -344,7 +369,7 @@ String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
         split.keySet().each { id -> there[id].each { hierarchy.removeObject(it, true) } }
     }
     hierarchy.fireObjectClassificationsChangedEvent(this, changed)
-    hierarchy.fireObjectMeasurementsChangedEvent(this, changed)
+    hierarchy.fireObjectMeasurementsChangedEvent(this, changed + forgotten)
     fireHierarchyUpdate()
     return updateText(changed.size(), added.size(), split.size(), pointsLeft(points - split, there, added), kept)
 }
@@ -352,7 +377,7 @@ String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
 /** Return the image's objects that have one of these ids, by id. No others are kept: an image may have millions. */
 Map<String, List> objectsById(Collection<String> ids) {
     def wanted = new HashSet(ids)
-    return allObjects().findAll { wanted.contains(it.getID().toString()) && canBeCandidate(it) }
+    return allObjects().findAll { wanted.contains(it.getID().toString()) && (canBeCandidate(it) || it.isTMACore()) }
         .groupBy { it.getID().toString() }
 }
 
@@ -385,6 +410,17 @@ void replaceHotSpot(List spots) {
     earlier.each { hierarchy.removeObject(it, true) }
     if (!spots.isEmpty())
         hierarchy.addObjects(spots)
+}
+
+/** Take the rates of an earlier run from the regions whose id is not among these, and return them. */
+List forgetRegions(Collection<String> ids) {
+    def earlier = allObjects().findAll { hasRegionRate(it) && !ids.contains(it.getID().toString()) }
+    earlier.each { region ->
+        def list = region.getMeasurementList()
+        new ArrayList(region.getMeasurements().keySet()).findAll { isOfRegionRate(it) }.each { list.remove(it) }
+        list.close()
+    }
+    return earlier
 }
 
 /** Count the points objects that may stand beside their points: still there, or some of their points were added. */
@@ -438,13 +474,14 @@ void updateObject(old, now, boolean keepClass) {
         old.setPathClass(now.getPathClass())
     def list = old.getMeasurementList()
     def news = now.getMeasurements()
+    def isOurs = { String name -> isOurMeasurement(name) || (hasRegionRate(now) && isOfRegionRate(name)) }
     new ArrayList(old.getMeasurements().keySet()).each {
-        if (isOurMeasurement(it) && !news.containsKey(it))
+        if (isOurs(it) && !news.containsKey(it))
             list.remove(it)
     }
     def values = [:]
     news.each { name, value ->
-        if (isOurMeasurement(name) || !old.getMeasurements().containsKey(name))
+        if (isOurs(name) || !old.getMeasurements().containsKey(name))
             values[name] = value as double
     }
     list.putAll(values)
@@ -466,8 +503,19 @@ void updateMetadata(Map old, Map now) {
 }
 
 boolean isOurMeasurement(String name) {
-    return name in ['P(atypical)', 'P(experts disagree)', 'Upsampled'] || name.startsWith('P(AMF ') ||
+    return name in ['P(atypical)', 'Call threshold', 'P(experts disagree)', 'Upsampled'] || name.startsWith('P(AMF ') ||
         name.startsWith('P(NMF ')
+}
+
+/** Return whether a run has given this object, an annotation or a core of a microarray, a rate of its own. */
+boolean hasRegionRate(object) {
+    return !Double.isNaN(object.getMeasurementList().get('Region mm2'))
+}
+
+/** Return whether a measurement, of an object that is a region, is part of its rate. */
+boolean isOfRegionRate(String name) {
+    return name in ['Mitoses', 'Atypical', 'Normal', 'Uncertain', 'Mitoses per mm2', 'Region mm2'] ||
+        name.startsWith('Expected atypical fraction')
 }
 // <<< results
 

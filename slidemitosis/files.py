@@ -14,7 +14,7 @@ from slidemitosis.errors import OutputError
 from slidemitosis.interrupts import interrupts_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 
 @contextlib.contextmanager
@@ -35,11 +35,12 @@ def make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def staged_folder(out: Path, *, last: str) -> Iterator[Path]:
+def staged_folder(out: Path, *, last: str, gone: Collection[str] = ()) -> Iterator[Path]:
     """Give a temporary folder whose files become `out`'s when the block ends without an error.
 
     An interrupted or failed run leaves `out` as it was. The file called `last` is the first that is taken
     away and the last that is put there: a folder that holds it holds a whole result, even after a kill.
+    Files called `gone` are taken away where none takes their place.
     Raises OutputError, before the block if possible.
     """
     base = out
@@ -55,7 +56,7 @@ def staged_folder(out: Path, *, last: str) -> Iterator[Path]:
         try:
             # Once it has begun it is done in a moment, and half of it would be neither result.
             with writing(out), interrupts_wait():
-                _publish(stage, out, last)
+                _publish(stage, out, last, gone)
                 published = True
         except KeyboardInterrupt as e:
             raise KeyboardInterrupt("the results are written") if published else e from None
@@ -63,7 +64,7 @@ def staged_folder(out: Path, *, last: str) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _publish(stage: Path, out: Path, last: str) -> None:
+def _publish(stage: Path, out: Path, last: str, gone: Collection[str]) -> None:
     """Move the staged files into `out`; where one cannot be, put back what was there."""
     out.mkdir(parents=True, exist_ok=True)
     earlier = stage / "earlier"
@@ -71,7 +72,7 @@ def _publish(stage: Path, out: Path, last: str) -> None:
     moves: list[tuple[Path, Path]] = []
     ours = sorted((p for p in stage.iterdir() if p.is_file()), key=lambda p: (p.name == last, p.name))
     try:
-        for old in (out / new.name for new in reversed(ours)):
+        for old in (out / name for name in dict.fromkeys([*(p.name for p in reversed(ours)), *gone])):
             if old.is_dir():
                 raise IsADirectoryError(errno.EISDIR, f"{old.name} is a folder there")
             if old.exists():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from slidemitosis.candidates import Candidate
     from slidemitosis.engines.engine import Outputs
     from slidemitosis.models.card import ModelCard
+    from slidemitosis.models.decision import Decision
 
 Status = Literal["classified", "uncertain", "unreadable", "outside", "blank", "duplicate"]
 BLANK = "nothing to be seen: bare glass, or no pixels here; is the place right?"
@@ -30,7 +31,7 @@ class Prediction:
     probability: float
     """P(atypical), calibrated."""
     atypical: bool
-    """Whether P(atypical) reaches the model's threshold."""
+    """Whether P(atypical) reaches the threshold of the run."""
     p_hard: float | None = None
     """Probability that experts disagree; None where the model tells none, or it is not calibrated."""
     subtypes: Mapping[str, float] = field(default_factory=dict)
@@ -126,17 +127,21 @@ def candidate_result(
     return CandidateResult(placed, "classified", None, said)
 
 
-def predict(pixels: NDArray[np.uint8], outputs: Outputs, card: ModelCard) -> list[Prediction]:
+def predict(
+    pixels: NDArray[np.uint8], outputs: Outputs, card: ModelCard, decision: Decision
+) -> list[Prediction]:
     """Make the predictions of patches, uint8 (B, S, S, 3), of what the networks give for them."""
-    probabilities = card.decision.probability(outputs.logit)
-    extras = stated_extras(card, outputs.extra, probabilities)
+    probabilities = decision.probability(outputs.logit)
+    extras = stated_extras(
+        card, outputs.extra, probabilities, p_uncalibrated=card.decision.probability(outputs.logit)
+    )
     blank = blank_patches(pixels, crop=min(c for n in card.networks for c in n.crops))
     found = []
     for k, nothing in enumerate(blank):
         p = round(float(probabilities[k]), 6)
         subtypes = {name: round(float(column[k]), 6) for name, column in extras.items()}
         doubt = subtypes.pop(HARD, None)
-        atypical = p >= card.decision.threshold
+        atypical = p >= decision.threshold
         found.append(Prediction(p, atypical, doubt if card.hardness else None, subtypes, bool(nothing)))
     return found
 

@@ -29,6 +29,7 @@ ROOMS = {
     "candidates": set(),
     "slides": set(),
     "models": set(),
+    "calibration": {"models"},
     "engines": {"models"},
     "prediction": {"candidates", "engines", "models"},
     "reading": {"candidates", "models", "prediction", "slides"},
@@ -49,7 +50,7 @@ ROOMS = {
         "reading",
         "slides",
     },
-    "train": {"engines", "models", "prediction", "reading", "slides"},
+    "train": {"calibration", "engines", "models", "prediction", "reading", "slides"},
 }
 
 # The same for the parts of train: its packages, and the modules beside them.
@@ -66,6 +67,7 @@ PARTS_OF_TRAIN: dict[str, set[str]] = {
     "decisions": {"data", "evaluate", "export", "fit", "recipe"},
     "smoke": {"data", "recipe"},
     "run": {"data", "decisions", "evaluate", "export", "fit", "paths", "provenance", "recipe"},
+    "nested": {"data", "decisions", "evaluate", "paths", "run"},
     "command": {"data", "export", "recipe", "run", "smoke"},
     "tune": {"command", "paths", "recipe", "run"},
 }
@@ -86,7 +88,7 @@ OWNERS = {
     "pyarrow": {"cohort"},
     "optuna": {"train"},
     "matplotlib": {"cohort", "train"},
-    "scipy": {"rates", "train"},
+    "scipy": {"calibration", "rates", "train"},
     "torchvision": {"train"},
     "sklearn": {"train"},
     "msgspec": {"candidates"},

@@ -61,6 +61,8 @@ class Candidates:
     frame: Literal["level0"] | None = None
     """"level0" where the format counts from the corner of the slide's full level 0; None where it may count
     from that of a viewer's image, as QuPath does on a slide with bounds."""
+    cores: tuple[Candidate, ...] = ()
+    """The cores of a tissue microarray, which hold figures and are none; those without tissue left out."""
 
     @classmethod
     def from_xy(cls, xy: Iterable[Sequence[float]], *, unit: Unit = "px") -> Candidates:

@@ -18,15 +18,15 @@ _OF_HOT_SPOTS = UUID("b3f4c1de-2a54-5c0b-8d6e-90a7c5a4f1e2")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
-def object_ids(candidates: Sequence[Candidate], slide_name: str) -> list[str]:
+def object_ids(candidates: Sequence[Candidate], slide_name: str, *, taken: Collection[str] = ()) -> list[str]:
     """Return a UUID for each candidate, no two alike: its own id where that is a UUID, else a UUIDv5.
 
     The UUIDv5 is made of the slide's name and of the candidate's id, or of its centre where it has no id, so
     that every run makes the same one. Of candidates with the same id, upper and lower case alike, the first
-    keeps it, and the others get a UUIDv5.
+    keeps it, and the others get a UUIDv5. `taken`: ids in lower case that other objects have.
     """
     again: Counter[str] = Counter()
-    used: set[str] = set()
+    used = set(taken)
     ids = []
     for c in candidates:
         own = c.id if c.id is not None and _UUID.fullmatch(c.id) else None

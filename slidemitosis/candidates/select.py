@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from slidemitosis.errors import UnsettledClasses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from slidemitosis.candidates.candidate import Candidates
 
@@ -22,6 +22,9 @@ UNCLASSIFIED = "Unclassified"
 
 HOT_SPOT = "Hot spot"
 """Class of the annotation that a run adds: never a candidate, unless this class is asked for."""
+
+REGION = "Region mm2"
+"""Measurement of the regions that a run writes: never candidates, unless their class is asked for."""
 
 _LISTED = 30  # names in a message: a tool may have given every object a class of its own
 _OURS = {"atypical", "normal"}
@@ -88,27 +91,36 @@ def reads_as_mitosis(name: str | None) -> bool:
 
 
 def select_candidates(
-    candidates: Candidates, classes: Sequence[str] = (), *, regions: Sequence[str] = ()
+    candidates: Candidates,
+    classes: Sequence[str] = (),
+    *,
+    regions: Sequence[str] = (),
+    rated: Collection[str | None] = (),
 ) -> Selection:
     """Choose the objects that are candidates: those of `classes`, or else those whose class says so.
 
-    Objects of the classes `regions` are areas and no candidates. Raises `UnsettledClasses` if a class is not
-    in the file or is named as both, or if none is asked for and the names of the file's classes do not tell.
+    Objects of the classes `regions`, and of the full names `rated`, are areas and no candidates.
+    Raises `UnsettledClasses` if a class is not in the file or is named as both, or if none is asked for and
+    the names of the file's classes do not tell.
     """
     if not len(candidates):
         return _selection(candidates, set(), "all")
-    areas, every = area_classes_named(candidates, regions), candidates.class_counts()
+    areas, every = area_classes_named(candidates, regions) | set(rated), candidates.class_counts()
     counts = {name: n for name, n in every.items() if name not in areas}
     if classes:
         # "Mitosis" also means what an earlier run has made of it.
-        asked = _named(candidates, classes, "--candidate-class", lambda n: {_key(n), _key(base_class(n))})
+        asked = _named(
+            candidates, classes, "--candidate-class", lambda n: {class_key(n), class_key(base_class(n))}
+        )
         if asked & areas:
             both = counts_text({name: n for name, n in every.items() if name in asked & areas})
             raise UnsettledClasses(
-                f"{candidates.where}: {both} cannot be candidates and an area; name another --area-class"
+                f"{candidates.where}: {both} cannot be candidates and an area; name another "
+                f"{'--regions' if asked & set(rated) else '--area-class'}"
             )
         return _selection(candidates, asked, "asked")
-    counts.pop(HOT_SPOT, None)
+    for name in {HOT_SPOT, *_written_regions(candidates)}:
+        counts.pop(name, None)
     if areas and not counts:
         raise UnsettledClasses(
             f"{candidates.where}: all objects are of the area's class; candidates need one of their own"
@@ -128,12 +140,18 @@ def select_candidates(
     )
 
 
+def _written_regions(candidates: Candidates) -> set[str | None]:
+    """Return the classes of the regions that an earlier run has written into the file."""
+    mark = f'"{REGION}"'.encode()
+    return {c.class_name for c in candidates if c.text is not None and mark in bytes(c.text)}
+
+
 def area_classes_named(candidates: Candidates, classes: Sequence[str]) -> set[str | None]:
     """Return the full names of the file's classes that these names of areas mean, upper and lower case alike.
 
     Classes derived from them are not meant. Raises `UnsettledClasses` if one of the names is not in the file.
     """
-    return _named(candidates, classes, "--area-class", lambda name: {_key(name)})
+    return _named(candidates, classes, "--area-class", lambda name: {class_key(name)})
 
 
 def _named(
@@ -142,7 +160,7 @@ def _named(
     counts = candidates.class_counts()
     chosen: set[str | None] = set()
     for asked in classes:
-        key = _key(asked)
+        key = class_key(asked)
         found = {name for name in counts if key in keys(name)}
         if not found:
             raise UnsettledClasses(
@@ -161,7 +179,7 @@ def _selection(candidates: Candidates, names: set[str | None], rule: Rule) -> Se
     return Selection(replace(candidates, items=items), taken, left, rule)
 
 
-def _key(name: str | None) -> str:
+def class_key(name: str | None) -> str:
     """Return what all names of the same class have in common."""
     return (normal_name(name) or UNCLASSIFIED).casefold()
 

@@ -93,11 +93,12 @@ def bench_slide(
     folder. Raises what classifying raises; InvalidOption if there is nothing to classify, or if it is said
     how to understand points where there are none.
     """
-    of_points = (read.candidate_classes, read.area_classes, read.unit, read.format, read.viewer)
+    classes = read.candidate_classes, read.area_classes, read.region_classes
+    of_points = (*classes, read.unit, read.format, read.viewer)
     if points is None and (any(of_points) or read.origin != "auto"):
         raise InvalidOption(
-            "--candidate-class, --area-class, --unit, --format, --origin and --viewer-size are of points: "
-            "give --points too"
+            "--candidate-class, --area-class, --regions, --unit, --format, --origin and --viewer-size are of "
+            "points: give --points too"
         )
     with tempfile.TemporaryDirectory(prefix="slidemitosis-bench-") as folder:
         places = points or _draw_points(slide, Path(folder) / "drawn.csv", figures, read.reader)

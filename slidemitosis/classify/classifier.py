@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidates
     from slidemitosis.engines.engine import Engine
+    from slidemitosis.models.decision import Decision
     from slidemitosis.prediction import LeftOut, Prediction
     from slidemitosis.rates.area import AnalysedArea
     from slidemitosis.reading.batches import Batch
@@ -131,7 +132,7 @@ class SlideClassifier:
         """`make` prepares the slide, given the options of reading and the size of the patches."""
         clock, read, rates = Stopwatch(), read or ReadOptions(), rates or RateOptions()
         with clock.during("preparing"):
-            check_band(rates, self.card)
+            check_band(rates, self.decision, model=self.card.name)
             prepared = make(read, self.card.patch)
             _say_what_was_selected(prepared)
             area = analysed_area(prepared, rates, read.area_classes)
@@ -147,7 +148,12 @@ class SlideClassifier:
                 for placed, of_it in zip(prepared.placed, said, strict=True)
             )
             rated = rate_slide(
-                candidates, prepared=prepared, card=self.card, options=begun.rates, area=begun.area
+                candidates,
+                prepared=prepared,
+                card=self.card,
+                decision=self.decision,
+                options=begun.rates,
+                area=begun.area,
             )
         return SlideResult(
             prepared=prepared,
@@ -158,6 +164,11 @@ class SlideClassifier:
             computed=computed,
             seconds=clock.told(),
         )
+
+    @property
+    def decision(self) -> Decision:
+        """How this classifier makes probabilities and calls of what the model gives."""
+        return self.card.decision_for(views=self.compute.views, point=self.compute.operating_point)
 
     @property
     def engine(self) -> Engine:
@@ -184,7 +195,7 @@ class SlideClassifier:
         batches = self.read(prepared)
         with clock.during("loading"):
             engine = self.engine
-        said = predict_batches(prepared, batches, engine, clock=clock, progress=progress)
+        said = predict_batches(prepared, batches, engine, self.decision, clock=clock, progress=progress)
         return said, dataclasses.replace(
             computed,
             engine=engine.name,

@@ -46,12 +46,14 @@ def classify_patches(
     card = find_model(model)
     path = Path(stack)
     found: list[Prediction] = []
+    compute = compute or ComputeOptions()
+    decision = card.decision_for(views=compute.views, point=compute.operating_point)
     with (
         PatchStack(path, side=card.patch.side) as patches,
-        closing(load_engine(card, compute or ComputeOptions())) as engine,
+        closing(load_engine(card, compute)) as engine,
     ):
         for batch in patches.batches(max(BATCH, engine.piece)):
-            found += predict(batch, engine.submit(batch)(), card)
+            found += predict(batch, engine.submit(batch)(), card, decision)
             if progress:
                 progress(len(found), len(patches))
     blank = [i for i, said in enumerate(found, start=1) if said.blank]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.classify.timing import Stopwatch
     from slidemitosis.engines.engine import Engine
+    from slidemitosis.models.decision import Decision
     from slidemitosis.prediction import Prediction
     from slidemitosis.reading.batches import Batch
     from slidemitosis.reading.prepare import Prepared
@@ -23,6 +24,7 @@ def predict_batches(
     prepared: Prepared,
     batches: Iterable[Batch],
     engine: Engine,
+    decision: Decision,
     *,
     clock: Stopwatch,
     progress: Callable[[int, int], None] | None,
@@ -43,7 +45,7 @@ def predict_batches(
     with clock.during("computing"):
         for batch, outputs in one_ahead(_awaited(joined, clock), lambda b: engine.submit(b.pixels)):
             said |= {prepared.to_read[row]: LeftOut("unreadable", why) for row, why in batch.unreadable}
-            found = predict(batch.pixels, outputs, engine.card)
+            found = predict(batch.pixels, outputs, engine.card, decision)
             said |= zip((prepared.to_read[row] for row in batch.indices), found, strict=True)
             done += len(batch.indices) + len(batch.unreadable)
             if progress:

@@ -6,29 +6,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from slidemitosis.rates.counts import SlideRate
+    from slidemitosis.rates.expected import Expected
     from slidemitosis.rates.slide import AreaRate, HotSpotRate, Rated
 
 _SOURCES = {"given": "as given", "annotations": "within the annotations", "tissue": "of tissue"}
 
 
 def rate_rows(rated: Rated) -> list[tuple[str, str]]:
-    """Rows of the report: fractions, ratio, density and hot spot."""
-    rate = rated.rate
-    if rate.fraction is None:
+    """Rows of the report: the rate, the calls, ratio, density and hot spot."""
+    rate, expected = rated.rate, rated.expected
+    if expected.fraction is None:
         rows = [("atypical", "no rate: nothing was classified")]
     else:
         few = ", too few figures for a rate" if rate.few_figures else ""
-        interval = _percent(rate.fraction, rate.fraction_interval)
         rows = [
-            ("atypical", f"{rate.atypical} of {rate.classified}: {interval}{few}"),
+            ("atypical", f"fraction {_expected(expected)} of {rate.mitoses} figures{few}"),
+            *_tumour(expected, rated.options.cutoff),
+            ("called", _called(rated)),
             ("corrected", _corrected(rated)),
-            ("AMF / NMF", "no normal figure" if rate.ratio is None else f"{rate.ratio:.3f}"),
+            ("AMF / NMF", "no normal figure" if rate.ratio is None else f"{rate.ratio:.3f} as called"),
         ]
     if rated.area:
         rows.append(("density", _density(rated.area)))
     if rated.hot_spot:
         rows.append(("hot spot", _hot_spot(rated.hot_spot)))
-    return rows
+    return [*rows, *(("warning", told) for told in rated.warnings)]
 
 
 def not_classified(rate: SlideRate) -> str:
@@ -36,6 +38,41 @@ def not_classified(rate: SlideRate) -> str:
     counts = {kind: getattr(rate, kind) for kind in ("uncertain", "unreadable", "outside", "blank")}
     counts["duplicate"] = rate.duplicates
     return "".join(f", {n} {kind}" for kind, n in counts.items() if n)
+
+
+def _expected(expected: Expected) -> str:
+    """The fraction that is expected: "21 % (95 % interval 13 to 30 %)"."""
+    assert expected.fraction is not None
+    told = f"{_short(expected.fraction)} %"
+    if expected.figures is None:
+        return told
+    low, high = expected.figures
+    return f"{told} (95 % interval {_short(low)} to {_short(high)} %)"
+
+
+def _short(fraction: float) -> str:
+    """Per cent, to two digits: "21", "3.4"."""
+    value = 100 * fraction
+    return f"{value:.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
+
+
+def _tumour(expected: Expected, cutoff: float | None) -> list[tuple[str, str]]:
+    if expected.tumour is None:
+        return []
+    low, high = expected.tumour
+    told = f"95 % interval of the whole tumour's fraction {_short(low)} to {_short(high)} %"
+    if expected.above is not None and cutoff is not None:
+        told += f"; above {_short(cutoff)} % with probability {expected.above:.2f}"
+    return [("tumour", told)]
+
+
+def _called(rated: Rated) -> str:
+    """The calls, by that name, and how many are expected: the two numbers need not be alike."""
+    rate, decision = rated.rate, rated.decision
+    return (
+        f"{rate.atypical} of {rate.classified} atypical, from P {decision.threshold:g} "
+        f"({decision.point}); {rate.expected_atypical:.0f} are expected"
+    )
 
 
 def _percent(fraction: float, interval: tuple[float, float] | None) -> str:
@@ -66,7 +103,7 @@ def _density(found: AreaRate) -> str:
 
 def _hot_spot(hot: HotSpotRate) -> str:
     rate, spot = hot.rate, hot.found.spot
-    text = f"{rate.mitoses} mitoses in {spot.mm2:g} mm2 ({spot.shape}), {rate.atypical} of them atypical"
+    text = f"{rate.mitoses} mitoses in {spot.mm2:g} mm2 ({spot.shape}), {_expected(hot.expected)} atypical"
     if hot.found.at_most > hot.found.figures:
         text += f"; there may be a spot with up to {hot.found.at_most}"
     if hot.slide_smaller:

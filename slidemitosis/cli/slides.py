@@ -67,10 +67,10 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
 def _finish(classifier: SlideClassifier, begun: Begun, folder: Path, report: Report) -> ResultFiles:
     """Classify, write, and print what was found. That the folder can be written is known before."""
     from slidemitosis.files import staged_folder  # noqa: PLC0415
-    from slidemitosis.outputs.folder import SUMMARY  # noqa: PLC0415
+    from slidemitosis.outputs.folder import REGIONS, SUMMARY  # noqa: PLC0415
     from slidemitosis.outputs.result import ResultFiles  # noqa: PLC0415
 
-    with staged_folder(folder, last=SUMMARY) as stage:
+    with staged_folder(folder, last=SUMMARY, gone=(REGIONS,)) as stage:
         result = classifier.finish(begun, progress=report.progress)
         result.write_into(stage)
     files = ResultFiles.of(folder)
@@ -84,7 +84,7 @@ def _result_rows(result: SlideResult) -> list[tuple[str, str]]:
     told = f"{rate.candidates}, of which {rate.classified} classified{not_classified(rate)}"
     rows = [
         ("slide", f"{slide.path.name}: {_size(*slide.size)}, {mpp} um/px"),
-        ("model", f"{card.name} {card.version}, atypical from P {card.decision.threshold:g}"),
+        ("model", f"{card.name} {card.version}"),
         ("candidates", told),
     ]
     if result.prepared.upsampled:

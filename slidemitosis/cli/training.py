@@ -97,6 +97,11 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="train this fold alone; repeat for several (default: all, and the ensemble)",
     )
+    parser.add_argument(
+        "--nested",
+        action="store_true",
+        help="also train the ensemble anew without each fold, to calibrate the ensemble: six times the work",
+    )
     parser.set_defaults(run=_train)
 
 
@@ -192,6 +197,14 @@ def _train(args: argparse.Namespace, report: Report) -> None:
         only=args.fold,
         progress=lambda what, seen, total: report.progress(seen, total, what=f"training {what}"),
     )
+    if args.nested:
+        from slidemitosis.train.nested import train_nested  # noqa: PLC0415
+
+        train_nested(
+            run,
+            only=args.fold,
+            progress=lambda what, seen, total: report.progress(seen, total, what=f"training {what}"),
+        )
     result = evaluate_run(run.out, run.recipe, run.tests, device=run.device)
     report.done(models=", ".join(str(c.folder) for c in cards))
     print(report_markdown(result) if result else "No test figures: nothing was scored.")

@@ -73,8 +73,9 @@ def work_identity(
         "points": file_sha256(points),
         "model": networks_digest(card),
         "decision": dataclasses.asdict(card.decision),
+        "calibrations": [dataclasses.asdict(c) for c in card.calibrations],
         "read": dataclasses.asdict(read),
-        "compute": {k: how[k] for k in ("engine", "precision", "views")},
+        "compute": {k: how[k] for k in ("engine", "precision", "views", "operating_point")},
         "rates": dataclasses.asdict(rates),
         "validation": dataclasses.asdict(card.validation),
     }

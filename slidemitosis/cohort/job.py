@@ -29,7 +29,7 @@ from slidemitosis.errors import (
 from slidemitosis.files import staged_folder, write_text
 from slidemitosis.models.shipped import find_model
 from slidemitosis.options import RateOptions
-from slidemitosis.outputs.folder import SUMMARY, summary_text
+from slidemitosis.outputs.folder import REGIONS, SUMMARY, summary_text
 from slidemitosis.rates.slide import analysed_area, check_band
 from slidemitosis.reading.prepare import prepare
 from slidemitosis.slides.open import open_slide
@@ -70,7 +70,9 @@ class CohortPlan:
 
     def __post_init__(self) -> None:
         """Refuse what would be wrong with every slide. Raises UnknownModel, InvalidCard, InvalidOption."""
-        check_band(self.rates, find_model(self.model))
+        card, compute = find_model(self.model), self.compute
+        decision = card.decision_for(views=compute.views, point=compute.operating_point)
+        check_band(self.rates, decision, model=card.name)
 
 
 class SlideJobs:
@@ -172,7 +174,7 @@ class SlideJobs:
         self.store.tidy(slide.name)
 
         begun = self.classifier.begin(slide.slide, slide.points, read=slide.read, rates=rates)
-        with staged_folder(self.store.folder(slide.name), last=SUMMARY) as stage:
+        with staged_folder(self.store.folder(slide.name), last=SUMMARY, gone=(REGIONS,)) as stage:
             result = self.classifier.finish(begun, progress=progress)
             result.write_into(stage)
             record = {
@@ -180,16 +182,20 @@ class SlideJobs:
                 "work": work,
                 "values": row_values(result),
                 "rate": dataclasses.asdict(result.rate),
+                "spread": dataclasses.asdict(spread) if (spread := result.rated.decision.spread) else None,
                 "errors": dataclasses.asdict(result.rated.errors) if corrects else None,
             }
             write_text(stage / ROW, summary_text(record))
         return Outcome("done")
 
     def _rates(self, slide: CohortSlide) -> RateOptions:
-        """The run's options, and the area that the list states of this slide."""
-        if slide.area_mm2 is None:
-            return self.plan.rates
-        return dataclasses.replace(self.plan.rates, area_mm2=slide.area_mm2, tissue=False)
+        """The run's options, with the tumour and the area that the list states of this slide."""
+        rates = self.plan.rates
+        if slide.tumour is not None:
+            rates = dataclasses.replace(rates, tumour=slide.tumour)
+        if slide.area_mm2 is not None:
+            rates = dataclasses.replace(rates, area_mm2=slide.area_mm2, tissue=False)
+        return rates
 
 
 def _quickhash(slide: CohortSlide) -> str | None:

@@ -46,6 +46,8 @@ class CohortSlide:
     """The run's options, changed by what the list says of this slide."""
     area_mm2: float | None = None
     """Analysed area that the list states, mm2."""
+    tumour: str | None = None
+    """Tumour that the list states."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Cells of the list's further columns, by the column's name."""
     problem: Outcome | None = None

@@ -10,17 +10,22 @@ import hashlib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from slidemitosis.errors import InvalidCard, UnknownModel
 from slidemitosis.files import whole_file
 from slidemitosis.labels import HARDNESS, NEGATIVE, POSITIVE, SUBTYPES
-from slidemitosis.models.decision import (  # noqa: TC001 - read at run time by toml_tables.build
+from slidemitosis.models.decision import (
+    CalibrationPart,
+    Decision,
     DecisionPart,
     HardnessPart,
     ValidationPart,
 )
 from slidemitosis.toml_tables import InvalidTable, build, dump
+
+if TYPE_CHECKING:
+    from slidemitosis.options import OperatingPoint
 
 CARD_NAME = "model.toml"
 Interpolation = Literal["bilinear", "bicubic"]
@@ -204,7 +209,7 @@ class ModelCard:
     """Everything that is known of one model."""
 
     format: int
-    """Version of this card's format; 2."""
+    """Version of this card's format; 2 or 3. Format 3 may have `calibrations` and `validated_on`."""
     name: str
     version: str
     task: str
@@ -217,6 +222,10 @@ class ModelCard:
     patch: PatchPart
     decision: DecisionPart
     validation: ValidationPart
+    validated_on: tuple[str, ...] = ()
+    """Tumours of the validation figures, such as "human breast cancer"; empty where it is not said."""
+    calibrations: tuple[CalibrationPart, ...] = ()
+    """One for each number of views that the model is calibrated for."""
     networks: tuple[NetworkPart, ...]
     """The type's probability is the mean over those that tell the type; others may tell subtypes alone."""
     hardness: HardnessPart | None = None
@@ -228,9 +237,10 @@ class ModelCard:
     """Folder that the card was read from; not a key of the file."""
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
+        if self.format not in FORMATS:
             raise InvalidCard(
-                f"format {self.format} is not known to this version, which reads format {FORMAT}"
+                f"format {self.format} is not known to this version, which reads formats "
+                f"{' and '.join(map(str, FORMATS))}"
             )
         if self.task != TASK:
             raise InvalidCard(f"task is {self.task!r}; this program classifies {TASK!r}")
@@ -241,6 +251,45 @@ class ModelCard:
         for network in self.networks:
             if max(network.crops) > self.patch.side:
                 raise InvalidCard(f"networks.crops must not exceed the patch of {self.patch.side} px")
+
+        views = [c.views for c in self.calibrations]
+        if len(set(views)) < len(views):
+            raise InvalidCard("calibrations: two are for the same number of views")
+
+    def decision_for(self, *, views: int, point: OperatingPoint) -> Decision:
+        """Return how a run with so many views makes probabilities and calls.
+
+        Without a calibration for these views, the threshold is that of the best balanced accuracy.
+        """
+        fitted = next((c for c in self.calibrations if c.views == views), None)
+        if fitted is None:
+            return Decision(
+                point="balanced",
+                threshold=self.decision.threshold,
+                calibration=None,
+                uncalibrated=self.decision,
+                validation=self.validation,
+            )
+        at = fitted.counting if point == "counting" else fitted.balanced
+        validation = ValidationPart(
+            protocol=fitted.protocol, tp=at.tp, fn=at.fn, tn=at.tn, fp=at.fp, between_slides=at.between_slides
+        )
+        return Decision(
+            point=point,
+            threshold=at.threshold,
+            calibration=fitted,
+            uncalibrated=self.decision,
+            validation=validation,
+        )
+
+    def is_validated_on(self, tumour: str) -> bool:
+        """Tell whether a tumour is one of those validated on: each of its words is in the name of one of
+        them.
+
+        True where the card does not say.
+        """
+        words = set(tumour.lower().split())
+        return not self.validated_on or any(words <= set(v.lower().split()) for v in self.validated_on)
 
     @property
     def parameters(self) -> int:
@@ -261,7 +310,9 @@ class ModelCard:
         return ("hard",) * any(h.tells_hardness for h in heads) + tuple(c for c in SUBTYPES if c in told)
 
 
-FORMAT = 2
+FORMATS = (2, 3)
+FORMAT = FORMATS[-1]
+"""Of the cards that this version writes."""
 TASK = "atypical mitotic figures"
 
 

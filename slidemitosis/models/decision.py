@@ -16,6 +16,8 @@ from slidemitosis.errors import InvalidCard
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from slidemitosis.options import OperatingPoint
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionPart:
@@ -122,3 +124,105 @@ class ValidationPart:
     def __post_init__(self) -> None:
         if min(self.tp, self.fn, self.tn, self.fp) < 0:
             raise InvalidCard("validation counts must not be negative")
+
+
+SHRINKING = 0.34584
+"""c = (16 sqrt(3) / (15 pi))^2: the mean of sigmoid(L + u) over u ~ N(0, v) is about
+sigmoid(L / sqrt(1 + c v)) (Zeger, Liang and Albert 1988)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadPart:
+    """How far the log-odds of the calibrated P(atypical) may be off, for reasons that many figures share.
+
+    On a slide, log-odds L become L + a + b L + u + d: u ~ N(0, slide_sd^2) is the slide's own shift,
+    d ~ N(0, domain_sd^2) is common to all slides of a scanner, laboratory or tumour type, and a and b are the
+    errors of the calibration's intercept and slope.
+    """
+
+    slide_sd: float
+    domain_sd: float
+    intercept_se: float
+    slope_se: float
+    correlation: float
+    """Of the errors of intercept and slope."""
+
+    def __post_init__(self) -> None:
+        spreads = (self.slide_sd, self.domain_sd, self.intercept_se, self.slope_se)
+        if not all(0 <= s < 10 for s in spreads) or not -1 <= self.correlation <= 1:
+            raise InvalidCard("calibrations.spread needs SD and SE of 0 or more, and a correlation in -1..1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointPart:
+    """An operating point: a threshold of P(atypical), and the calls it makes of the calibration's figures."""
+
+    threshold: float
+    tp: int
+    fn: int
+    tn: int
+    fp: int
+    between_slides: BetweenSlidesPart | None = None
+    """None if the slides of the figures are not known or too few."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise InvalidCard(f"calibrations: a threshold must lie between 0 and 1, not {self.threshold}")
+        if min(self.tp, self.fn, self.tn, self.fp) < 0:
+            raise InvalidCard("calibrations: counts of calls must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationPart:
+    """P(atypical) and the thresholds of a model as it is used: with all of its networks, and so many views.
+
+    With z the logit of AMF that the model gives, before any prior correction, P(atypical) = sigmoid(slope z +
+    intercept) (Platt 1999), fitted on figures that none of the networks was trained on.
+    """
+
+    views: int
+    slope: float
+    intercept: float
+    counting: PointPart
+    """Where as many figures are called atypical as experts call."""
+    balanced: PointPart
+    """Where balanced accuracy is best."""
+    figures: int
+    slides: int
+    """Number of slides of these figures; 0 where it is not known."""
+    protocol: str
+    """How the figures and their logits were had."""
+    spread: SpreadPart | None = None
+    """None where the slides of the figures are not known: then a rate has no interval."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.slope < 100 or not math.isfinite(self.intercept):
+            raise InvalidCard("calibrations needs a slope above 0 and a finite intercept")
+        if self.views < 1 or self.figures < 1 or self.slides < 0:
+            raise InvalidCard("calibrations needs views and figures of 1 or more, and slides of 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """How one run turns logits into P(atypical) and calls: a card's part for its views, at one threshold."""
+
+    point: OperatingPoint
+    threshold: float
+    """A figure is called atypical where P(atypical) >= threshold."""
+    calibration: CalibrationPart | None
+    """None where the card has none for these views: then `uncalibrated` makes P(atypical)."""
+    uncalibrated: DecisionPart
+    validation: ValidationPart
+    """How calls at this threshold do on figures that were not trained on."""
+
+    @property
+    def spread(self) -> SpreadPart | None:
+        """How far probabilities may be off together; None where that is not known."""
+        return self.calibration.spread if self.calibration else None
+
+    def probability(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return P(atypical), float64, for each logit of AMF."""
+        if self.calibration is None:
+            return self.uncalibrated.probability(logits)
+        z = np.asarray(logits, dtype=np.float64)
+        return _sigmoid(self.calibration.slope * z + self.calibration.intercept)

@@ -10,8 +10,8 @@ check of an option. The command line's options, the columns of a cohort's list a
 Uses the ground only, and imports nothing heavy.
 """
 
-from slidemitosis.options.compute import ComputeOptions
+from slidemitosis.options.compute import ComputeOptions, OperatingPoint
 from slidemitosis.options.rate import ErrorCounts, RateOptions, Spot
 from slidemitosis.options.read import ReadOptions
 
-__all__ = ["ComputeOptions", "ErrorCounts", "RateOptions", "ReadOptions", "Spot"]
+__all__ = ["ComputeOptions", "ErrorCounts", "OperatingPoint", "RateOptions", "ReadOptions", "Spot"]

@@ -10,6 +10,8 @@ from slidemitosis.errors import InvalidOption
 from slidemitosis.options.option import check_choices, option
 
 EngineName = Literal["auto", "onnx", "torch"]
+OperatingPoint = Literal["counting", "balanced"]
+"""Which of a model's thresholds makes calls."""
 DEFAULT_MODEL = "lite0-ensemble"
 VIEWS = (1, 8)
 MOST_WORKERS = 60 if sys.platform == "win32" else 256
@@ -48,6 +50,13 @@ class ComputeOptions:
         metavar="N",
     )
     views: int = option(1, "8: mean of rotations and mirrors", "--views", parse=int, choices=VIEWS)
+    operating_point: OperatingPoint = option(
+        "counting",
+        "threshold of the calls: counting calls as many figures atypical as experts would, balanced finds "
+        "more of them and is wrong more often (default: %(default)s)",
+        "--operating-point",
+        choices=get_args(OperatingPoint),
+    )
     compiled: bool = option(False, "let torch.compile the network, for very many figures", "--compile")
     workers: int | None = option(
         None, "reader processes; 0 reads in this process", "--workers", parse=int, metavar="N"

@@ -95,6 +95,16 @@ def _errors(sensitivity: list[int] | None, specificity: list[int] | None) -> Err
     return ErrorCounts(tp=tp, fn=fn, tn=tn, fp=fp)
 
 
+def _cutoff(fraction: float | None, ratio: float | None) -> float | None:
+    if ratio is None:
+        return fraction
+    if fraction is not None:
+        raise InvalidOption("--cutoff and --cutoff-ratio state the same number: give one of them")
+    if not ratio > 0:
+        raise InvalidOption(f"the cut-off must be a ratio above 0, not {ratio:g}")
+    return ratio / (1 + ratio)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateOptions:
     """What a user may say about the rate. Raises InvalidOption."""
@@ -126,6 +136,28 @@ class RateOptions:
         ),
         combine=_errors,
     )
+    tumour: str | None = option(
+        None,
+        "the slide's tumour, such as human breast cancer: a rate says if the model was validated on others",
+        "--tumour",
+        column="tumour",
+    )
+    cutoff: float | None = combined(
+        None,
+        Flag(
+            word="--cutoff",
+            parse=float,
+            metavar="FRACTION",
+            meaning="state the probability that the tumour's fraction AMF / (AMF + NMF) is above this",
+        ),
+        Flag(
+            word="--cutoff-ratio",
+            parse=float,
+            metavar="RATIO",
+            meaning="the same for a ratio AMF / NMF, such as 0.27",
+        ),
+        combine=_cutoff,
+    )
     area_mm2: float | None = option(
         None,
         "area in which figures were looked for",
@@ -154,6 +186,10 @@ class RateOptions:
     )
 
     def __post_init__(self) -> None:
+        if self.tumour is not None and not self.tumour.strip():
+            raise InvalidOption("the tumour must have a name")
+        if self.cutoff is not None and not 0 < self.cutoff < 1:
+            raise InvalidOption(f"the cut-off must be a fraction between 0 and 1, not {self.cutoff:g}")
         if self.abstain is not None:
             low, high = self.abstain
             if not 0 <= low < high <= 1:

@@ -99,6 +99,14 @@ class ReadOptions:
         metavar="NAME",
         repeated=True,
     )
+    region_classes: tuple[str, ...] = option(
+        (),
+        'class of the annotations or TMA cores in the points file that get a rate of their own; "TMA core" '
+        "for cores without a class; repeat for several",
+        "--regions",
+        metavar="CLASS",
+        repeated=True,
+    )
     unit: Unit | None = option(
         None,
         "unit of a CSV whose header does not say it, or px of Grand Challenge's points, else in mm",
@@ -120,7 +128,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        for name in ("candidate_classes", "area_classes"):
+        for name in ("candidate_classes", "area_classes", "region_classes"):
             names = getattr(self, name)
             if isinstance(names, str):
                 raise InvalidOption(f"classes must be a list of names, such as [{names!r}]")

@@ -1,7 +1,7 @@
 """Outputs: the files of one slide's results, and other files made of candidates.
 
 - `result`: SlideResult, and how its files are written; `folder`: their names, and what they may replace.
-- `objects`, `outlines`, `hot_spot_object`: QuPath's GeoJSON; `table`: candidates.csv.
+- `objects`, `outlines`, `hot_spot_object`: QuPath's GeoJSON; `table`: candidates.csv; `regions`: regions.csv.
 - `summary`, `rate_fields`: summary.json.
 - `sheet`: a contact sheet; `convert`: candidates of any format as GeoJSON or a table.
 

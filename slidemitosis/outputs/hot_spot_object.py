@@ -9,10 +9,14 @@ from slidemitosis.candidates import HOT_SPOT
 
 if TYPE_CHECKING:
     from slidemitosis.geometry import PixelSize
+    from slidemitosis.rates.expected import Expected
     from slidemitosis.rates.slide import HotSpotRate
 
 COLOUR = [240, 228, 66]
 """Yellow of Okabe and Ito, which stands out from the colours of the figures."""
+_FROM_TO = ("Expected atypical fraction, 95 % from", "Expected atypical fraction, 95 % to")
+FRACTION_MEASUREMENTS = ("Expected atypical fraction", *_FROM_TO)
+"""What `rate_measurements` may give an object."""
 _CORNERS = 72  # a multiple of four, so that the circle's outermost points are among them
 
 
@@ -28,8 +32,13 @@ def hot_spot_features(
 
 def _feature(hot: HotSpotRate, mpp: PixelSize, offset: tuple[int, int], model: str) -> dict[str, Any]:
     rate, spot = hot.rate, hot.found.spot
-    measurements = {"Mitoses": rate.mitoses, "Atypical": rate.atypical, "Normal": rate.normal}
+    measurements: dict[str, float] = {
+        "Mitoses": rate.mitoses,
+        "Atypical": rate.atypical,
+        "Normal": rate.normal,
+    }
     measurements |= {"Uncertain": rate.uncertain} if rate.uncertain else {}
+    measurements |= rate_measurements(hot.expected)
     return {
         "type": "Feature",
         "id": hot.object_id,
@@ -42,6 +51,15 @@ def _feature(hot: HotSpotRate, mpp: PixelSize, offset: tuple[int, int], model: s
             "metadata": {"slidemitosis.model": model},
         },
     }
+
+
+def rate_measurements(expected: Expected) -> dict[str, float]:
+    """The expected fraction and its interval, as measurements of the object that the figures lie in."""
+    if expected.fraction is None:
+        return {}
+    told = {FRACTION_MEASUREMENTS[0]: expected.fraction}
+    told |= dict(zip(_FROM_TO, expected.figures or (), strict=False))
+    return {name: round(value, 6) for name, value in told.items()}
 
 
 def _outline(hot: HotSpotRate, mpp: PixelSize, offset: tuple[int, int]) -> dict[str, Any]:

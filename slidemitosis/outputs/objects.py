@@ -43,7 +43,9 @@ COLOURS = {"Atypical": [213, 94, 0], "Normal": [0, 114, 178]}
 PROBABILITY = "P(atypical)"
 HARDNESS = "P(experts disagree)"
 UPSAMPLED = "Upsampled"
-MEASUREMENTS = frozenset((PROBABILITY, UPSAMPLED, HARDNESS, *(f"P({name})" for name in SUBTYPES)))
+THRESHOLD = "Call threshold"
+"""P(atypical) from which the run called a figure atypical; by it a class set by hand is recognised."""
+MEASUREMENTS = frozenset((PROBABILITY, THRESHOLD, UPSAMPLED, HARDNESS, *(f"P({name})" for name in SUBTYPES)))
 """Every measurement that a run of ours may give an object."""
 PREFIX = "slidemitosis."
 """Of every key of metadata that a run of ours gives an object."""
@@ -60,6 +62,7 @@ def qupath_feature(
     result: CandidateResult,
     *,
     model: str,
+    threshold: float,
     upsampled: bool,
     pixels_per_um: tuple[float, float],
     taken: Collection[str | None] = (),
@@ -84,7 +87,7 @@ def qupath_feature(
     properties = _kept_properties(original, old, taken, shift)
     properties["classification"] = _classification(result, old.get("classification"))
     measurements = _scores(old) | _measurements(old.get("measurements"))
-    measurements |= _told(result, upsampled=upsampled)
+    measurements |= _told(result, threshold=threshold, upsampled=upsampled)
     if measurements:
         properties["measurements"] = joined(measurements)
     metadata = _metadata(old)
@@ -102,11 +105,14 @@ def plain_feature(
     centre: tuple[float, float],
     taken: Collection[str | None],
     shift: tuple[int, int] = (0, 0),
+    told: Mapping[str, float] | None = None,
+    replaced: Collection[str] = (),
 ) -> bytes:
-    """The GeoJSON Feature of a candidate as it was read, which QuPath can import, as text: for `convert`.
+    """The GeoJSON Feature of an object as it was read, which QuPath can import, as text.
 
     An outline is moved by `shift`; a candidate without one becomes a point at `centre`. Both are px of the
     frame that is written. Without an `object_id` QuPath makes one. `taken` is that of `qupath_feature`.
+    `told` are further measurements, and those called `replaced` are left out.
     """
     original = _FROM_A_TABLE if candidate.text is None else members(candidate.text)
     placed, _ = _placed(original, shift, sound=candidate.sound)
@@ -117,7 +123,8 @@ def plain_feature(
     if candidate.class_name:
         colour = _colour(old.get("classification"))
         properties["classification"] = _class_text(tuple(_names(candidate.class_name)), colour)
-    if measurements := _scores(old) | _measurements(old.get("measurements"), ours=()):
+    measurements = _scores(old) | _measurements(old.get("measurements"), ours=replaced)
+    if measurements := measurements | {name: _number(value, name) for name, value in (told or {}).items()}:
         properties["measurements"] = joined(measurements)
     metadata = _metadata(old)
     metadata.pop(SOURCE_ID, None)
@@ -220,12 +227,12 @@ def _is_nothing(text: JsonText) -> bool:
     return len(text) <= 9 and bytes(text) in _NOTHING
 
 
-def _told(result: CandidateResult, *, upsampled: bool) -> dict[str, JsonText]:
+def _told(result: CandidateResult, *, threshold: float, upsampled: bool) -> dict[str, JsonText]:
     """The measurements that say what became of a candidate; none of one that was not classified."""
     prediction = result.prediction
     if prediction is None:
         return {}
-    told = {PROBABILITY: prediction.probability}
+    told = {PROBABILITY: prediction.probability, THRESHOLD: threshold}
     told |= {f"P({name})": p for name, p in prediction.subtypes.items()}
     if prediction.p_hard is not None:
         told[HARDNESS] = prediction.p_hard

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from slidemitosis.options import ErrorCounts
     from slidemitosis.rates.correction import Corrected
     from slidemitosis.rates.counts import SlideRate
+    from slidemitosis.rates.expected import Expected
     from slidemitosis.rates.slide import AreaRate, HotSpotRate
 
 METHOD = "Rogan and Gladen 1978, interval of Lang and Reiczigel 2014"
@@ -29,9 +30,15 @@ def count_fields(rate: SlideRate) -> dict[str, Any]:
     }
 
 
-def fraction_fields(rate: SlideRate) -> dict[str, Any]:
-    """The fraction of the figures as they were called, the ratio, and whether there are too few."""
+def fraction_fields(rate: SlideRate, expected: Expected) -> dict[str, Any]:
+    """The expected fraction, the fraction and ratio as called, and whether there are too few figures."""
     return {
+        "expected_fraction_amf_of_all": expected.fraction,
+        "expected_fraction_amf_of_all_figures_95": expected.figures,
+        "expected_fraction_amf_of_all_tumour_95": expected.tumour,
+        "expected_atypical": rate.expected_atypical,
+        "probability_above_cutoff": expected.above,
+        "no_interval_because": expected.reason,
         "fraction_amf_of_all": rate.fraction,
         "fraction_amf_of_all_wilson_95": rate.fraction_interval,
         "fraction_amf_of_all_jeffreys_95": rate.fraction_interval_jeffreys,
@@ -78,7 +85,7 @@ def area_fields(found: AreaRate | None) -> dict[str, Any] | None:
         "tissue_level": tissue.level if tissue else None,
         "tissue_um_per_px": list(tissue.pixel_um) if tissue else None,
         "tissue_threshold": tissue.threshold if tissue else None,
-        **_figures(found.rate, area.mm2),
+        **density_fields(found.rate, area.mm2),
     }
 
 
@@ -100,14 +107,17 @@ def hot_spot_fields(found: HotSpotRate | None, *, mpp: PixelSize, among: str) ->
         "mm2_analysed": found.mm2_analysed,
         "slide_smaller_than_spot": found.slide_smaller,
         "area_smaller_than_spot": found.area_smaller,
-        **_figures(found.rate, found.mm2_used),
-        **fraction_fields(found.rate),
+        **density_fields(found.rate, found.mm2_used),
+        **fraction_fields(found.rate, found.expected),
         "object_id": found.object_id,
     }
 
 
-def _figures(rate: SlideRate, mm2: float) -> dict[str, Any]:
-    """Per mm2 None where the area is none: a spot beside the tissue that was found."""
+def density_fields(rate: SlideRate, mm2: float) -> dict[str, Any]:
+    """Figures by class, and how many there are per mm2.
+
+    None where the area is none: a spot beside the tissue that was found, a region beside the slide.
+    """
     return {
         "mitoses": rate.mitoses,
         "atypical": rate.atypical,

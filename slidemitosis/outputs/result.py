@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import time
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.files import staged_folder, write_parts, write_text
-from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, SUMMARY, check_folder, summary_text
+from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, REGIONS, SUMMARY, check_folder, summary_text
 from slidemitosis.outputs.hot_spot_object import hot_spot_features
 from slidemitosis.outputs.objects import feature_collection, qupath_feature
+from slidemitosis.outputs.regions import region_features, regions_csv
 from slidemitosis.outputs.summary import slide_summary
 from slidemitosis.outputs.table import candidates_csv
 
@@ -35,16 +37,22 @@ class ResultFiles:
     objects: Path
     candidates: Path
     summary: Path
+    regions: Path | None
+    """None where there are no regions."""
 
     @property
-    def all(self) -> tuple[Path, Path, Path]:
+    def all(self) -> tuple[Path, ...]:
         """All of them."""
-        return self.objects, self.candidates, self.summary
+        files = self.objects, self.candidates, self.regions, self.summary
+        return tuple(path for path in files if path)
 
     @classmethod
     def of(cls, folder: Path) -> ResultFiles:
-        """Name the files in a folder of results."""
-        return cls(folder / OBJECTS, folder / CANDIDATES, folder / SUMMARY)
+        """Name the files in a folder of results that are there, or are always made."""
+        regions = folder / REGIONS
+        return cls(
+            folder / OBJECTS, folder / CANDIDATES, folder / SUMMARY, regions if regions.exists() else None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +95,7 @@ class SlideResult:
         """
         folder = Path(folder)
         check_folder(folder, self.prepared.slide.path, self.prepared.candidates.path)
-        with staged_folder(folder, last=SUMMARY) as stage:
+        with staged_folder(folder, last=SUMMARY, gone=(REGIONS,)) as stage:
             self.write_into(stage)
         return ResultFiles.of(folder)
 
@@ -96,8 +104,10 @@ class SlideResult:
         started = time.perf_counter()
         upsampled = self.prepared.upsampled
         files = ResultFiles.of(stage)
-        write_parts(files.objects, feature_collection(itertools.chain(self._features(), self._hot_spot())))
+        write_parts(files.objects, feature_collection(self._objects()))
         write_parts(files.candidates, candidates_csv(self.candidates, upsampled=upsampled))
+        if self.rated.regions is not None:
+            write_parts(stage / REGIONS, regions_csv(self.rated.regions))
         took = time.perf_counter() - started
         seconds = {**self.seconds, "writing": round(took, 3), "total": round(self.seconds["total"] + took, 3)}
         write_text(files.summary, summary_text({**self.summary(), "seconds": seconds}))
@@ -107,19 +117,22 @@ class SlideResult:
     def _model(self) -> str:
         return f"{self.card.name} {self.card.version}"
 
+    def _objects(self) -> Iterator[bytes]:
+        regions = region_features(self.rated.regions or (), shift=self.prepared.frames.shift)
+        return itertools.chain(self._features(), self._hot_spot(), regions)
+
     def _features(self) -> Iterator[bytes]:
         mpp, prepared = self.prepared.mpp, self.prepared
-        return (
-            qupath_feature(
-                r,
-                model=self._model,
-                upsampled=prepared.upsampled,
-                pixels_per_um=(1 / mpp.x, 1 / mpp.y),
-                taken=prepared.selection.taken,
-                shift=prepared.frames.shift,
-            )
-            for r in self.candidates
+        same_for_all = functools.partial(
+            qupath_feature,
+            model=self._model,
+            threshold=self.rated.decision.threshold,
+            upsampled=prepared.upsampled,
+            pixels_per_um=(1 / mpp.x, 1 / mpp.y),
+            taken=prepared.selection.taken,
+            shift=prepared.frames.shift,
         )
+        return map(same_for_all, self.candidates)
 
     def _hot_spot(self) -> Iterator[bytes]:
         spot, offset = self.rated.hot_spot, self.prepared.frames.objects

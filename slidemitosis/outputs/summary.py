@@ -17,16 +17,22 @@ from slidemitosis.outputs.rate_fields import (
     fraction_fields,
     hot_spot_fields,
 )
+from slidemitosis.outputs.regions import region_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from slidemitosis.models.card import ModelCard
+    from slidemitosis.models.decision import Decision
     from slidemitosis.options import ReadOptions
     from slidemitosis.prediction import CandidateResult
     from slidemitosis.rates.counts import SlideRate
     from slidemitosis.rates.slide import Rated
     from slidemitosis.reading.prepare import Prepared
+
+
+SCHEMA = 2
+"""Of `summary.json`. Summaries without a number are of schema 1, in which the calls alone made the rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,8 @@ class Computed:
     precision: str | None
     batch_size: int | None
     views: int
+    operating_point: str
+    """The one that was asked for; `model.operating_point` is the one that made the calls."""
     compiled: bool
     workers: int | None
 
@@ -54,17 +62,20 @@ def slide_summary(
 ) -> dict[str, Any]:
     """Make what `summary.json` says of one slide, but for the seconds; docs/outputs.md explains each key."""
     return {
+        "schema": SCHEMA,
         "slide": _slide(prepared, read),
         "reading": _reading(prepared, card),
         "points": _points(prepared),
-        "model": _model(card, computed),
+        "model": _model(card, computed, rated.decision),
         "counts": count_fields(rated.rate),
-        **fraction_fields(rated.rate),
-        **_corrected(rated, card),
+        **fraction_fields(rated.rate, rated.expected),
+        "warnings": list(rated.warnings),
+        **_corrected(rated),
         "expected_subtypes": expected_subtypes(rated.rate, card),
         "expected_hard": expected_hard(rated.rate, card),
         "analysed_area": area_fields(rated.area),
         "hot_spot": _hot_spot(rated, prepared),
+        "regions": None if rated.regions is None else [region_fields(r) for r in rated.regions],
         "not_classified": _not_classified(results),
         "options": {
             **dataclasses.asdict(read),
@@ -134,18 +145,21 @@ def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:
     return [{"class": name, "count": n} for name, n in counts.items()]
 
 
-def _model(card: ModelCard, computed: Computed) -> dict[str, Any]:
+def _model(card: ModelCard, computed: Computed, decision: Decision) -> dict[str, Any]:
+    fitted = decision.calibration
     return {
         "name": card.name,
         "version": card.version,
         "sha256": card.weights_sha256,
         "graph_sha256": card.graph.sha256 if card.graph and computed.engine == "onnx" else None,
-        "threshold": card.decision.threshold,
+        "operating_point": decision.point,
+        "threshold": decision.threshold,
+        "calibration": dataclasses.asdict(fitted) if fitted else None,
     }
 
 
-def _corrected(rated: Rated, card: ModelCard) -> dict[str, Any]:
-    protocol = None if rated.options.errors else card.validation.protocol
+def _corrected(rated: Rated) -> dict[str, Any]:
+    protocol = None if rated.options.errors else rated.decision.validation.protocol
     return corrected_fields(rated.corrected, rated.errors, protocol=protocol)
 
 

@@ -34,8 +34,8 @@ class SlideRate:
     uncertain: int = 0
     """Figures with P(atypical) in the band that was asked for: mitoses, but in neither the numerator nor
     the denominator."""
-    probability_sum: float = 0.0
-    """Sum of P(atypical) over the classified and the uncertain figures."""
+    probabilities: tuple[tuple[float, ...], ...] = ()
+    """P(atypical) of the classified and the uncertain figures, those of each slide by themselves, rising."""
     hard_sum: float = 0.0
     """Sum of the probability that experts disagree; 0 if the model does not tell it."""
     subtype_sums: Mapping[str, float] = field(default_factory=dict)
@@ -77,9 +77,14 @@ class SlideRate:
         return self.atypical / self.normal if self.normal else None
 
     @property
+    def expected_atypical(self) -> float:
+        """Sum of P(atypical) over the classified and the uncertain figures."""
+        return math.fsum(p for s in self.probabilities for p in s)
+
+    @property
     def mean_probability(self) -> float | None:
         """Mean P(atypical) of the classified and the uncertain figures; None if there are none."""
-        return self.probability_sum / self.mitoses if self.mitoses else None
+        return self.expected_atypical / self.mitoses if self.mitoses else None
 
     @property
     def few_figures(self) -> bool:
@@ -104,8 +109,8 @@ def slide_rate(results: Iterable[CandidateResult]) -> SlideRate:
         blank=counts["blank"],
         duplicates=counts["duplicate"],
         uncertain=counts["uncertain"],
+        probabilities=(tuple(sorted(p.probability for p in told)),) if told else (),
         # fsum gives the same sum in any order.
-        probability_sum=math.fsum(p.probability for p in told),
         hard_sum=math.fsum(p.p_hard or 0 for p in told),
         subtype_sums={name: math.fsum(p.subtypes.get(name, 0) for p in told) for name in subtypes},
     )
@@ -122,7 +127,7 @@ def total(rates: Sequence[SlideRate]) -> SlideRate:
         blank=sum(r.blank for r in rates),
         duplicates=sum(r.duplicates for r in rates),
         uncertain=sum(r.uncertain for r in rates),
-        probability_sum=math.fsum(r.probability_sum for r in rates),
+        probabilities=tuple(s for r in rates for s in r.probabilities),
         hard_sum=math.fsum(r.hard_sum for r in rates),
         subtype_sums={name: math.fsum(r.subtype_sums.get(name, 0) for r in rates) for name in subtypes},
     )

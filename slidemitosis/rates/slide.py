@@ -17,7 +17,9 @@ from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, spot_outline
 from slidemitosis.rates.correction import Corrected, corrected_fraction
 from slidemitosis.rates.counts import SlideRate, slide_rate
+from slidemitosis.rates.expected import Expected, expected_fraction
 from slidemitosis.rates.hotspot import find_hot_spot
+from slidemitosis.rates.regions import RegionRate, SlideFrame, rate_regions
 from slidemitosis.rates.tissue import find_tissue
 
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slidemitosis.models.card import ModelCard
-    from slidemitosis.options import RateOptions, Spot
+    from slidemitosis.models.decision import Decision, ValidationPart
+    from slidemitosis.options import RateOptions
     from slidemitosis.prediction import CandidateResult
     from slidemitosis.rates.hotspot import HotSpot
     from slidemitosis.reading.prepare import Prepared
@@ -50,6 +53,7 @@ class HotSpotRate:
     found: HotSpot
     """Centre in um from the corner of level 0."""
     rate: SlideRate
+    expected: Expected
     mm2_on_slide: float
     """Of the spot, what lies on the slide, or within its bounds."""
     mm2_analysed: float | None
@@ -72,23 +76,31 @@ class Rated:
     """All that is said of the rate of one slide."""
 
     options: RateOptions
+    decision: Decision
+    """How probabilities and calls were made."""
     rate: SlideRate
+    expected: Expected
+    """The fraction that the probabilities expect: the rate of the slide."""
     corrected: Corrected
     errors: ErrorCounts
     area: AreaRate | None
     hot_spot: HotSpotRate | None
     """None where there is no figure."""
+    regions: tuple[RegionRate, ...] | None
+    """One for each region that was named; None where none was."""
+    warnings: tuple[str, ...]
+    """Why the rate may not be what it seems, a sentence each."""
 
 
-def check_band(options: RateOptions, card: ModelCard) -> None:
+def check_band(options: RateOptions, decision: Decision, *, model: str) -> None:
     """Raises InvalidOption if figures on both sides of the threshold would not be called what they are."""
     if options.abstain is None:
         return
     low, high = options.abstain
-    if not low <= card.decision.threshold <= high:
+    if not low <= decision.threshold <= high:
         raise InvalidOption(
-            f"abstain from {low:g} to {high:g} does not hold {card.decision.threshold:g}, from which "
-            f"{card.name} calls a figure atypical; choose a band around it"
+            f"abstain from {low:g} to {high:g} does not hold {decision.threshold:g}, from which "
+            f"{model} calls a figure atypical; choose a band around it"
         )
 
 
@@ -130,20 +142,40 @@ def rate_slide(
     *,
     prepared: Prepared,
     card: ModelCard,
+    decision: Decision,
     options: RateOptions,
     area: AnalysedArea | None,
 ) -> Rated:
     """Count, correct, and find the hot spot, among the figures of the annotated area where there is one."""
     rate = slide_rate(results)
-    errors = options.errors or card_errors(card)
+    errors = options.errors or validated_errors(decision.validation)
     mitoses = [r for r in results if r.prediction is not None]
     places = [(r.placed.x * prepared.mpp.x, r.placed.y * prepared.mpp.y) for r in mitoses]
     xy_um = np.array(places).reshape(-1, 2)
     within = area.holds(xy_um) if area else np.ones(len(mitoses), np.bool_)
     inside = [r for r, held in zip(mitoses, within, strict=True) if held]
+    taken = {r.placed.object_id.lower() for r in results}
+    regions = rate_regions(
+        prepared.regions,
+        mitoses,
+        xy_um,
+        frame=SlideFrame(
+            name=prepared.slide.path.name,
+            area=prepared.slide.area,
+            mpp=prepared.mpp,
+            offset=prepared.frames.points,
+        ),
+        cores=prepared.candidates.cores,
+        taken=taken,
+        spread=decision.spread,
+        cutoff=options.cutoff,
+    )
+    expected = expected_fraction(rate.probabilities, decision.spread, cutoff=options.cutoff)
     return Rated(
         options=options,
+        decision=decision,
         rate=rate,
+        expected=expected,
         corrected=_corrected(rate, errors, options),
         errors=errors,
         area=AreaRate(area=area, rate=slide_rate(inside)) if area else None,
@@ -151,16 +183,31 @@ def rate_slide(
             inside,
             xy_um[within],
             prepared=prepared,
-            spot=options.spot,
+            options=options,
+            decision=decision,
             area=area,
-            taken={r.placed.object_id.lower() for r in results},
+            taken=taken | {r.object_id.lower() for r in regions},
         ),
+        regions=regions or None,
+        warnings=_warnings(expected, card, options.tumour),
     )
 
 
-def card_errors(card: ModelCard) -> ErrorCounts:
+def _warnings(expected: Expected, card: ModelCard, tumour: str | None) -> tuple[str, ...]:
+    found = []
+    if expected.fraction is not None and expected.figures is None:
+        found.append(f"the fraction has no interval: {expected.reason}")
+    if tumour is not None and not card.is_validated_on(tumour):
+        found.append(
+            f"{card.name} was validated on {', '.join(card.validated_on)}, not on {tumour}: "
+            "fraction and intervals may be wrong for it"
+        )
+    return tuple(found)
+
+
+def validated_errors(v: ValidationPart) -> ErrorCounts:
     """The validation counts of a model's card, for `corrected_fraction`."""
-    v, slides = card.validation, card.validation.between_slides
+    slides = v.between_slides
     counts = ErrorCounts(tp=v.tp, fn=v.fn, tn=v.tn, fp=v.fp)
     if slides is None:
         return counts
@@ -188,13 +235,16 @@ def _hot_spot(
     xy_um: NDArray[np.float64],
     *,
     prepared: Prepared,
-    spot: Spot,
+    options: RateOptions,
+    decision: Decision,
     area: AnalysedArea | None,
     taken: Collection[str],
 ) -> HotSpotRate | None:
+    spot = options.spot
     found = find_hot_spot(xy_um, spot)
     if found is None:
         return None
+    rate = slide_rate(r for r, held in zip(mitoses, found.inside, strict=True) if held)
     b, mpp = prepared.slide.area, prepared.mpp
     edges = (b.x * mpp.x, b.y * mpp.y, (b.x + b.width) * mpp.x, (b.y + b.height) * mpp.y)
     slide = shapely.box(*edges)
@@ -202,7 +252,8 @@ def _hot_spot(
     slide_smaller = float(shapely.area(slide)) / 1e6 < spot.mm2
     return HotSpotRate(
         found=found,
-        rate=slide_rate(r for r, held in zip(mitoses, found.inside, strict=True) if held),
+        rate=rate,
+        expected=expected_fraction(rate.probabilities, decision.spread, cutoff=options.cutoff),
         mm2_on_slide=float(shapely.area(on_slide)) / 1e6,
         mm2_analysed=area.mm2_within(on_slide) if area else None,
         slide_smaller=slide_smaller,

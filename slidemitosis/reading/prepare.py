@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slidemitosis.candidates import find_duplicates, read_candidates, select_candidates
+from slidemitosis.candidates import find_duplicates, read_candidates, regions_named, select_candidates
 from slidemitosis.candidates.ids import object_ids
 from slidemitosis.errors import CandidatesOffSlide
 from slidemitosis.prediction import LeftOut, PlacedCandidate
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slidemitosis.candidates import Candidates, Selection
+    from slidemitosis.candidates import Candidate, Candidates, Selection
     from slidemitosis.geometry import PixelSize
     from slidemitosis.models.card import PatchPart
     from slidemitosis.options import ReadOptions
@@ -58,6 +58,8 @@ class Prepared:
     candidates: Candidates
     """Every object of the points file."""
     selection: Selection
+    regions: tuple[Candidate, ...]
+    """The annotations and TMA cores that get a rate of their own."""
     plan: ReadPlan
     placed: tuple[PlacedCandidate, ...]
     """The selected candidates, in file order."""
@@ -98,7 +100,13 @@ def _prepared(
 ) -> Prepared:
     info, mpp = _slide_and_pixel_size(slide_path, options, patch)
     candidates = read()
-    selection = select_candidates(candidates, options.candidate_classes, regions=options.area_classes)
+    regions = regions_named(candidates, options.region_classes)
+    selection = select_candidates(
+        candidates,
+        options.candidate_classes,
+        regions=options.area_classes,
+        rated={r.class_name for r in regions if r not in candidates.cores},
+    )
     frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
     placed = _place(selection, info, mpp, frames.points)
     _warn_of_regions(placed, mpp, candidates.unit)
@@ -120,6 +128,7 @@ def _prepared(
         frames=frames,
         candidates=candidates,
         selection=selection,
+        regions=regions,
         plan=plan,
         placed=tuple(placed),
         to_read=tuple(rows[i] for i in order),

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from slidemitosis.calibration.probability import fit_calibration
+from slidemitosis.calibration.thresholds import count_validation, fit_decision
+from slidemitosis.errors import InvalidOption
 from slidemitosis.labels import HARD
 from slidemitosis.models.decision import HardnessPart, finite_log_odds
-from slidemitosis.train.evaluate.calibration import count_validation, fit_decision
 from slidemitosis.train.evaluate.metrics import hard_figures
 from slidemitosis.train.export import network_part
 from slidemitosis.train.fit.losses import class_weights_of
 from slidemitosis.train.fit.targets import first_head_classes, targets_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from slidemitosis.models.card import ModelCard
     from slidemitosis.train.data.figures import Figures
     from slidemitosis.train.evaluate.metrics import Scored
@@ -63,6 +68,24 @@ def calibrated(card: ModelCard, scored: Scored, *, target_prior: float, protocol
         decision.probability(logit), atypical, decision.threshold, protocol, slides=scored.slides
     )
     return dataclasses.replace(card, decision=decision, validation=counts)
+
+
+def with_calibrations(
+    card: ModelCard, scored: Mapping[int, Scored], *, protocol: str, domain_sd: float = 0.0
+) -> ModelCard:
+    """Return the card with a calibration for each number of views, from figures that were not trained on.
+
+    `scored`: by number of views, what this model, or models like it, say of these figures. A model that gives
+    all of them one output is not calibrated.
+    """
+    fitted = []
+    for views, s in scored.items():
+        fit = functools.partial(fit_calibration, views=views, protocol=protocol, domain_sd=domain_sd)
+        try:
+            fitted.append(fit(s.logit, s.atypical, slides=s.slides))
+        except InvalidOption as e:
+            log.warning("%s is not calibrated for %d views: %s", card.name, views, e)
+    return dataclasses.replace(card, calibrations=tuple(fitted))
 
 
 def with_hardness(card: ModelCard, scored: Scored) -> ModelCard:

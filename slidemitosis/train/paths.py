@@ -15,6 +15,7 @@ RUN_FILE, RECIPE = "run.json", "recipe.toml"
 ENSEMBLE, EVALUATION = "ensemble", "evaluation"
 VALIDATION, SEEN = "validation.csv", "training-figures.csv"
 PREDICTIONS = "predictions"
+NESTED = "nested"
 
 
 def claim_folder(out: Path, *, first: str) -> bool:
@@ -33,6 +34,16 @@ def claim_folder(out: Path, *, first: str) -> bool:
 def fold_folder(run: Path, fold: int) -> Path:
     """Return the model folder of a fold."""
     return run / f"fold-{fold}"
+
+
+def seen_path(model: Path) -> Path | None:
+    """Return the list of the figures that a model saw: its own, else that of the run that it lies in."""
+    return next((p for p in (model / SEEN, model.parent / SEEN) if p.is_file()), None)
+
+
+def validation_path(folder: Path, views: int) -> Path:
+    """Return the file of what a model says of figures that it was not trained on, seen in so many views."""
+    return folder / (VALIDATION if views == 1 else f"validation-{views}-views.csv")
 
 
 def checkpoint_path(folder: Path, layout: str) -> Path:

@@ -63,7 +63,7 @@ def model_readme(
         (
             f"Recipe after: {recipe.source}. `recipe.toml` beside this folder is the recipe as it was run, "
             "`run.json` names data, seed, versions and device; `*-history.csv`, where there are any, have a "
-            "line for each epoch."
+            "line for each epoch. `training-figures.csv` has slide and hash of every figure that it saw."
         ),
         "",
         "## Limits",

@@ -3,7 +3,7 @@
     OUT/recipe.toml           the recipe as it is run, with what the command line changed
     OUT/training-figures.csv  names, slides and hashes, by which an evaluation recognises these figures
     OUT/run.json              data with hashes, folds, seed, device, versions, state of the source
-    OUT/fold-K/               a model folder, with *-history.csv and validation.csv
+    OUT/fold-K/               a model folder, with *-history.csv, validation.csv and the same hashes in short
     OUT/ensemble/             the folds' networks as one model
     OUT/evaluation/           scores of all of them on the test figures
 
@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.files import write_text, write_whole
 from slidemitosis.models.card import CARD_NAME, ModelCard, read_card, write_card
+from slidemitosis.options.compute import VIEWS
 from slidemitosis.toml_tables import dump, plain
-from slidemitosis.train.data.seen import write_seen
+from slidemitosis.train.data.seen import seen_of, write_seen, write_short
 from slidemitosis.train.data.split import folds
-from slidemitosis.train.decisions import calibrated, training_prior, with_hardness
+from slidemitosis.train.decisions import calibrated, training_prior, with_calibrations, with_hardness
 from slidemitosis.train.evaluate.metrics import Scored
 from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions
 from slidemitosis.train.evaluate.run import score_figures
@@ -45,6 +46,7 @@ from slidemitosis.train.paths import (
     claim_folder,
     fold_folder,
     history_path,
+    validation_path,
 )
 from slidemitosis.train.provenance import versions
 
@@ -82,6 +84,8 @@ class Run:
     workers: int = 0
     smoke: bool = False
     leaks: Leaks = "refuse"
+    views: tuple[int, ...] = VIEWS
+    """Numbers of views for which models are calibrated."""
 
     @property
     def fingerprint(self) -> str:
@@ -109,7 +113,12 @@ def train_folds(run: Run, *, only: Sequence[int] = (), progress: Progress | None
     cards = [_finish_fold(run, k, splits[k], progress) for k in wanted]
     folders = [fold_folder(run.out, k) for k in range(len(splits))]
     finished = [read_card(f) for f in folders if (f / CARD_NAME).exists()]  # those of earlier commands, too
-    ensemble = make_ensemble(run, finished) if len(finished) > 1 else None
+    if len(finished) < 2:
+        return cards
+    if run.views:
+        calibrate_members(run, finished)
+    ensemble = make_ensemble(run, finished)
+    cards = [read_card(card.folder) for card in cards]
     return [*cards, ensemble] if ensemble else cards
 
 
@@ -192,7 +201,10 @@ def _finish_fold(run: Run, k: int, rows: Fold, progress: Progress | None) -> Mod
         except BaseException:
             _remove_beginning(run.out, folder)
             raise
-    return read_card(folder)
+    card = read_card(folder)
+    if not all(validation_path(folder, views).exists() for views in run.views):
+        _score_validation(run, card, run.training.take(rows[1]))
+    return card
 
 
 def _remove_beginning(out: Path, folder: Path) -> None:
@@ -222,10 +234,46 @@ def _train_fold(
         citation=dict.fromkeys(c for d in run.data for c in d.citation),
         training_prior=training_prior(training, recipe),
     )
-    scored = score_figures(card, validation, data="validation", device=run.device)
     how = f"fold {k} of {recipe.split.folds} by {recipe.split.group}, kept out of training: "
-    _write_model(run, card, scored, protocol=how + _counts(validation))
+    scored = _score_validation(run, card, validation)
+    card = with_calibrations(card, {v: scored[v] for v in run.views}, protocol=how + _counts(validation))
+    _write_model(run, card, scored[1], protocol=how + _counts(validation))
     _remove_checkpoints(run, folder)
+
+
+def _score_validation(run: Run, card: ModelCard, figures: Figures) -> dict[int, Scored]:
+    """Score figures that a model was not trained on, and write the scores into its folder; by views."""
+    found = {}
+    for views in sorted({1, *run.views}):
+        found[views] = score_figures(card, figures, data="validation", device=run.device, views=views)
+        write_predictions(found[views], validation_path(card.folder, views))
+    return found
+
+
+def calibrate_members(run: Run, members: Sequence[ModelCard], *, domain_sd: float = 0.0) -> list[ModelCard]:
+    """Calibrate each fold's model on the validation figures of all folds: more than on those of its own.
+
+    Each figure is scored by the one network that was not trained on it, which is as good as any other of
+    them.
+    """
+    for_all = {}
+    for views in run.views:
+        parts = [validation_path(m.folder, views) for m in members]
+        if all(part.exists() for part in parts):
+            for_all[views] = Scored.join([read_predictions(part) for part in parts])
+    protocol = f"{_out_of_fold(run, members)}; this model is one of the {len(members)}"
+    cards = [with_calibrations(m, for_all, protocol=protocol, domain_sd=domain_sd) for m in members]
+    for card in cards:
+        write_card(card)
+    return cards
+
+
+def _out_of_fold(run: Run, members: Sequence[ModelCard]) -> str:
+    figures = sum(len(read_predictions(validation_path(m.folder, 1))) for m in members)
+    return (
+        f"{len(members)} of {run.recipe.split.folds} folds by {run.recipe.split.group}: "
+        f"{figures:,} figures, each scored by the one network that was not trained on it"
+    )
 
 
 def _train_networks(
@@ -267,7 +315,8 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
     """Write one model of the folds' networks, without those that collapsed; None if fewer than two are left.
 
     Its temperature, threshold and validation counts come from out-of-fold predictions: each figure is scored
-    by the one member that was not trained on it.
+    by the one member that was not trained on it. These are no predictions of the ensemble, so that it has no
+    `calibrations`: see `nested`.
     """
     folder = run.out / ENSEMBLE
     # An earlier one may have had other members.
@@ -287,10 +336,12 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
         name=f"{run.name}-ensemble",
         networks=gather_networks(cards, folder),
         data=(_trained_on(run.training),),
+        calibrations=(),
         scores=(),
         folder=folder,
     )
     pooled = Scored.join([s for _, s in left])
+    write_predictions(pooled, folder / VALIDATION)
     protocol = (
         f"{len(cards)} of {run.recipe.split.folds} folds by {run.recipe.split.group}: "
         f"{len(pooled):,} figures, each scored by the one member that was not trained on it"
@@ -299,13 +350,14 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
 
 
 def _write_model(run: Run, card: ModelCard, scored: Scored, *, protocol: str) -> ModelCard:
-    """Calibrate a card on figures that its model was not trained on; write these as scored, and the card."""
-    write_predictions(scored, card.folder / VALIDATION)
+    """Write a card with temperature, threshold and counts from figures that its model was not trained on."""
     # Probabilities are stated for the share of AMF in the data sets.
     share = round(float(run.training.atypical.mean()), 4)
     epoch = "epoch, " if run.recipe.stopping.keep == "best" else ""
     protocol += f"; {epoch}temperature and threshold were chosen on the same figures; one view"
     card = with_hardness(calibrated(card, scored, target_prior=share, protocol=protocol), scored)
+    # All of the run's, of whatever fold: what a fold did not learn from has chosen its epoch and threshold.
+    write_short(seen_of(run.training), card.folder / SEEN)
     write_card(card)
     return card
 

@@ -50,8 +50,9 @@ def smoke_data(data: LabelledData) -> LabelledData:
 
 
 def smoke_test(figures: Figures) -> Figures:
-    """Return a few figures to be scored."""
-    return few_figures(figures, of_a_kind=OF_A_KIND).take(range(min(len(figures), TEST)))
+    """Return up to a dozen figures to be scored."""
+    few = few_figures(figures, of_a_kind=OF_A_KIND)
+    return few.take(range(min(len(few), TEST)))
 
 
 def few_figures(figures: Figures, *, of_a_kind: int) -> Figures:

@@ -54,13 +54,14 @@ def test_each_page_gets_the_probability_of_its_own_pixels(
     stack: Path, patches: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
 ) -> None:
     card = find_model("lite0")
+    decision = card.decision_for(views=1, point="counting")
     found = classify_patches(stack, model="lite0", compute=CPU)
     engine = load_engine(card, CPU)
-    want = [float(card.decision.probability(engine.submit(p[None])().logit)[0]) for p in patches]
+    want = [float(decision.probability(engine.submit(p[None])().logit)[0]) for p in patches]
     engine.close()
     assert [said.probability for said in found] == pytest.approx(want, abs=1e-5)
     assert np.ptp(want) > 0.02
-    assert [said.atypical for said in found] == [p >= card.decision.threshold for p in want]
+    assert [said.atypical for said in found] == [p >= decision.threshold for p in want]
     assert [said.blank for said in found] == [False, False, False, True, False, False, False, False]
     assert "stack_5.tiff: 1 of 8 pages show nothing: 4" in caplog.text
 

@@ -31,7 +31,7 @@ PATH = Path("a.geojson")
 ID = "3f0c1a52-7e5b-4a0e-9d0e-1f2a3b4c5d6e"
 SQUARE = {"type": "Polygon", "coordinates": [[[10, 10], [60, 10], [60, 60], [10, 60], [10, 10]]]}
 INSIDE = {"type": "Polygon", "coordinates": [[[20, 20], [40, 20], [40, 40], [20, 20]]]}
-OURS = ("P(atypical)", "slidemitosis.")
+OURS = ("P(atypical)", "Call threshold", "slidemitosis.")
 
 
 class Digits(str):
@@ -86,7 +86,15 @@ def written(
 ) -> bytes:
     """The text of the objects, one a line, which QuPath can read."""
     features = (
-        qupath_feature(p, model="m 1", upsampled=False, pixels_per_um=(4.0, 4.0), taken=taken, shift=shift)
+        qupath_feature(
+            p,
+            model="m 1",
+            threshold=0.5,
+            upsampled=False,
+            pixels_per_um=(4.0, 4.0),
+            taken=taken,
+            shift=shift,
+        )
         for p in predictions
     )
     text = b"".join(feature_collection(features))

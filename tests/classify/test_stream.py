@@ -62,6 +62,7 @@ def test_no_second_is_counted_twice(tmp_path: Path) -> None:
             prepared,
             slowly(classifier.read(prepared)),
             engine,
+            classifier.decision,
             clock=clock,
             progress=lambda *done: progress.append(done),
         )

@@ -18,6 +18,8 @@ import pytest
 from PIL import Image
 
 from slidemitosis.cli import main
+from slidemitosis.models.shipped import find_model
+from slidemitosis.options.compute import DEFAULT_MODEL
 from tests.command import COMMAND, PATIENCE, await_line, run, running
 from tests.conftest import position_colours, write_aperio, write_points, write_scn, write_tiff
 from tests.models.tiny import damaged_model
@@ -107,7 +109,15 @@ def test_classify_ends_in_a_table_and_writes_where_it_says(slide: Path, points: 
     done = run("classify", slide, "--points", points)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^candidates  3, of which 3 classified$", done.stdout, re.M)
-    assert re.search(r"^atypical    \d of 3: [\d.]+ % \(95 % interval .*too few figures", done.stdout, re.M)
+    # The default model's card says which lines there are: an interval, or a warning that there is none.
+    calibrated = bool(find_model(DEFAULT_MODEL).calibrations)
+    interval = r"\(95 % interval [\d.]+ to [\d.]+ %\) " if calibrated else ""
+    few = rf"^atypical    fraction [\d.]+ % {interval}of 3 figures, too few figures for a rate$"
+    assert re.search(few, done.stdout, re.M)
+    assert ("\nwarning     the fraction has no interval" in done.stdout) is not calibrated
+    assert re.search(
+        r"^called      \d of 3 atypical, from P 0\.\d+ \(\w+\); \d are expected$", done.stdout, re.M
+    )
     written = re.findall(r"^written     (.*)$", done.stdout, re.M)
     assert [Path(w).name for w in written] == ["objects.geojson", "candidates.csv", "summary.json"]
     assert all(Path(w).is_file() for w in written)
@@ -307,7 +317,7 @@ def test_the_demo_runs_and_says_that_its_tissue_is_drawn(tmp_path: Path) -> None
     done = run("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "drawn" in done.stdout.splitlines()[0]
-    assert re.search(r"^atypical    \d+ of 40: ", done.stdout, re.M)
+    assert re.search(r"^atypical    fraction \d+ % .*of 40 figures$", done.stdout, re.M)
     folder = tmp_path / "slidemitosis-demo"
     assert (folder / "demo.slidemitosis" / "objects.geojson").is_file()
     command = done.stdout.splitlines()[-1].split()

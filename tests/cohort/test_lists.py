@@ -52,9 +52,9 @@ def test_paths_count_from_the_tables_folder(table: Callable[..., Path], pairs: P
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_row_overrides_the_runs_options(table: Callable[..., Path], delimiter: str) -> None:
     lines = [
-        "Slide|Points|Patient|MPP|origin|candidate class|area_mm2|name",
-        'a.svs|a.geojson|P1|0.23|level0|"MF; Tumor: MF"|12.5|first',
-        "b.svs|b.geojson||||||",
+        "Slide|Points|Patient|MPP|origin|candidate class|area_mm2|name|tumour",
+        'a.svs|a.geojson|P1|0.23|level0|"MF; Tumor: MF"|12.5|first|melanoma',
+        "b.svs|b.geojson|||||||",
     ]
     run_options = ReadOptions(origin="bounds", candidate_classes=("Mitosis",))
     cohort = read_cohort(table(*(line.replace("|", delimiter) for line in lines)), read=run_options)
@@ -64,7 +64,8 @@ def test_a_row_overrides_the_runs_options(table: Callable[..., Path], delimiter:
     )
     assert (first.patient, first.area_mm2, first.name) == ("P1", 12.5, "first")
     assert second.read == run_options
-    assert (second.patient, second.area_mm2) == (None, None)
+    assert (second.patient, second.area_mm2, second.tumour) == (None, None, None)
+    assert first.tumour == "melanoma"
 
 
 def test_further_columns_are_kept_in_their_order(table: Callable[..., Path]) -> None:

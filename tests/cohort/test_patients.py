@@ -10,6 +10,7 @@ import pytest
 
 from slidemitosis.cohort.tables.columns import is_ours
 from slidemitosis.cohort.tables.patients import Recorded, patient_rows, patients_together, pooled_values
+from slidemitosis.models.decision import SpreadPart
 from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.intervals import wilson_interval
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ERRORS = ErrorCounts(tp=80, fn=20, tn=180, fp=20)
+SPREAD = SpreadPart(slide_sd=0.3, domain_sd=0.1, intercept_se=0.1, slope_se=0.05, correlation=0.5)
 
 
 def row(name: str, patient: str | None, status: str = "done", **more: Any) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def row(name: str, patient: str | None, status: str = "done", **more: Any) -> di
 
 
 def recorded(**counts: tuple[int, int]) -> dict[str, Recorded]:
-    return {name: Recorded(SlideRate(k, n - k), ERRORS) for name, (k, n) in counts.items()}
+    return {name: Recorded(SlideRate(k, n - k), ERRORS, None) for name, (k, n) in counts.items()}
 
 
 def test_a_patients_figures_are_added_over_its_slides() -> None:
@@ -56,7 +58,7 @@ def test_slides_without_a_patient_are_nobodys() -> None:
 def test_drawing_patients_is_wider_than_drawing_their_alike_slides() -> None:
     rows = [row(f"s{i}", f"P{i // 5}") for i in range(20)]
     counts = {f"s{i}": ((8, 10) if i // 5 % 2 else (1, 10)) for i in range(20)}
-    slides = pooled_values(rows, recorded(**counts))
+    slides = pooled_values(rows, recorded(**counts), tumours=len(rows))
     patients = patients_together(rows, recorded(**counts))
     assert patients is not None
     assert patients["bootstrap_of"] == 4
@@ -69,14 +71,22 @@ def test_drawing_patients_is_wider_than_drawing_their_alike_slides() -> None:
 
 def test_slides_that_were_corrected_differently_are_not_corrected_together() -> None:
     kept = recorded(a=(5, 20), b=(5, 20))
-    assert pooled_values([row("a", None), row("b", None)], kept)["corrected_fraction_amf_of_all"] is not None
+    assert (
+        pooled_values([row("a", None), row("b", None)], kept, tumours=2)["corrected_fraction_amf_of_all"]
+        is not None
+    )
     kept["b"] = dataclasses.replace(kept["b"], errors=None)
-    assert pooled_values([row("a", None), row("b", None)], kept)["corrected_fraction_amf_of_all"] is None
+    assert (
+        pooled_values([row("a", None), row("b", None)], kept, tumours=2)["corrected_fraction_amf_of_all"]
+        is None
+    )
 
 
 def test_what_is_kept_of_a_slide_comes_back_from_its_file() -> None:
-    kept = Recorded(SlideRate(3, 7, subtype_sums={"NMF metaphase": 1.5}, probability_sum=2.25), ERRORS)
-    text = json.dumps({"rate": dataclasses.asdict(kept.rate), "errors": dataclasses.asdict(ERRORS)})
+    rate = SlideRate(3, 7, subtype_sums={"NMF metaphase": 1.5}, probabilities=((0.25, 0.5), (0.125,)))
+    kept = Recorded(rate, ERRORS, SPREAD)
+    parts: dict[str, Any] = {"rate": kept.rate, "errors": ERRORS, "spread": SPREAD}
+    text = json.dumps({name: dataclasses.asdict(part) for name, part in parts.items()})
     assert Recorded.of(json.loads(text)) == kept
 
 

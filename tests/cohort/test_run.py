@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -75,6 +76,30 @@ def test_what_is_done_is_recognised_and_what_changed_is_done_again(pairs: Path, 
     assert fresh(run(*words, "--views", "8").stderr) == ["a", "b", "c"]
     assert fresh(run(*words, "--views", "8", "--force").stderr) == ["a", "b", "c"]
     assert fresh(run(*words, "--views", "8", "--jobs", "1", "--workers", "1").stderr) == []
+
+
+def test_regions_have_a_table_by_slide_and_a_slide_without_them_fails(pairs: Path, tmp_path: Path) -> None:
+    ring = [[0, 0], [75, 0], [75, 300], [0, 300], [0, 0]]
+    tumor = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"objectType": "annotation", "classification": {"name": "Tumor", "color": None}},
+    }
+    for name in "ab":
+        points = json.loads((pairs / f"{name}.geojson").read_text())
+        points["features"].append(tumor)
+        (pairs / f"{name}.geojson").write_text(json.dumps(points))
+    words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
+    assert run(*words, "--regions", "tumor").returncode == 3
+    tables = {name: tmp_path / "r" / "slides" / name / "regions.csv" for name in "abc"}
+    assert [path.exists() for path in tables.values()] == [True, True, False]
+    with tables["a"].open(newline="") as file:
+        assert [(r["class"], r["mitoses"]) for r in csv.DictReader(file)] == [("Tumor", "1")]
+    failed = rows(tmp_path / "r")["c"]
+    assert (failed["status"], failed["step"]) == ("failed", "candidates")
+    assert "no annotation has the class 'tumor'" in failed["cause"]
+    assert fresh(run(*words).stderr) == ["a", "b", "c"]
+    assert not any(path.exists() for path in tables.values())
 
 
 def test_a_failure_counts_and_costs_no_earlier_result(pairs: Path, tmp_path: Path) -> None:

@@ -131,9 +131,9 @@ def rated(name: str, k: int, n: int) -> dict[str, Any]:
     return {
         "name": name,
         "status": "done",
-        "fraction_amf_of_all": k / n,
-        "wilson_95_low": low,
-        "wilson_95_high": high,
+        "expected_fraction_amf_of_all": k / n,
+        "expected_tumour_95_low": low,
+        "expected_tumour_95_high": high,
         "few_figures": n < 10,
     }
 

@@ -38,6 +38,9 @@ POINT = {"type": "Point", "coordinates": [3, 4]}
 LINE = [[20, 40], [30, 40], [40, 40], [20, 40]]  # three points, and no area
 RING = [[10, 10], [60, 10], [60, 60], [10, 60], [10, 10]]
 
+CALLED = {"P(atypical)": 0.93, "Call threshold": 0.5}
+"""Measurements of an object that was called atypical."""
+
 
 def feature(properties: dict[str, Any] | None = None, **keys: Any) -> dict[str, Any]:
     geometry = keys.pop("geometry", {"type": "Polygon", "coordinates": [RING]})
@@ -73,7 +76,9 @@ def written(
     shift: tuple[int, int] = (0, 0),
 ) -> str:
     features = (
-        qupath_feature(p, model=model, upsampled=upsampled, pixels_per_um=(4.0, 2.0), shift=shift)
+        qupath_feature(
+            p, model=model, threshold=0.5, upsampled=upsampled, pixels_per_um=(4.0, 2.0), shift=shift
+        )
         for p in predictions
     )
     return b"".join(feature_collection(features)).decode()
@@ -148,7 +153,7 @@ def test_the_colours_of_the_two_classes_differ() -> None:
 
 def test_a_probability_is_a_measurement_beside_those_there_were() -> None:
     found = one(feature({"measurements": {"Area": 12.5, "n": 3}}))["properties"]["measurements"]
-    assert found == {"Area": 12.5, "n": 3, "P(atypical)": 0.93}
+    assert found == {"Area": 12.5, "n": 3, **CALLED}
 
 
 def test_the_score_of_a_detector_is_a_measurement_where_qupath_shows_it() -> None:
@@ -174,7 +179,7 @@ def test_the_list_of_measurements_of_qupath_03_becomes_a_map() -> None:
     old = [{"name": "Area", "value": 12.5}, {"name": "Odd", "value": "NaN"}, {"name": "None"}]
     assert one(feature({"measurements": old}))["properties"]["measurements"] == {
         "Area": 12.5,
-        "P(atypical)": 0.93,
+        **CALLED,
     }
 
 
@@ -190,7 +195,7 @@ def test_subtypes_and_doubt_are_measurements_and_the_likeliest_subtype_is_named(
     told = replace(plain, prediction=Prediction(0.93, atypical=True, subtypes=subtypes, p_hard=0.25))
     (found,) = qupath_features(written([told]))
     assert found["properties"]["measurements"] == {
-        "P(atypical)": 0.93,
+        **CALLED,
         "P(NMF metaphase)": 0.07,
         "P(AMF multipolar)": 0.6,
         "P(AMF other)": 0.33,
@@ -663,7 +668,7 @@ def test_what_qupath_has_written_survives(name: str, call: bool | None) -> None:
             for k, v in was.get("measurements", {}).items()
             if isinstance(v, int | float) and math.isfinite(v)
         }
-        probability = {} if call is None else {"P(atypical)": 0.93 if call else 0.07}
+        probability = {} if call is None else {**CALLED, "P(atypical)": 0.93 if call else 0.07}
         assert now.get("measurements", {}) == numbers | probability
         if call is None and "classification" in was:
             assert now["classification"]["color"] == was["classification"]["color"]

@@ -212,10 +212,12 @@ def summary(**changes: Any) -> dict[str, Any]:
             "bounds_px": {"x": 64, "y": 32, "width": 400, "height": 300},
         },
         "reading": {"offset_px": [64, 32]},
-        "model": {"name": "m", "version": "1", "threshold": 0.1676},
+        "model": {"name": "m", "version": "1", "threshold": 0.1676, "operating_point": "counting"},
         "counts": {"candidates": 40, "classified": 38, "atypical": 16, "normal": 22},
         "fraction_amf_of_all": 0.421053,
         "fraction_amf_of_all_wilson_95": [0.279, 0.578],
+        "expected_fraction_amf_of_all": 0.213456,
+        "expected_fraction_amf_of_all_figures_95": [0.0921, 0.3049],
     }  # fmt: skip
     for key, value in changes.items():
         found[key] = found[key] | value if isinstance(value, dict) else value
@@ -257,13 +259,24 @@ def test_the_metadata_of_an_image_is_the_summary_and_nothing_is_not_zero(qupath:
         counts={"candidates": 1, "classified": 0, "atypical": 0, "normal": 0},
         fraction_amf_of_all=None,
         fraction_amf_of_all_wilson_95=None,
+        expected_fraction_amf_of_all=None,
+        expected_fraction_amf_of_all_figures_95=None,
     )
+    older = summary(expected_fraction_amf_of_all=None, model={"operating_point": None})
+    unsure = summary(expected_fraction_amf_of_all_figures_95=None)
     qupath.call("classify_image", "imageMetadata", summary(), "class Mitosis")
     qupath.call("classify_image", "imageMetadata", empty, "selected")
     qupath.call("classify_image", "outcomeText", summary())
-    qupath.call("classify_image", "outcomeText", empty)
-    full, none, told, told_none = results(qupath)
+    for other in (empty, older, unsure):
+        qupath.call("classify_image", "outcomeText", other)
+    qupath.call("classify_image", "imageMetadata", older, "selected")
+    full, none, told, told_none, told_older, told_unsure, of_older = results(qupath)
     assert full == {
+        "AMF expected fraction": "0.2135",
+        "AMF expected fraction, 95 % from": "0.0921",
+        "AMF expected fraction, 95 % to": "0.3049",
+        "AMF operating point": "counting",
+        "AMF threshold": "0.1676",
         "AMF fraction": "0.4211",
         "AMF fraction, 95 % from": "0.2790",
         "AMF fraction, 95 % to": "0.5780",
@@ -273,8 +286,12 @@ def test_the_metadata_of_an_image_is_the_summary_and_nothing_is_not_zero(qupath:
         "AMF model": "m 1",
         "AMF objects": "class Mitosis",
     }
-    assert {none[k] for k in full if k.startswith("AMF fraction")} == {"NA"}
-    assert told == "16 of 38 atypical: 42.1 % (95 % interval 27.9 to 57.8 %), 2 not classified"
+    assert {none[k] for k in full if "fraction" in k} == {"NA"}
+    assert (of_older["AMF expected fraction"], of_older["AMF operating point"]) == ("NA", "balanced")
+    rest = "of 38 figures; 16 called atypical, 2 not classified"
+    assert told == f"atypical fraction 21 % (95 % interval 9.2 to 30 %) {rest}"
+    assert told_unsure == f"atypical fraction 21 % (no interval) {rest}"
+    assert told_older == "16 of 38 called atypical, 2 not classified"
     assert told_none == "none of 1 candidates could be classified"
 
 

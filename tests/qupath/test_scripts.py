@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from slidemitosis.cohort import read_cohort
 from slidemitosis.geometry import PixelSize, Viewer
+from slidemitosis.models.card import read_card, write_card
+from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ReadOptions
 from tests.command import run
 from tests.conftest import position_colours, write_aperio, write_features, write_scn
@@ -134,6 +137,8 @@ def test_a_project_is_told_what_was_found(project: QuPath) -> None:
     assert summary["slide"]["mpp_source"] == "given"
     metadata = report["metadata"]
     assert float(metadata["AMF fraction"]) == pytest.approx(summary["fraction_amf_of_all"], abs=1e-4)
+    expected = summary["expected_fraction_amf_of_all"]
+    assert float(metadata["AMF expected fraction"]) == pytest.approx(expected, abs=1e-4)
     assert metadata["AMF count"] == str(summary["counts"]["atypical"])
     assert metadata["AMF objects"] == "class Mitosis"
     assert metadata["AMF model"] == f"{summary['model']['name']} {summary['model']['version']}"
@@ -143,7 +148,7 @@ def test_a_project_is_told_what_was_found(project: QuPath) -> None:
     assert (row["script"], row["entry_id"], row["outcome"]) == ("classify_image", "1", "done")
     assert row["image"] == project.images[0]["name"]
     assert row["what"] == report["dialogs"][0]["message"] == report["log"][-1].removeprefix("slidemitosis: ")
-    assert " of 6 atypical: " in row["what"]
+    assert " of 6 figures; " in row["what"]
     assert "3 objects updated, 3 added, 1 points objects replaced by one object for each point" in row["what"]
 
 
@@ -417,6 +422,88 @@ def test_the_hot_spot_moves_and_is_never_doubled(
     assert [len(s) for s in spots] == [1, 1, 1, 0]
     assert [s[0]["properties"]["measurements"]["Spot mm2"] for s in spots[:3]] == [0.001, 0.004, 0.004]
     assert spots[0][0]["geometry"] != spots[1][0]["geometry"] == spots[2][0]["geometry"]
+
+
+def test_another_operating_point_is_no_correction_by_hand(
+    project: QuPath, isolated_python: str, slide: Path, tmp_path: Path
+) -> None:
+    figures = Path(project.images[0]["objects"])
+    model = extreme_points(tmp_path / "model")
+    for point in ("balanced", "counting"):
+        words = ("--model", str(model), "--operating-point", point)
+        found = classified(isolated_python, slide, figures, tmp_path / point, *words)
+        project.run("import_results", choose=str(found / "objects.geojson"))
+    project.run("export_corrections")
+    balanced, counting, exported = (succeeded(report) for report in project.reports())
+    for report, call in ((balanced, "Mitosis: Atypical"), (counting, "Mitosis: Normal")):
+        calls = [name for name in classes(report).values() if name is not None and is_call(name)]
+        assert len(calls) == 6
+        assert set(calls) == {call}
+    assert "set by hand" not in counting["log"][-1]
+    assert "0 " in exported["log"][-1]
+    assert balanced["metadata"]["AMF operating point"] == "balanced"
+    assert counting["metadata"]["AMF operating point"] == "counting"
+
+
+def extreme_points(folder: Path) -> Path:
+    """Copy a model whose point "balanced" calls every figure atypical, and "counting" none."""
+    shutil.copytree(find_model("lite0").folder, folder)
+    card = read_card(folder)
+    points = {"balanced": 1e-9, "counting": 1 - 1e-9}
+    edited = []
+    for part in card.calibrations:
+        at = {name: replace(getattr(part, name), threshold=t) for name, t in points.items()}
+        edited.append(replace(part, **at))
+    write_card(replace(card, calibrations=tuple(edited)))
+    return folder
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.6"])
+def test_regions_are_updated_in_place_and_keep_their_class(
+    qupath: QuPath, isolated_python: str, slide: Path, tmp_path: Path, version: str
+) -> None:
+    """Rates of an earlier run go where this run has none; a core is not added to an image without it."""
+    qupath.version = version
+    qupath.project = tmp_path / "a project"
+    qupath.project.mkdir()
+    whole = {"type": "Polygon", "coordinates": [[[0, 0], [699, 0], [699, 499], [0, 499], [0, 0]]]}
+    objects = tmp_path / "figures.geojson"
+    write_features(
+        objects,
+        [
+            *(feature(i, polygon(*at)) for i, at in enumerate(CENTRES)),
+            feature(8, whole, "annotation", "Tumor", measurements={"Area": 5, "Uncertain": 1}),
+            feature(9, whole, "annotation", "Stroma", measurements={"Mitoses": 7}),
+            feature(10, whole, "tma_core", None, name="A-1"),
+        ],
+    )
+    qupath.add_image(slide, SIZE, objects=objects)
+    named = ["--regions", "Tumor", "--regions", "TMA core"]
+    rated = classified(isolated_python, slide, objects, tmp_path / "rated", *named)
+    plain = classified(isolated_python, slide, objects, tmp_path / "plain")
+    qupath.run("import_results", choose=str(rated), reclassify={uuid(8): "Tumor bed"})
+    qupath.run("import_results", choose=str(rated))
+    qupath.run("import_results", choose=str(plain))
+    qupath.run("import_results", choose=str(rated), forget=[uuid(8), uuid(10)])
+    first, again, without, forgotten = map(by_id, map(succeeded, qupath.reports()))
+    assert first.keys() == again.keys() == given(qupath).keys()
+    for after in (first, again):
+        assert class_of(after[uuid(8)]) == "Tumor bed"
+        for i in (8, 10):
+            measured = after[uuid(i)]["properties"]["measurements"]
+            assert (measured["Mitoses"], measured["Region mm2"]) == (3, pytest.approx(0.0218, rel=0.01))
+            assert "Expected atypical fraction" in measured
+        measured = after[uuid(8)]["properties"]["measurements"]
+        assert measured["Area"] == 5
+        assert "Uncertain" not in measured
+        # What is no region of ours keeps what is called alike.
+        assert after[uuid(9)]["properties"]["measurements"] == {"Mitoses": 7}
+    assert after[uuid(10)]["properties"]["name"] == "A-1"
+    assert without[uuid(8)]["properties"]["measurements"] == {"Area": 5}
+    assert "measurements" not in without[uuid(10)]["properties"]
+    assert without[uuid(9)]["properties"]["measurements"] == {"Mitoses": 7}
+    assert forgotten.keys() == first.keys() - {uuid(10)}
+    assert class_of(forgotten[uuid(8)]) == "Tumor"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,7 +46,7 @@ def test_every_status_is_counted_once_and_only_in_its_place() -> None:
         blank=13,
         duplicates=11,
         uncertain=4,
-        probability_sum=3.0,
+        probabilities=((0.0, 0.0, 0.0, 0.25, 0.25, 0.25, 0.25, 1.0, 1.0),),
     )
     assert (found.classified, found.mitoses) == (5, 9)
     assert found.fraction == 0.4
@@ -131,5 +132,8 @@ def test_the_total_of_slides_is_the_rate_of_all_their_figures() -> None:
         prediction("duplicate"),
         prediction("uncertain", probability=0.2),
     ]
-    assert total([slide_rate(first), slide_rate(second)]) == slide_rate([*first, *second])
+    together = total([slide_rate(first), slide_rate(second)])
+    assert together.probabilities == ((1.0,), (0.0, 0.2))
+    in_one = slide_rate([*first, *second])
+    assert replace(together, probabilities=in_one.probabilities) == in_one
     assert total([]) == slide_rate([])

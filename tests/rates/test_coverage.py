@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
-from slidemitosis.rates.slide import card_errors
+from slidemitosis.rates.slide import validated_errors
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -49,7 +51,7 @@ def test_wilson_intervals_are_never_far_off_at_a_single_fraction(
 def test_corrected_intervals_hold_the_truth_with_se_and_sp_from_counts_as_the_cards(
     simulation: dict[str, Any], model: str, differ: bool, n: int, p: float
 ) -> None:
-    known = card_errors(find_model(model))
+    known = validated_errors(find_model(model).validation)
     if not differ:
         known = ErrorCounts(tp=known.tp, fn=known.fn, tn=known.tn, fp=known.fp)
     held, _ = simulation["corrected_coverage"](n, p, known=known, differ=differ, told=True)
@@ -58,7 +60,7 @@ def test_corrected_intervals_hold_the_truth_with_se_and_sp_from_counts_as_the_ca
 
 def test_counts_alone_are_far_from_enough_where_slides_differ(simulation: dict[str, Any]) -> None:
     """Why the card says how slides differ."""
-    known = card_errors(find_model("lite0-ensemble"))
+    known = validated_errors(find_model("lite0-ensemble").validation)
     held, _ = simulation["corrected_coverage"](500, 0.2, known=known, differ=True, told=False)
     assert held < 0.6
 
@@ -71,7 +73,7 @@ def test_intervals_of_a_few_validated_figures_hold_the_truth_too(simulation: dic
 
 
 def test_pooled_intervals_hold_the_truth_of_many_slides(simulation: dict[str, Any]) -> None:
-    known = card_errors(find_model("lite0-ensemble"))
+    known = validated_errors(find_model("lite0-ensemble").validation)
     raw, corrected, these = simulation["pooled_coverage"](50, known, draws=400)
     assert min(raw, corrected, these) >= 0.9
     few_raw, _, few_these = simulation["pooled_coverage"](3, known, draws=400)
@@ -81,3 +83,29 @@ def test_pooled_intervals_hold_the_truth_of_many_slides(simulation: dict[str, An
 
 def test_five_figures_are_said_to_be_too_few() -> None:
     assert SlideRate(atypical=1, normal=4).few_figures
+
+
+@pytest.fixture(scope="module")
+def rates() -> dict[str, Any]:
+    return runpy.run_path(str(REPOSITORY / "benchmarks" / "rates.py"))
+
+
+@pytest.mark.parametrize("n", [5, 20, 100, 500])
+@pytest.mark.parametrize("mean", [0.05, 0.2, 0.4])
+def test_the_expected_interval_holds_what_experts_would_count_at_the_fitted_spread(
+    rates: dict[str, Any], n: int, mean: float
+) -> None:
+    (part,) = (c for c in find_model("lite0").calibrations if c.views == 1)
+    p = np.random.default_rng(0).beta(0.35, 1.2, 2000)
+    held = rates["simulated_coverage"](part, p, n=n, mean=mean, draws=400)
+    # 400 draws have a standard error of .011; a number of figures is whole, so that few figures hold more.
+    assert 0.92 <= held <= (0.98 if n > 20 else 1)
+
+
+def test_an_interval_without_the_slides_own_shift_would_be_too_narrow(rates: dict[str, Any]) -> None:
+    (part,) = (c for c in find_model("lite0").calibrations if c.views == 1)
+    p = np.random.default_rng(0).beta(0.35, 1.2, 2000)
+    assert part.spread is not None
+    alike = replace(part, spread=replace(part.spread, slide_sd=0, domain_sd=0, intercept_se=0, slope_se=0))
+    held = rates["simulated_coverage"](part, p, n=500, mean=0.2, draws=300, told=alike.spread)
+    assert held < 0.85

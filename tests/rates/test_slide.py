@@ -19,7 +19,7 @@ from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.errors import InvalidOption, UnsettledClasses
 from slidemitosis.models.shipped import find_model
 from slidemitosis.rates.correction import corrected_fraction
-from slidemitosis.rates.slide import card_errors
+from slidemitosis.rates.slide import validated_errors
 from tests.classify import written
 from tests.conftest import position_colours, write_aperio, write_points, write_scn
 
@@ -213,15 +213,16 @@ def test_the_cards_counts_correct_the_rate_and_given_ones_replace_them(
     card = find_model("lite0")
     ours = classify(*drawn, tmp_path / "card").summary
     k, n = ours["counts"]["atypical"], ours["counts"]["classified"]
-    want = corrected_fraction(k, n, card_errors(card))
+    validation = card.decision_for(views=1, point="counting").validation
+    want = corrected_fraction(k, n, validated_errors(validation))
     assert (ours["corrected_fraction_amf_of_all"], ours["corrected_fraction_amf_of_all_95"]) == (
         want.fraction,
         want.interval,
     )
     assert ours["correction"]["counts_from"] == "model card"
-    assert ours["correction"]["protocol"] == card.validation.protocol
+    assert ours["correction"]["protocol"] == validation.protocol
     assert ours["correction"]["specificity_sd_between_slides"] > 0
-    given = RateOptions(errors=ErrorCounts(tp=90, fn=10, tn=180, fp=20), abstain=(0.1, 0.2))
+    given = RateOptions(errors=ErrorCounts(tp=90, fn=10, tn=180, fp=20), abstain=(0.1, 0.5))
     theirs = classify(*drawn, tmp_path / "given", rates=given).summary
     assert theirs["correction"]["counts_from"] == "given"
     assert theirs["correction"]["protocol"] is None
@@ -314,7 +315,7 @@ def test_bare_glass_has_no_density_and_says_so(
     [
         (["--abstain", "0.5", "0.2"], "abstain needs 0 <= LOW < HIGH <= 1, not 0.5 and 0.2"),
         (["--abstain", "nan", "0.2"], "abstain needs"),
-        (["--abstain", "0.5", "0.9"], "does not hold 0.1745, from which lite0 calls a figure atypical"),
+        (["--abstain", "0.5", "0.9"], "does not hold 0.414, from which lite0 calls a figure atypical"),
         (["--sensitivity", "9", "1"], "--sensitivity and --specificity correct the rate together: give both"),
         (["--sensitivity", "9", "-1", "--specificity", "9", "1"], "must be 0 or more"),
         (["--area", "100"], "at most the slide's 0.0675 mm2, not 100"),
@@ -350,3 +351,66 @@ def test_a_name_in_place_of_a_list_of_names_is_refused(drawn: tuple[Path, Path],
         classify(*drawn, tmp_path / "out", area_classes="Tumor")
     with pytest.raises(UnsettledClasses):
         classify(*drawn, tmp_path / "out", area_classes=["Tumor"])
+
+
+@pytest.mark.parametrize(
+    ("tumour", "warned"),
+    [
+        (None, False),
+        ("Human breast cancer", False),
+        ("breast cancer", False),
+        ("canine breast cancer", True),
+        ("melanoma", True),
+    ],
+)
+def test_a_rate_of_another_tumour_than_was_validated_on_says_so(
+    tumour: str | None, warned: bool, drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    found = classify(*drawn, tmp_path / "out", rates=RateOptions(tumour=tumour))
+    assert list(found.rated.warnings) == found.summary["warnings"]
+    (told,) = found.rated.warnings or ("",)
+    wanted = (
+        f"lite0 was validated on human breast cancer, not on {tumour}: fraction and intervals may be wrong"
+    )
+    assert told.startswith(wanted) is warned
+
+
+def test_a_cut_off_is_a_fraction_or_a_ratio_and_both_say_the_same(
+    drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    ways = (["--cutoff", "0.2125984"], ["--cutoff-ratio", "0.27"])
+    above = []
+    for i, words in enumerate(ways):
+        slide, points = map(str, drawn)
+        out = tmp_path / str(i)
+        assert (
+            main(["classify", slide, "--points", points, "--model", "lite0", "--out", str(out), *words]) == 0
+        )
+        summary = json.loads((out / "summary.json").read_text())
+        above.append(summary["probability_above_cutoff"])
+        assert summary["options"]["cutoff"] == pytest.approx(0.27 / 1.27, abs=1e-6)
+    assert above[0] == pytest.approx(above[1], abs=1e-6)
+    assert 0 < above[0] < 1
+
+
+@pytest.mark.parametrize("point", ["counting", "balanced"])
+def test_calls_follow_the_operating_point_and_every_object_says_which(
+    point: str, drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    found = classify(*drawn, tmp_path / "out", operating_point=point)
+    (part,) = (c for c in find_model("lite0").calibrations if c.views == 1)
+    threshold = getattr(part, point).threshold
+    assert (found.summary["model"]["operating_point"], found.summary["model"]["threshold"]) == (
+        point,
+        threshold,
+    )
+    assert found.summary["model"]["calibration"]["views"] == 1
+    for o, r in zip(objects_of(found), found.candidates, strict=False):
+        assert o["properties"]["measurements"]["Call threshold"] == threshold
+        assert r.call is not None
+        assert r.call.atypical == (r.call.probability >= threshold)
+    assert found.summary["schema"] == 2
+    expected = found.summary["expected_fraction_amf_of_all"]
+    assert expected == pytest.approx(np.mean([r.probability for r in found.candidates]))
+    low, high = found.summary["expected_fraction_amf_of_all_figures_95"]
+    assert low <= expected <= high

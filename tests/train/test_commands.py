@@ -232,13 +232,15 @@ def test_progress_for_programs_tells_what_is_trained_and_what_was_written(
     assert records[-1] == {"event": "done", "models": str(out / "fold-1")}
 
 
-def test_figures_without_test_rows_are_trained_on_and_not_scored(
+def test_figures_without_test_rows_are_trained_on_and_only_validated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = write_figures(tmp_path / "data", drawn_figures(36))
     words = ["train", "lite0", "--smoke", "--data", f"csv={alone}", "--out", tmp_path / "out"]
     small = sets("backbone=smoke-cnn", "input.resize=32")
     assert call(*words, *small, "--device", "cpu", "--progress", "none") == 0
-    assert "No test figures: nothing was scored." in capsys.readouterr().out
-    assert not (tmp_path / "out" / "evaluation").exists()
+    said = capsys.readouterr().out
+    assert "No test figures: nothing was scored but the folds' own validation figures." in said
+    assert re.search(r"^\| lite0-fold-1 .*\n\| mean ± SD of 2 folds ", said, re.M)
+    assert (tmp_path / "out" / "evaluation" / "report.md").read_text() in said
     assert "## Scores" in (tmp_path / "out" / "ensemble" / "README.md").read_text()

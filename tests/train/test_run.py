@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from slidemitosis.calibration.thresholds import fit_decision
 from slidemitosis.cli import main
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.models.card import read_card
 from slidemitosis.models.classifier import load_model
 from slidemitosis.train.data.split import folds
-from slidemitosis.train.evaluate.calibration import fit_decision
 from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions
 from slidemitosis.train.recipe.recipe import load_recipe
 from slidemitosis.train.run import Run, make_ensemble, train_folds, train_single
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from slidemitosis.models.card import ModelCard
 
 WRITTEN_FIRST = {"recipe.toml", "run.json", "training-figures.csv"}
-MODEL_FOLDER = {"model.toml", "type.safetensors", "validation.csv"}
+MODEL_FOLDER = {"model.toml", "type.safetensors", "validation.csv", "training-figures.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,10 @@ def test_a_run_leaves_a_model_folder_for_each_fold_and_one_for_all(
     assert {p.name for p in run.out.iterdir()} == WRITTEN_FIRST | {"fold-0", "fold-1", "ensemble"}
     for k in (0, 1):
         names = {p.name for p in (run.out / f"fold-{k}").iterdir()}
-        assert names == MODEL_FOLDER | {"type-history.csv"}
+        assert names == MODEL_FOLDER | {"type-history.csv", "validation-8-views.csv"}
     weights = {f"fold-{k}-type.safetensors" for k in (0, 1)}
-    assert {p.name for p in (run.out / "ensemble").iterdir()} == weights | {"model.toml", "validation.csv"}
+    others = MODEL_FOLDER - {"type.safetensors"}
+    assert {p.name for p in (run.out / "ensemble").iterdir()} == weights | others
     assert [c.name for c in cards] == ["lite0-fold-0", "lite0-fold-1", "lite0-ensemble"]
     assert cards == [read_card(run.out / name) for name in ("fold-0", "fold-1", "ensemble")]
     assert all(c.citation == (CITATION,) for c in cards)

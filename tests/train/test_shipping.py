@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import torch
 
 from slidemitosis.models.card import read_card
 from slidemitosis.models.classifier import load_model
+from slidemitosis.train.data.seen import read_seen
 from tests.conftest import REPOSITORY
 from tests.train.small_runs import call, sets, write_data
 
@@ -54,10 +56,29 @@ def test_a_shipped_model_is_the_trained_one_with_its_scores(run: tuple[Path, Pat
     assert [s.views for s in card.scores] == [1, 8]
     assert card.scores[:1] == trained.scores
     assert not (target / "old.safetensors").exists()
-    assert {p.name for p in target.glob("*.csv")} == {f"fold-{k}-type-history.csv" for k in (0, 1)}
+    histories = {f"fold-{k}-type-history.csv" for k in (0, 1)}
+    assert {p.name for p in target.glob("*.csv")} == histories | {"training-figures.csv"}
+    lists = [read_seen(folder / "training-figures.csv") for folder in (target, out)]
+    assert lists[0] == lists[1]
     patches = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
     both = [load_model(folder)(torch.from_numpy(patches)).numpy() for folder in (target, out / "ensemble")]
     np.testing.assert_array_equal(*both)
+
+
+def test_a_model_of_an_earlier_run_gets_the_list_of_the_run_and_none_is_shipped_without(
+    run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = shutil.copytree(run[0], tmp_path / "run")
+    words = [out / "fold-0", tmp_path / "mine", "--report", out / "evaluation"]
+    (out / "fold-0" / "training-figures.csv").unlink()
+    assert ship(*words).returncode == 0
+    assert (tmp_path / "mine/training-figures.csv").read_text().startswith("slide,sha256\n")
+    (out / "training-figures.csv").unlink()
+    shutil.rmtree(tmp_path / "mine")
+    done = ship(*words)
+    assert done.returncode == 1
+    assert "neither it nor its run has training-figures.csv" in done.stderr
+    assert not (tmp_path / "mine").exists()
 
 
 def test_nothing_is_replaced_where_model_or_report_are_wrong(run: tuple[Path, Path], tmp_path: Path) -> None:

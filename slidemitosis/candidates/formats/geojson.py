@@ -26,6 +26,7 @@ from slidemitosis.candidates.formats.qupath_keys import (
     CLASS_KEYS,
     SOURCE_ID,
     is_container,
+    is_core,
     other_class,
     own_id,
 )
@@ -71,6 +72,7 @@ def parse_geojson(text: str | bytes, *, path: Path) -> Candidates:
     """
     features = _features(text.encode() if isinstance(text, str) else text, path)
     items: list[Candidate] = []
+    cores: list[Candidate] = []
     for start in range(0, len(features), _CHUNK):
         chunk = features[start : start + _CHUNK]
         quick = read_quickly(chunk, first=start + 1)
@@ -78,8 +80,8 @@ def parse_geojson(text: str | bytes, *, path: Path) -> Candidates:
             if candidate is not None:
                 items.append(candidate)
             else:
-                items.extend(_candidates(feature, f"feature {number}", path))
-    return Candidates(path=path, format="geojson", unit="px", items=tuple(items))
+                items.extend(_candidates(feature, f"feature {number}", path, cores))
+    return Candidates(path=path, format="geojson", unit="px", items=tuple(items), cores=tuple(cores))
 
 
 def _features(data: bytes, path: Path) -> Sequence[JsonText]:
@@ -111,8 +113,8 @@ def _json(take: Callable[[bytes], _Taken], text: bytes, where: str) -> _Taken:
         raise refusal(where, f"not usable as JSON ({' '.join(str(error).split())})") from error
 
 
-def _candidates(text: JsonText, source: str, path: Path) -> list[Candidate]:
-    """Return the candidates of one object, whatever it is, and of the objects inside it."""
+def _candidates(text: JsonText, source: str, path: Path, cores: list[Candidate]) -> list[Candidate]:
+    """Return the candidates of any object and of those inside it; add TMA cores to `cores`."""
     where = f"{path}: {source}"
     feature = _json(json.loads, bytes(text), where)
     text = finite(text)
@@ -121,19 +123,28 @@ def _candidates(text: JsonText, source: str, path: Path) -> list[Candidate]:
         feature = {"type": "Feature", "geometry": feature, "properties": {}}
     if not isinstance(feature, dict) or _type(feature) != "Feature":
         raise refusal(where, f"expected a GeoJSON Feature, found {_found(feature)}")
-    found = _own_candidates(feature, text, source, where)
+    found = _own_candidates(feature, text, source, where, cores)
     for number, child in enumerate(child_objects(text), start=1):
-        found.extend(_candidates(child, f"{source}, child {number}", path))
+        found.extend(_candidates(child, f"{source}, child {number}", path, cores))
     return found
 
 
-def _own_candidates(feature: _Feature, text: JsonText, source: str, where: str) -> list[Candidate]:
+def _own_candidates(
+    feature: _Feature, text: JsonText, source: str, where: str, cores: list[Candidate]
+) -> list[Candidate]:
     properties = feature.get("properties")
     if properties is None:
         properties = {}
     if not isinstance(properties, Mapping):
         raise refusal(where, f"its properties are {reprlib.repr(properties)}, not a JSON object")
-    if _is_container(feature, properties):
+    kind_of_object = _kind_of_object(feature, properties)
+    if is_container(kind_of_object):
+        geometry = feature.get("geometry")
+        # Any other core holds no place, and was never refused.
+        if is_core(kind_of_object) and properties.get("isMissing") is not True and _is_area(geometry):
+            x, y, extent = _place(usable_geometry(geometry, where), None, where)
+            class_name = _class_name(feature, properties, where)
+            cores.append(Candidate(_id(feature, properties), x, y, class_name, source, extent, text))
         return []
     geometry = usable_geometry(feature.get("geometry"), where)
     if geometry["type"] == "LineString" and _NUCLEUS_OF_HOVER_NEXT.fullmatch(str(properties.get("Name"))):
@@ -209,11 +220,16 @@ def class_of(text: JsonText) -> str | None:
     return _class_name(feature, feature.get("properties") or {}, "an object")
 
 
-def _is_container(feature: _Feature, properties: _Feature) -> bool:
+def _kind_of_object(feature: _Feature, properties: _Feature) -> str:
+    """Return what an object says of its type, which other tools take for something else; empty if nothing."""
     stated = [properties.get(key) for key in ("objectType", "object_type", "type")]
     stated += [feature.get(key) for key in ("objectType", "object_type", "id")]
     name = next((value for value in stated if value is not None), None)
-    return isinstance(name, str) and is_container(name)
+    return name if isinstance(name, str) else ""
+
+
+def _is_area(geometry: object) -> bool:
+    return isinstance(geometry, Mapping) and geometry.get("type") in ("Polygon", "MultiPolygon")
 
 
 def _id(feature: _Feature, properties: _Feature) -> str | None:

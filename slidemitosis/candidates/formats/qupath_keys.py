@@ -15,7 +15,8 @@ SOURCE_ID = "slidemitosis.source_id"
 """Metadata of objects that a run has written: their id in the file that it read."""
 
 # The whole image and the cores of a tissue microarray hold figures and are none.
-_CONTAINERS = {"root", "rootobject", "pathrootobject", "tmacore", "tmacoreobject"}
+_CORES = {"tmacore", "tmacoreobject"}
+_CONTAINERS = {"root", "rootobject", "pathrootobject", *_CORES}
 # QuPath before 0.3, and tools that copy it, wrote the type of an object as its id. All objects of a file
 # then share one, and every object but the first would be a duplicate.
 _TYPE_AS_ID = re.compile(r"Path[A-Za-z]*Object|TMACoreObject")
@@ -30,6 +31,18 @@ CLASS_KEYS = ("class", "class_name", "label", "type")
 def is_container(kind: str) -> bool:
     """Tell whether an object of this type only holds others."""
     return _folded(kind) in _CONTAINERS
+
+
+@functools.lru_cache(maxsize=256)
+def is_core(kind: str) -> bool:
+    """Tell whether an object of this type is a core of a tissue microarray."""
+    return _folded(kind) in _CORES
+
+
+@functools.lru_cache(maxsize=256)
+def is_annotation(kind: str) -> bool:
+    """Tell whether an object of this type is an annotation, and no detection, cell or tile."""
+    return is_object_type(kind) and "annotation" in _folded(kind)
 
 
 @functools.lru_cache(maxsize=256)

@@ -33,9 +33,9 @@ def table_slides(
 
     The table has the columns slide and points, whose paths count from its folder; optionally name, patient,
     mpp (or mpp_x and mpp_y; um/px), origin, viewer_size and viewer_server (what QuPath states),
-    candidate_class (several parted by ";"), unit, format and area_mm2. An empty cell says nothing. search:
-    folders in which slides that are not where the table says are looked for by name. Raises InvalidCohort,
-    which names the line that is wrong; InvalidOption if a place to search is no folder.
+    candidate_class (several parted by ";"), unit, format, area_mm2 and tumour. An empty cell says nothing.
+    search: folders in which slides that are not where the table says are looked for by name. Raises
+    InvalidCohort, which names the line that is wrong; InvalidOption if a place to search is no folder.
     """
     names, rows = read_rows(path)
     lacking = [n for n in ("slide", "points") if n not in map(folded, names)]
@@ -105,6 +105,7 @@ def _slide(
         patient=stated.get("patient") or None,
         read=_read_options(stated, read, where),
         area_mm2=_positive(stated.get("area_mm2", ""), "area_mm2", where),
+        tumour=stated.get("tumour") or None,
         columns=columns,
         problem=problem,
     )

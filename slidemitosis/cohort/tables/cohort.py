@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, get_args
 from slidemitosis.cohort.slides import Status
 from slidemitosis.cohort.tables.columns import is_ours
 from slidemitosis.cohort.tables.parquet import PARQUET, write_parquet
-from slidemitosis.cohort.tables.patients import Recorded, patient_rows, patients_together, pooled_values
+from slidemitosis.cohort.tables.patients import (
+    Recorded,
+    borrowed_values,
+    patient_rows,
+    patients_together,
+    pooled_values,
+)
 from slidemitosis.cohort.tables.plot import FIGURE, write_figure
 from slidemitosis.files import csv_lines, write_whole
 from slidemitosis.outputs.folder import summary_text
@@ -72,7 +78,7 @@ class CohortTables:
 
     def finish(self) -> list[Path]:
         """Write everything that is made of the rows; the files. Raises OutputError."""
-        out, rows = self._store.out, self.rows()
+        out, rows = self._store.out, self._with_borrowed()
         with self._store.lock(_TABLES_LOCK, wait=True):
             written = [self._write(COHORT_CSV, table_text(rows))]
             written += filter(None, [write_parquet(column_order(rows), rows, out)])
@@ -84,13 +90,22 @@ class CohortTables:
                 (out / name).unlink(missing_ok=True)  # an earlier run's, of other rows
         return written
 
+    def _with_borrowed(self) -> list[Row]:
+        """The rows, each of those that are done with what it borrows from the cohort."""
+        rows = self.rows()
+        borrowed = borrowed_values([[row] for row in rows], self._recorded)
+        return [
+            insert_after(row, "probability_above_cutoff", more) if row["status"] == "done" else row
+            for row, more in zip(rows, borrowed, strict=True)
+        ]
+
     def _whole(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The cohort as a whole, for `cohort.json`."""
         by_status = Counter(str(row["status"]) for row in rows)
         return {
             "counts": {status: by_status[status] for status in get_args(Status)},
             "models": sorted({str(row["model"]) for row in rows if row.get("model")}),
-            "together": pooled_values(rows, self._recorded),
+            "together": pooled_values(rows, self._recorded, tumours=len(rows)),
             "by_patient": patients_together(rows, self._recorded),
             "slides": rows,
         }
@@ -136,6 +151,13 @@ def table_text(rows: Iterable[Mapping[str, Value]]) -> str:
     rows = list(rows)
     names = column_order(rows)
     return "".join(csv_lines([names, *([_cell(row.get(n)) for n in names] for row in rows)]))
+
+
+def insert_after(row: Row, name: str, more: Row) -> Row:
+    """Return a row with further columns behind the one of this name, or at its end."""
+    names = list(row)
+    at = names.index(name) + 1 if name in row else len(names)
+    return {**{k: row[k] for k in names[:at]}, **more, **{k: row[k] for k in names[at:]}}
 
 
 def column_order(rows: Sequence[Mapping[str, Value]]) -> list[str]:

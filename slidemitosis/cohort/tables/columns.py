@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from slidemitosis.outputs.result import SlideResult
     from slidemitosis.rates.correction import Corrected
     from slidemitosis.rates.counts import SlideRate
+    from slidemitosis.rates.expected import Expected
     from slidemitosis.rates.slide import HotSpotRate
 
 Value = str | int | float | bool | None
@@ -21,6 +22,13 @@ _NAMES = frozenset(
     (
         *("status", "step", "cause", "candidates", "classified", "atypical", "normal", "uncertain"),
         *("unreadable", "outside", "blank", "duplicates", "fraction_amf_of_all"),
+        *("expected_fraction_amf_of_all", "expected_figures_95_low", "expected_figures_95_high"),
+        *("expected_tumour_95_low", "expected_tumour_95_high", "expected_atypical"),
+        *("borrowed_fraction_amf_of_all", "borrowed_tumour_95_low", "borrowed_tumour_95_high"),
+        *("probability_above_cutoff", "hot_spot_expected_fraction_amf_of_all", "operating_point"),
+        *("tumour", "warnings"),
+        *("hot_spot_expected_figures_95_low", "hot_spot_expected_figures_95_high", "threshold"),
+        *("hot_spot_expected_tumour_95_low", "hot_spot_expected_tumour_95_high"),
         *("wilson_95_low", "wilson_95_high", "jeffreys_95_low", "jeffreys_95_high", "few_figures"),
         *("ratio_amf_to_nmf", "mean_p_atypical", "corrected_fraction_amf_of_all"),
         *("corrected_95_low", "corrected_95_high", "area_source", "area_mm2", "mitoses_in_area"),
@@ -43,7 +51,7 @@ def row_values(result: SlideResult) -> Row:
     subtypes, area = expected_subtypes(rate, card) or {}, area_fields(result.rated.area) or {}
     return {
         **count_fields(rate),
-        **rate_values(rate, result.rated.corrected),
+        **rate_values(rate, result.rated.expected, result.rated.corrected),
         "area_source": area.get("source"),
         "area_mm2": area.get("mm2"),
         "mitoses_in_area": area.get("mitoses"),
@@ -59,13 +67,22 @@ def row_values(result: SlideResult) -> Row:
         "mpp_y": prepared.mpp.y,
         "upsampled": prepared.upsampled,
         "model": f"{card.name} {card.version}",
+        "tumour": result.rated.options.tumour,
+        "warnings": "; ".join(result.rated.warnings) or None,
+        "operating_point": result.rated.decision.point,
+        "threshold": result.rated.decision.threshold,
         "model_sha256": card.weights_sha256,
     }
 
 
-def rate_values(rate: SlideRate, corrected: Corrected | None) -> Row:
+def rate_values(rate: SlideRate, expected: Expected, corrected: Corrected | None) -> Row:
     """Make the columns of fractions and their intervals, of one slide or of several."""
     return {
+        "expected_fraction_amf_of_all": expected.fraction,
+        **interval_ends("expected_figures_95", expected.figures),
+        **interval_ends("expected_tumour_95", expected.tumour),
+        "expected_atypical": rate.expected_atypical if rate.mitoses else None,
+        "probability_above_cutoff": expected.above,
         "fraction_amf_of_all": rate.fraction,
         **interval_ends("wilson_95", rate.fraction_interval),
         **interval_ends("jeffreys_95", rate.fraction_interval_jeffreys),
@@ -87,6 +104,9 @@ def _hot_spot_values(hot: HotSpotRate | None, mpp: PixelSize) -> Row:
     return {
         "hot_spot_mitoses": hot.rate.mitoses if hot else None,
         "hot_spot_atypical": hot.rate.atypical if hot else None,
+        "hot_spot_expected_fraction_amf_of_all": hot.expected.fraction if hot else None,
+        **interval_ends("hot_spot_expected_figures_95", hot.expected.figures if hot else None),
+        **interval_ends("hot_spot_expected_tumour_95", hot.expected.tumour if hot else None),
         "hot_spot_fraction_amf_of_all": hot.rate.fraction if hot else None,
         "hot_spot_mm2": hot.mm2_used if hot else None,
         "hot_spot_level0_x": hot.found.x_um / mpp.x if hot else None,

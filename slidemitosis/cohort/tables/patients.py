@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.cohort.tables.columns import interval_ends, rate_values
+from slidemitosis.models.decision import SpreadPart
 from slidemitosis.options import ErrorCounts
 from slidemitosis.outputs.rate_fields import count_fields
+from slidemitosis.rates.borrowing import borrowed_fractions
 from slidemitosis.rates.counts import SlideRate, total
 from slidemitosis.rates.pooling import pooled
 
@@ -24,12 +26,19 @@ class Recorded:
     rate: SlideRate
     errors: ErrorCounts | None
     """With which its fraction was corrected; None where it was not."""
+    spread: SpreadPart | None
+    """How far its probabilities may be off together; None where that is not known."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Recorded:
         """From `row.json`. Raises TypeError or ValueError if it is none of this version."""
-        errors = row["errors"]
-        return cls(SlideRate(**row["rate"]), None if errors is None else ErrorCounts(**errors))
+        errors, spread = row["errors"], row["spread"]
+        rate = row["rate"] | {"probabilities": tuple(map(tuple, row["rate"]["probabilities"]))}
+        return cls(
+            SlideRate(**rate),
+            None if errors is None else ErrorCounts(**errors),
+            None if spread is None else SpreadPart(**spread),
+        )
 
 
 def patient_rows(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> list[Row]:
@@ -37,9 +46,33 @@ def patient_rows(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, R
 
     slides: rows of the cohort's table. recorded: by name, of the slides that are done.
     """
+    patients = _by_patient(slides)
+    borrowed = borrowed_values(list(patients.values()), recorded)
     return [
-        {"patient": patient, **pooled_values(theirs, recorded), **_densities(theirs)}
-        for patient, theirs in _by_patient(slides).items()
+        {"patient": patient, **pooled_values(theirs, recorded, tumours=1), **more, **_densities(theirs)}
+        for (patient, theirs), more in zip(patients.items(), borrowed, strict=True)
+    ]
+
+
+def borrowed_values(
+    tumours: Sequence[Sequence[Mapping[str, Value]]], recorded: Mapping[str, Recorded]
+) -> list[Row]:
+    """Make the columns of what each tumour's fraction is if it borrows from the cohort; see
+    `rates.borrowing`.
+
+    tumours: the rows of the slides of each.
+    """
+    done = [[recorded[str(s["name"])] for s in slides if s["status"] == "done"] for slides in tumours]
+    spread = _common_spread([r for theirs in done for r in theirs])
+    found = borrowed_fractions(
+        [[figures for r in theirs for figures in r.rate.probabilities] for theirs in done], spread
+    )
+    return [
+        {
+            "borrowed_fraction_amf_of_all": b.fraction if b else None,
+            **interval_ends("borrowed_tumour_95", b.tumour if b else None),
+        }
+        for b in found
     ]
 
 
@@ -51,18 +84,24 @@ def _by_patient(slides: Iterable[Mapping[str, Value]]) -> dict[str, list[Mapping
     return found
 
 
-def pooled_values(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> Row:
+def pooled_values(
+    slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded], *, tumours: int
+) -> Row:
     """Counts, fractions and their intervals, of slides taken together.
+
+    Of several `tumours` together there is no fraction of the tumour.
 
     The bootstrap intervals draw slides, not figures: see `slidemitosis.rates.pooling`.
     """
     done = [recorded[str(s["name"])] for s in slides if s["status"] == "done"]
-    found = pooled([d.rate for d in done], errors=_common_errors(done))
+    found = pooled([d.rate for d in done], errors=_common_errors(done), spread=_common_spread(done))
+    expected = found.expected if tumours == 1 else replace(found.expected, tumour=None, above=None)
     return {
         "slides": len(slides),
         "slides_done": len(done),
         **count_fields(found.rate),
-        **rate_values(found.rate, found.corrected),
+        **rate_values(found.rate, expected, found.corrected),
+        **interval_ends("bootstrap_expected_95", found.expected_interval),
         **interval_ends("bootstrap_95", found.fraction_interval),
         **interval_ends("bootstrap_corrected_95", found.corrected_interval),
         "bootstrap_of": found.units,
@@ -75,10 +114,16 @@ def patients_together(slides: Sequence[Mapping[str, Value]], recorded: Mapping[s
     if not done:
         return None
     by_patient = [[recorded[str(s["name"])] for s in theirs] for theirs in done]
-    errors = _common_errors([r for theirs in by_patient for r in theirs])
-    found = pooled([total([r.rate for r in theirs]) for theirs in by_patient], errors=errors)
+    every = [r for theirs in by_patient for r in theirs]
+    found = pooled(
+        [total([r.rate for r in theirs]) for theirs in by_patient],
+        errors=_common_errors(every),
+        spread=_common_spread(every),
+    )
     return {
         "patients": len(by_patient),
+        "expected_fraction_amf_of_all": found.expected.fraction,
+        **interval_ends("bootstrap_expected_95", found.expected_interval),
         "fraction_amf_of_all": found.rate.fraction,
         **interval_ends("bootstrap_95", found.fraction_interval),
         "bootstrap_of": found.units,
@@ -88,6 +133,12 @@ def patients_together(slides: Sequence[Mapping[str, Value]], recorded: Mapping[s
 def _common_errors(done: Sequence[Recorded]) -> ErrorCounts | None:
     """With what all of them were corrected; slides of different models cannot be corrected together."""
     kinds = {d.errors for d in done}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _common_spread(done: Sequence[Recorded]) -> SpreadPart | None:
+    """That of all of them; None where they are of different models, or one is not calibrated."""
+    kinds = {d.spread for d in done}
     return kinds.pop() if len(kinds) == 1 else None
 
 

@@ -28,7 +28,8 @@ _STYLE = {
 
 
 def write_figure(rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
-    """Draw the fraction AMF / (AMF + NMF) of each slide that is done, with its 95 % Wilson interval.
+    """Draw the fraction AMF / (AMF + NMF) of each slide that is done, as expected, with the 95 % interval of
+    its tumour.
 
     Slides are sorted by fraction, then by name; those with few figures are hollow and grey. The same rows
     give the same bytes. Return the file, or None if no slide has a rate: nothing is written then. Raises
@@ -38,10 +39,10 @@ def write_figure(rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rated = [r for r in rows if r["status"] == "done" and r.get("fraction_amf_of_all") is not None]
+    rated = [r for r in rows if r["status"] == "done" and r.get("expected_fraction_amf_of_all") is not None]
     if not rated:
         return None
-    rated.sort(key=lambda r: (_number(r, "fraction_amf_of_all"), str(r["name"])))
+    rated.sort(key=lambda r: (_number(r, "expected_fraction_amf_of_all"), str(r["name"])))
     with matplotlib.style.context(["default", _STYLE]):
         named = len(rated) <= _NAMED
         figure = Figure(figsize=(max(4.0, min(10.0, 0.16 * len(rated) + 1.5)), 4.0), layout="constrained")
@@ -53,10 +54,11 @@ def write_figure(rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
             places = [i for i, r in enumerate(rated) if bool(r.get("few_figures")) == few]
             if not places:
                 continue
-            middle = [100 * _number(rated[i], "fraction_amf_of_all") for i in places]
-            low = [100 * _number(rated[i], "wilson_95_low") for i in places]
-            high = [100 * _number(rated[i], "wilson_95_high") for i in places]
-            axes.vlines(places, low, high, colors=colour, linewidths=1.0 if named else 0.5)
+            middle = [100 * _number(rated[i], "expected_fraction_amf_of_all") for i in places]
+            sure = [i for i in places if rated[i].get("expected_tumour_95_low") is not None]
+            low = [100 * _number(rated[i], "expected_tumour_95_low") for i in sure]
+            high = [100 * _number(rated[i], "expected_tumour_95_high") for i in sure]
+            axes.vlines(sure, low, high, colors=colour, linewidths=1.0 if named else 0.5)
             axes.plot(
                 places,
                 middle,
@@ -69,7 +71,7 @@ def write_figure(rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
             )
             if label:
                 axes.legend(loc="upper left")
-        axes.set(ylim=(0, 100), xlim=(-0.7, len(rated) - 0.3), ylabel="atypical, % of classified figures")
+        axes.set(ylim=(0, 100), xlim=(-0.7, len(rated) - 0.3), ylabel="expected atypical, % of figures")
         if named:
             axes.set_xticks(range(len(rated)), [str(r["name"])[:30] for r in rated], rotation=90)
         else:

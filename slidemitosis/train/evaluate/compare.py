@@ -129,6 +129,7 @@ def _compare_on(
         groups=_corrected(group_tests),
         folds=_corrected(fold_tests),
         aurocs=_corrected(aurocs),
+        points=tuple((run.name, p) for run in runs if (w := run.whole(data)) for p in w.points),
         notes=tuple(notes),
     )
 

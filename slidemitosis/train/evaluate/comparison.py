@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from slidemitosis.train.evaluate.points import PointScores
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -79,6 +81,8 @@ class DataComparison:
     groups: tuple[RankComparison, ...]
     folds: tuple[RankComparison, ...]
     aurocs: tuple[AurocComparison, ...]
+    points: tuple[tuple[str, PointScores], ...]
+    """(Run, scores) at each operating point of its ensemble or single network."""
     notes: tuple[str, ...]
 
 

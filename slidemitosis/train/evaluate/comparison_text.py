@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slidemitosis.files import make_folder, write_text
 from slidemitosis.train.evaluate.evaluated import METRICS
+from slidemitosis.train.evaluate.points import POINTS, point_table
 from slidemitosis.train.markdown import cell, table
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def _section(data: DataComparison) -> list[str]:
         parts.append(f"{data.figures} figures, of which {data.atypical} AMF; {slides}.")
     parts += [_score_table(data.rows), _SCORES]
     parts += data.notes
+    if data.points:
+        parts += ["### Operating points", POINTS, point_table(data.points)]
     if data.groups:
         parts += ["### Between groups", _rank_table(data.groups), _GROUPS]
     if data.folds:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.toml_tables import InvalidTable, build
+from slidemitosis.train.evaluate.points import PointScores
 from slidemitosis.train.evaluate.report_files import REPORT_JSON, read_report_table, read_rows, unreadable
 from slidemitosis.train.paths import EVALUATION, RUN_FILE, predictions_path
 
@@ -33,6 +35,8 @@ class Entry:
     data: str
     metrics: Mapping[str, float | None]
     """Every number in the report's metrics, by its name there; None where the report has null."""
+    points: tuple[PointScores, ...] = ()
+    """Empty in reports of earlier versions, and of models that have no operating points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,10 @@ def _read_run(folder: Path, name: str) -> Run:
         )
     report = read_report_table(path)
     rows = report.get("entries")
-    if not isinstance(rows, list) or not rows:
-        raise unreadable(path, "entries must be a list of at least one")
+    if not isinstance(rows, list):
+        raise unreadable(path, "entries must be a list")
+    if not rows:
+        raise unreadable(path, "no test figures were scored", "evaluate the run on labelled figures")
     run = Run(
         name=name,
         path=folder,
@@ -181,7 +187,11 @@ def _entry(row: Any, path: Path) -> Entry:
         k: v for k, v in metrics.items() if v is None or (type(v) in (int, float) and math.isfinite(v))
     }
     model, data = _text(row, "model", path), _text(row, "data", path)
-    return Entry(model or "", role, fold if role == "fold" else None, data or "", numbers)
+    try:
+        points = tuple(build(PointScores, p, where="points") for p in row.get("points") or ())
+    except (InvalidTable, TypeError) as e:
+        raise unreadable(path, f"an entry's points cannot be read ({e})") from e
+    return Entry(model or "", role, fold if role == "fold" else None, data or "", numbers, points)
 
 
 def _text(table: Mapping[str, Any], key: str, path: Path, *, optional: bool = False) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from slidemitosis.labels import HARDNESS, POSITIVE, SUBTYPES
 from slidemitosis.prediction import likeliest_subtype
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,6 +49,8 @@ class Scored:
     """The true subtype by the first expert, "" where there is none."""
     hardness: tuple[str, ...]
     """"hard" where the experts disagree, "easy" where they do not, "" below two votes."""
+    points: Mapping[str, float] = field(default_factory=dict)
+    """Thresholds of the model's operating points, by name; empty where it has none."""
 
     def __post_init__(self) -> None:
         n, where = len(self.names), f"scores of {self.model} on {self.data}"

@@ -21,6 +21,7 @@ from slidemitosis.train.evaluate.metrics import (
     metrics_of,
     subtype_table,
 )
+from slidemitosis.train.evaluate.points import PointScores, point_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,8 @@ class Entry:
     confusion: tuple[tuple[int, ...], ...]
     first_expert: float | None = None
     """Balanced accuracy at 0.5 of a model of subtypes against the type of the first expert's subtype."""
+    points: tuple[PointScores, ...] = ()
+    """Its operating points; empty where the model has none."""
     doubt: Doubt | None = None
     """None where the model or the data tell no hardness."""
 
@@ -97,6 +100,44 @@ class FoldSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationFold:
+    """A fold's network on the figures that were kept out of its training, one view.
+
+    Its measures need no calibration, which was fitted on these figures.
+    """
+
+    run: str
+    model: str
+    fold: int
+    figures: int
+    atypical: int
+    """How many of the figures are AMF."""
+    collapsed: bool
+    """The network gives every figure one class; the other folds have converged."""
+    balanced_accuracy_at_half: float | None
+    """As in Metrics, and so are the others."""
+    auroc: float | None
+    average_precision: float | None
+
+
+VALIDATED = ("balanced_accuracy_at_half", "auroc", "average_precision")
+"""Names of the fields of ValidationFold that are measures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossValidation:
+    """The folds of one run on their own validation figures."""
+
+    run: str
+    folds: int
+    measures: dict[str, Spread]
+    """Over all folds, of the measures that every fold has."""
+    converged_folds: int
+    converged: dict[str, Spread]
+    """Over the folds that have not collapsed; empty where all have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationReport:
     """The measures of models on data sets."""
 
@@ -107,6 +148,8 @@ class EvaluationReport:
     recipe: str | None = None
     notes: tuple[str, ...] = ()
     """A sentence each, shown above the tables."""
+    validation: tuple[ValidationFold, ...] = ()
+    """Of runs with two folds or more."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -126,6 +169,12 @@ class EvaluationReport:
             [e for e in self.entries if (e.role, e.data, e.run) == ("fold", data, run)] for data, run in keys
         ]
         return tuple(summary for entries in folds for summary in _summarise(entries))
+
+    @property
+    def cross_validation(self) -> tuple[CrossValidation, ...]:
+        """Summarise each run's folds on their validation figures, over all folds and over converged ones."""
+        runs = dict.fromkeys(v.run for v in self.validation)
+        return tuple(_cross_validation([v for v in self.validation if v.run == run]) for run in runs)
 
 
 def build_entry(
@@ -163,7 +212,35 @@ def build_entry(
         classes=classes if told else (),
         confusion=tuple(tuple(row) for row in matrix.tolist()) if told else (),
         first_expert=first_expert_accuracy(scored) if told else None,
+        points=point_scores(scored),
         doubt=doubt(scored),
+    )
+
+
+def validation_fold(scored: Scored, *, run: str, model: str, fold: int) -> ValidationFold:
+    """Measure a fold's network on its validation figures."""
+    m = metrics_of(scored)
+    return ValidationFold(
+        run=run,
+        model=model,
+        fold=fold,
+        figures=m.figures,
+        atypical=m.atypical,
+        collapsed=scored.collapsed,
+        balanced_accuracy_at_half=m.balanced_accuracy_at_half,
+        auroc=m.auroc,
+        average_precision=m.average_precision,
+    )
+
+
+def _cross_validation(folds: Sequence[ValidationFold]) -> CrossValidation:
+    converged = [f for f in folds if not f.collapsed]
+    return CrossValidation(
+        run=folds[0].run,
+        folds=len(folds),
+        measures=_spreads(folds, VALIDATED),
+        converged_folds=len(converged),
+        converged=_spreads(converged, VALIDATED),
     )
 
 
@@ -175,15 +252,16 @@ def _summarise(entries: Sequence[Entry]) -> list[FoldSummary]:
             parts.setdefault(domain.name, []).append(domain.metrics)
     run, data = entries[0].run, entries[0].data
     return [
-        FoldSummary(run=run, data=data, domain=name, folds=len(metrics), measures=_spreads(metrics))
+        FoldSummary(run=run, data=data, domain=name, folds=len(metrics), measures=_spreads(metrics, MEASURES))
         for name, metrics in parts.items()
     ]
 
 
-def _spreads(metrics: Sequence[Metrics]) -> dict[str, Spread]:
+def _spreads(folds: Sequence[Metrics] | Sequence[ValidationFold], names: Sequence[str]) -> dict[str, Spread]:
+    """Compute mean and SD of the measures of these names that every fold has; none of no folds."""
     spreads = {}
-    for name in MEASURES:
-        values = [getattr(m, name) for m in metrics]
-        if None not in values:
+    for name in names:
+        values = [getattr(f, name) for f in folds]
+        if values and None not in values:
             spreads[name] = Spread(mean=float(np.mean(values)), sd=float(np.std(values)))
     return spreads

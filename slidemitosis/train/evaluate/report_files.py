@@ -41,12 +41,16 @@ COLUMNS = (
 
 
 def report_table(report: EvaluationReport) -> dict[str, Any]:
-    """Return what report.json holds, null for what is not known; "folds" is computed from the entries."""
+    """Return what report.json holds, null for what is not known.
+
+    "folds" is computed from the entries, "cross_validation" from "validation".
+    """
     told: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(report), allow_nan=False))
     entries = told.pop("entries")
     folds = [dataclasses.asdict(f) for f in report.folds]
     head = {"format": FORMAT, "models": list(report.models), "data": list(report.data)}
-    return {**head, **told, "folds": folds, "entries": entries}
+    validated = [dataclasses.asdict(v) for v in report.cross_validation]
+    return {**head, **told, "cross_validation": validated, "folds": folds, "entries": entries}
 
 
 def write_report(report: EvaluationReport, folder: Path) -> tuple[Path, Path]:
@@ -79,7 +83,7 @@ def read_report_table(path: Path) -> dict[str, Any]:
 
 def read_report(path: Path) -> EvaluationReport:
     """Read what `write_report` wrote as report.json. Raises InvalidOption, in one line, for other files."""
-    computed = ("format", "models", "data", "folds")
+    computed = ("format", "models", "data", "folds", "cross_validation")
     told = {k: v for k, v in read_report_table(path).items() if k not in computed}
     try:
         return build(EvaluationReport, told, where="the top level")

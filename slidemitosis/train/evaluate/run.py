@@ -1,6 +1,6 @@
 """Evaluate models on labelled figures, and write a report with its files: `slidemitosis evaluate`.
 
-OUT/report.md, report.json               scores with intervals; folds and ensemble kept apart
+OUT/report.md, report.json               scores with intervals; folds, ensemble, cross-validation apart
 OUT/predictions/MODEL--DATA.csv          what each model says of each figure
 OUT/roc-DATA.png, reliability-DATA.png   plots, and the same as SVG
 """
@@ -22,20 +22,20 @@ from slidemitosis.models.card import CARD_NAME, Score, read_card, write_card
 from slidemitosis.models.shipped import find_model
 from slidemitosis.models.subtypes import stated_extras
 from slidemitosis.options import ComputeOptions
-from slidemitosis.train.data.seen import check_seen
+from slidemitosis.train.data.seen import check_seen, read_seen
 from slidemitosis.train.evaluate.metrics import Metrics, Scored
 from slidemitosis.train.evaluate.plots import confusion_plot, reliability_plot, roc_plot
-from slidemitosis.train.evaluate.report import EvaluationReport, build_entry
+from slidemitosis.train.evaluate.report import EvaluationReport, build_entry, validation_fold
 from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions, write_report
 from slidemitosis.train.paths import (
     ENSEMBLE,
     EVALUATION,
     PREDICTIONS,
     RUN_FILE,
-    SEEN,
     VALIDATION,
     file_name,
     predictions_path,
+    seen_path,
 )
 from slidemitosis.train.readme import model_readme
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from slidemitosis.engines.engine import Outputs
     from slidemitosis.models.card import ModelCard
     from slidemitosis.train.data.figures import Figures
-    from slidemitosis.train.evaluate.report import Entry, Role
+    from slidemitosis.train.evaluate.report import Entry, Role, ValidationFold
     from slidemitosis.train.recipe.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ def score_sets(
     card: ModelCard, sets: Mapping[str, Figures], *, device: str = "cpu", views: int = 1
 ) -> dict[str, Scored]:
     """Do what `score_figures` does for several data sets, by name; the weights are read once."""
+    if not sets:
+        return {}
     for data, figures in sets.items():
         if figures.pixels.shape[1] != card.patch.side:
             raise InvalidOption(
@@ -81,13 +83,16 @@ def score_sets(
     compute = ComputeOptions(device=device, precision="fp32", views=views)
     with contextlib.closing(load_engine(card, compute)) as engine:
         return {
-            data: _scored(card, figures, data, engine.submit(figures.pixels)())
+            data: _scored(card, figures, data, engine.submit(figures.pixels)(), views)
             for data, figures in sets.items()
         }
 
 
-def _scored(card: ModelCard, figures: Figures, data: str, outputs: Outputs) -> Scored:
-    probability = card.decision.probability(outputs.logit)
+def _scored(card: ModelCard, figures: Figures, data: str, outputs: Outputs, views: int) -> Scored:
+    """State what the model says; its calls are those at the threshold of the best balanced accuracy."""
+    decision = card.decision_for(views=views, point="balanced")
+    probability, fitted = decision.probability(outputs.logit), decision.calibration
+    beside = card.decision.probability(outputs.logit)
     return Scored(
         model=card.name,
         data=data,
@@ -97,8 +102,11 @@ def _scored(card: ModelCard, figures: Figures, data: str, outputs: Outputs) -> S
         atypical=figures.atypical,
         logit=outputs.logit,
         probability=probability,
-        threshold=card.decision.threshold,
-        extra=stated_extras(card, outputs.extra, probability),
+        threshold=decision.threshold,
+        points={"counting": fitted.counting.threshold, "balanced": fitted.balanced.threshold}
+        if fitted
+        else {},
+        extra=stated_extras(card, outputs.extra, probability, p_uncalibrated=beside),
         subtypes=tuple(s[0] if s else "" for s in figures.subtypes),
         hardness=figures.hardness,
     )
@@ -144,11 +152,13 @@ def evaluate_models(
 ) -> EvaluationReport:
     """Score every model on every data set and write the report into `out`, in place of an earlier one.
 
-    Raises InvalidOption, also where a data set has slides that a model of a run was trained on, unless
-    `allow_leaks`; and OutputError if `out` cannot be written.
+    Scores of the folds of a run on their own validation figures are taken from what its training wrote.
+        Raises InvalidOption, also where a data set has figures or slides that a model saw in training, unless
+        `allow_leaks`; and OutputError if `out` cannot be written.
     """
     runs = list(dict.fromkeys(m.card.folder.parent for m in members))
-    notes = [n for run in runs for n in check_seen(run / SEEN, sets, allow=allow_leaks)]
+    seen = [(m.card.name, read_seen(path)) for m in members if (path := seen_path(m.card.folder))]
+    notes = check_seen(seen, sets, allow=allow_leaks)
     scored = [score_sets(m.card, sets, device=device, views=views) for m in members]
     with writing(out):
         (out / PREDICTIONS).mkdir(parents=True, exist_ok=True)
@@ -165,7 +175,9 @@ def evaluate_models(
     smoke = [run.name for run in runs if _told(run).get("smoke")]
     notes += [f"{name} was trained with --smoke: its scores mean nothing." for name in smoke]
     notes += [f"{m.card.name}: {COLLAPSED}" for m in members if _collapsed(m)]
-    report = EvaluationReport(entries=tuple(entries), notes=tuple(notes), **about)
+    report = EvaluationReport(
+        entries=tuple(entries), notes=tuple(notes), validation=_validation(members), **about
+    )
     write_report(report, out)
     return report
 
@@ -175,11 +187,11 @@ def evaluate_run(
 ) -> EvaluationReport | None:
     """Score a run's models on its test figures, and write the scores into their cards and READMEs.
 
-    None where the run has no test figures.
+    None where the run has neither test figures nor two folds, whose validation figures were scored.
     """
     members = run_members(folder)
     report = None
-    if tests:
+    if tests or _validation(members):
         allow = _told(folder)["leaks"] == "allow"
         report = evaluate_models(members, tests, out=folder / EVALUATION, device=device, allow_leaks=allow)
     for m in members:
@@ -200,6 +212,15 @@ def _collapsed(member: Member) -> bool:
     """Tell whether the training has collapsed, from its validation figures and without any test figure."""
     path = member.card.folder / VALIDATION
     return member.role != "ensemble" and path.is_file() and read_predictions(path).collapsed
+
+
+def _validation(members: Sequence[Member]) -> tuple[ValidationFold, ...]:
+    """Measure folds on their validation figures, from the predictions that the training wrote."""
+    return tuple(
+        validation_fold(read_predictions(path), run=m.run, model=m.card.name, fold=m.fold)
+        for m in members
+        if m.fold is not None and (path := m.card.folder / VALIDATION).is_file()
+    )
 
 
 def _told(run: Path) -> dict[str, Any]:

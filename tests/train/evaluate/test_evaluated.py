@@ -39,7 +39,7 @@ def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
         ("{", "cannot be read as JSON"),
         ("[]", "format None"),
         ('{"format": 2}', "format 2"),
-        ('{"format": 1, "entries": []}', "entries must be a list"),
+        ('{"format": 1, "entries": []}', "no test figures were scored"),
         ('{"format": 1, "entries": [3]}', "an entry is no table"),
         ('{"format": 1, "entries": [{"role": "best"}]}', "role must be"),
         ('{"format": 1, "entries": [{"role": "fold", "fold": null}]}', "needs the fold's number"),

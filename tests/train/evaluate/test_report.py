@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from slidemitosis.errors import InvalidOption
 from slidemitosis.labels import SUBTYPES
 from slidemitosis.train.evaluate.metrics import metrics_of
-from slidemitosis.train.evaluate.report import EvaluationReport, build_entry
+from slidemitosis.train.evaluate.report import EvaluationReport, build_entry, validation_fold
 from slidemitosis.train.evaluate.report_files import (
     COLUMNS,
     read_predictions,
@@ -107,6 +107,75 @@ def test_the_sd_of_folds_divides_by_their_number() -> None:
     )
     found = EvaluationReport(entries=entries).folds[0].measures["sensitivity"]
     assert (found.mean, found.sd) == (0.5, 0.5)
+
+
+def cross_validated(*collapsed: bool, run: str = "") -> EvaluationReport:
+    """A report of a run, without test figures, that has a fold for each of `collapsed`."""
+    folds = []
+    for k, flat in enumerate(collapsed):
+        s = random_scored(40, seed=k)
+        s = dataclasses.replace(s, logit=s.logit - 20) if flat else s
+        folds.append(validation_fold(s, run=run, model=f"net-fold-{k}", fold=k))
+    return EvaluationReport(entries=(), validation=tuple(folds))
+
+
+def test_validation_folds_have_mean_and_sd_over_all_and_over_converged_ones() -> None:
+    report = cross_validated(False, True, False)
+    (found,) = report.cross_validation
+    assert (found.folds, found.converged_folds) == (3, 2)
+    for name in ("balanced_accuracy_at_half", "auroc", "average_precision"):
+        values = [getattr(metrics_of(random_scored(40, seed=k)), name) for k in range(3)]
+        if name == "balanced_accuracy_at_half":
+            values[1] = 0.5  # of one class only
+        for spread, over in ((found.measures, values), (found.converged, [values[0], values[2]])):
+            assert spread[name].mean == pytest.approx(np.mean(over))
+            assert spread[name].sd == pytest.approx(np.std(over))
+
+
+def test_where_every_fold_has_collapsed_there_is_no_score_of_converged_ones(tmp_path: Path) -> None:
+    report = cross_validated(True, True)
+    (found,) = report.cross_validation
+    assert (found.converged_folds, found.converged) == (0, {})
+    last = lines_after(report_markdown(report), "## Cross-validation")[-1]
+    assert last == ["mean ± SD of 0 converged folds", "", "none", "none", "none"]
+    assert read_report(write_report(report, tmp_path)[1]) == report
+
+
+def test_validation_folds_are_told_one_by_one_in_text_and_json(tmp_path: Path) -> None:
+    both = (
+        *cross_validated(False, True, False, run="a").validation,
+        *cross_validated(False, False).validation,
+    )
+    report = EvaluationReport(entries=(), validation=both)
+    head, _, *rows = lines_after(report_markdown(report), "## Cross-validation")
+    assert head == ["model", "figures (AMF)", "BA at 0.5", "AUROC", "average precision"]
+    assert [r[0] for r in rows] == [
+        "net-fold-0",
+        "net-fold-1 (collapsed)",
+        "net-fold-2",
+        "a: mean ± SD of 3 folds",
+        "a: mean ± SD of 2 converged folds",
+        "net-fold-0",
+        "net-fold-1",
+        "mean ± SD of 2 folds",
+    ]
+    assert rows[0][1] == "40 (10)"
+    auroc = report.cross_validation[0].converged["auroc"]
+    assert rows[4][3] == f"{auroc.mean:.4f} ± {auroc.sd:.4f}"
+    path = write_report(report, tmp_path)[1]
+    assert read_report(path) == report
+    told = json.loads(path.read_text(encoding="utf-8"))
+    assert [v["collapsed"] for v in told["validation"]] == [False, True, False, False, False]
+    assert told["cross_validation"][0]["converged"]["auroc"] == dataclasses.asdict(auroc)
+
+
+def test_a_report_of_an_earlier_version_has_no_cross_validation(
+    whole: EvaluationReport, tmp_path: Path
+) -> None:
+    told = {k: v for k, v in report_table(whole).items() if "validation" not in k}
+    (tmp_path / "report.json").write_text(json.dumps(told))
+    assert read_report(tmp_path / "report.json") == whole
+    assert "Cross-validation" not in report_markdown(whole)
 
 
 def test_domains_are_measured_by_themselves() -> None:

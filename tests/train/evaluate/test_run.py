@@ -16,8 +16,10 @@ from slidemitosis.cli import main
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.models.card import read_card, write_card
 from slidemitosis.models.classifier import load_model
+from slidemitosis.train.data.split import folds
 from slidemitosis.train.evaluate.compare import compare_runs
-from slidemitosis.train.evaluate.report_files import read_predictions, read_report
+from slidemitosis.train.evaluate.report import Spread
+from slidemitosis.train.evaluate.report_files import read_predictions, read_report, write_predictions
 from slidemitosis.train.evaluate.run import (
     Member,
     evaluate_models,
@@ -27,8 +29,16 @@ from slidemitosis.train.evaluate.run import (
     score_figures,
 )
 from slidemitosis.train.run import train_folds
-from tests.train.drawn import drawn_figures
-from tests.train.small_runs import LEARNING, drawn_data, files_of, of_other_slides, small_run
+from tests.train.drawn import drawn_figures, write_figures
+from tests.train.small_runs import (
+    LEARNING,
+    assert_refused,
+    call,
+    drawn_data,
+    files_of,
+    of_other_slides,
+    small_run,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,10 +80,14 @@ def directly(card: ModelCard, figures: Figures) -> tuple[np.ndarray, np.ndarray,
     """Logits, probabilities and calls, by the model itself."""
     with torch.inference_mode():
         logit = load_model(card.folder)(torch.from_numpy(figures.pixels))[:, 0].double().numpy()
-    d = card.decision
-    odds = (logit - np.log(d.training_prior / (1 - d.training_prior))) / d.temperature
-    p = 1 / (1 + np.exp(-odds - np.log(d.target_prior / (1 - d.target_prior))))
-    return logit, p, p >= d.threshold
+    d, fitted = card.decision, card.calibrations
+    if fitted:
+        odds, threshold = fitted[0].slope * logit + fitted[0].intercept, fitted[0].balanced.threshold
+    else:
+        odds = (logit - np.log(d.training_prior / (1 - d.training_prior))) / d.temperature
+        odds, threshold = odds + np.log(d.target_prior / (1 - d.target_prior)), d.threshold
+    p = 1 / (1 + np.exp(-odds))
+    return logit, p, p >= threshold
 
 
 def test_the_scores_are_those_of_a_direct_computation(learned: Evaluated) -> None:
@@ -93,7 +107,17 @@ def test_the_scores_are_those_of_a_direct_computation(learned: Evaluated) -> Non
         assert m.auroc == pytest.approx(roc_auc_score(y, logit), abs=1e-9)
         assert m.average_precision == pytest.approx(average_precision_score(y, logit), abs=1e-9)
         assert m.brier == pytest.approx(brier_score_loss(y, p), abs=1e-5)
-        assert entry.threshold == read_card(run.out / name).decision.threshold
+        card = read_card(run.out / name)
+        assert bool(card.calibrations) == (name != "ensemble")
+        assert entry.threshold == card.decision_for(views=1, point="balanced").threshold
+        # An ensemble has operating points where `--nested` has calibrated it.
+        assert [p.point for p in entry.points] == (["counting", "balanced"] if card.calibrations else [])
+        for point in entry.points:
+            calls = p >= point.threshold
+            assert (point.called, point.labelled) == (calls.sum(), y.sum())
+            assert point.expected == pytest.approx(p.sum(), abs=1e-3)
+            assert point.sensitivity == pytest.approx(calls[y == 1].mean())
+            assert point.specificity == pytest.approx((~calls)[y == 0].mean())
         assert [d.name for d in entry.domains] == ["breast", "lung"]
 
 
@@ -157,6 +181,47 @@ def test_mean_and_sd_of_the_folds_are_told_apart_from_the_ensemble(learned: Eval
     assert "| ensemble: lite0-ensemble |" in text
     told = json.loads((run.out / "evaluation" / "report.json").read_text())
     assert (told["family"], told["recipe"], told["backbone"]) == ("end-to-end", "lite0", "smoke-cnn")
+
+
+def test_the_folds_are_scored_on_what_they_were_validated_with(learned: Evaluated) -> None:
+    run, report = learned
+    assert [(v.run, v.model, v.fold) for v in report.validation] == [
+        ("", "lite0-fold-0", 0),
+        ("", "lite0-fold-1", 1),
+    ]
+    aurocs = []
+    for told, (_, rows) in zip(report.validation, folds(run.training, run.recipe.split), strict=True):
+        figures = run.training.take(rows)
+        logit, _, _ = directly(read_card(run.out / f"fold-{told.fold}"), figures)
+        y = figures.atypical
+        assert (told.figures, told.atypical, told.collapsed) == (len(y), y.sum(), False)
+        half = ((logit >= 0)[y == 1].mean() + (logit < 0)[y == 0].mean()) / 2
+        assert told.balanced_accuracy_at_half == pytest.approx(half)
+        aurocs.append(roc_auc_score(y, logit))
+        assert told.auroc == pytest.approx(aurocs[-1], abs=1e-9)
+    (found,) = report.cross_validation
+    assert (found.folds, found.converged_folds, found.converged) == (2, 2, found.measures)
+    assert found.measures["auroc"].mean == pytest.approx(np.mean(aurocs))
+    assert found.measures["auroc"].sd == pytest.approx(np.std(aurocs))
+
+
+def test_a_collapsed_fold_is_left_out_of_the_converged_ones(tmp_path: Path, learned: Evaluated) -> None:
+    """A run without test figures is reported, too: its validation is all there is."""
+    run, report = learned
+    shutil.copytree(run.out, tmp_path / "run")
+    path = tmp_path / "run" / "fold-1" / "validation.csv"
+    write_predictions(dataclasses.replace(s := read_predictions(path), logit=s.logit - 99), path)
+    found = evaluate_run(tmp_path / "run", run.recipe, {})
+    assert found is not None
+    assert found.entries == ()
+    assert [v.collapsed for v in found.validation] == [False, True]
+    assert found.validation[0] == report.validation[0]
+    (summary,) = found.cross_validation
+    assert (summary.folds, summary.converged_folds) == (2, 1)
+    assert summary.converged["auroc"] == Spread(mean=report.validation[0].auroc or 0, sd=0)
+    assert read_report(tmp_path / "run" / "evaluation" / "report.json") == found
+    with pytest.raises(InvalidOption, match="no test figures were scored; evaluate the run on labelled"):
+        compare_runs([run.out, tmp_path / "run"])
 
 
 def test_evaluating_again_changes_nothing(learned: Evaluated) -> None:
@@ -237,11 +302,43 @@ def test_figures_of_slides_that_were_trained_on_are_refused_or_said(
 ) -> None:
     members = find_models([str(learned[0].out)])
     seen = {"a": drawn_figures(6, seed=3)}  # other figures of the same slides
-    with pytest.raises(InvalidOption, match=r"6 of the 6 figures of a are of slides .*--allow-leaks"):
+    names = "lite0-fold-0, lite0-fold-1, lite0-ensemble"
+    with pytest.raises(InvalidOption, match=rf"^{names} saw 6 of the 6 figures of a .*--allow-leaks"):
         evaluate_models(members, seen, out=tmp_path / "report")
     assert not (tmp_path / "report").exists()
     report = evaluate_models(members, seen, out=tmp_path / "report", allow_leaks=True)
     assert "these scores flatter" in " ".join(report.notes)
+
+
+@pytest.mark.parametrize("name", ["fold-0", "fold-1", "ensemble"])
+def test_a_model_that_left_its_run_is_refused_on_what_any_fold_saw(
+    tmp_path: Path, learned: Evaluated, name: str
+) -> None:
+    run, _ = learned
+    model = shutil.copytree(run.out / name, tmp_path / "elsewhere" / "mine")
+    # A fold's own validation figures, too: its epoch and threshold were chosen on them.
+    sets = {"a": of_other_slides(run.training)}
+    with pytest.raises(InvalidOption, match=rf"lite0-{name} saw 32 of the 32 figures of a .*--allow-leaks"):
+        evaluate_models(find_models([str(model)]), sets, out=tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+    report = evaluate_models(find_models([str(model)]), sets, out=tmp_path / "report", allow_leaks=True)
+    assert f"lite0-{name} saw 32 of the 32" in report.notes[0]
+    assert "these scores flatter" in (tmp_path / "report" / "report.md").read_text()
+    report = evaluate_models(find_models([str(model)]), run.tests, out=tmp_path / "tests")
+    assert report.notes == ()
+
+
+def test_the_command_refuses_figures_that_a_model_saw_and_a_damaged_list_in_one_line(
+    tmp_path: Path, learned: Evaluated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = learned
+    model = shutil.copytree(run.out / "ensemble", tmp_path / "mine")
+    data = write_figures(tmp_path / "data", run.training)
+    words = ["evaluate", model, "--data", f"csv={data}", "--out", tmp_path / "report", "--device", "cpu"]
+    assert_refused(capsys, tmp_path, r"lite0-ensemble saw 32 of the 32 figures of .*--allow-leaks", *words)
+    assert call(*words, "--allow-leaks") == 0
+    (model / "training-figures.csv").write_text("slide,sha256\nslide0,0123")
+    assert_refused(capsys, tmp_path, r"training-figures\.csv: cannot be read as a list of training", *words)
 
 
 def test_eight_views_are_the_mean_logit_of_rotations_and_mirrors(learned: Evaluated) -> None:
@@ -296,6 +393,7 @@ def test_models_of_no_run_are_evaluated_side_by_side(tmp_path: Path, learned: Ev
         ("lite0-ensemble", "b c"),
     ]
     assert report.folds == ()
+    assert report.validation == ()
     assert {p.name for p in (tmp_path / "predictions").iterdir()} == {
         f"{m}--{d}.csv" for m in ("lite0-fold-0", "lite0-ensemble") for d in ("a", "b-c")
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,6 +71,22 @@ def test_the_numbers_of_the_published_protocol_stand_in_its_recipe() -> None:
     assert lora.stopping.patience == 10
     assert (lora.lora.rank, lora.lora.alpha, lora.lora.dropout) == (8, 16, 0.3)
     assert lora.lora.targets == ("qkv", "proj", "fc1", "fc2")
+    # Text, and six of the authors' seven scripts of probes.
+    assert load_recipe("benchmark-probe").optimizer == r.optimizer == lora.optimizer
+
+
+def test_virchow2_with_lora_is_pooled_and_normalised_as_by_its_authors_script() -> None:
+    """Class token alone, and 0.5; the probe has the mean of the patches too, and the weights' statistics."""
+    lora, probe = load_recipe("benchmark-lora").backbone, load_recipe("benchmark-probe").backbone
+    half = (0.5, 0.5, 0.5)
+    assert (lora.pooling, lora.mean, lora.std) == ("network", half, half)
+    assert lora == replace(probe, pooling="network", mean=half, std=half)
+    # The name pairs the two in a comparison.
+    assert lora.name == "virchow2"
+    other = load_recipe("benchmark-lora", overrides=["backbone.pooling=network", "backbone=virchow"])
+    assert other.backbone == replace(
+        load_recipe("benchmark-probe", overrides=["backbone=virchow"]).backbone, pooling="network"
+    )
 
 
 def test_a_recipe_takes_from_its_base_what_it_does_not_say() -> None:

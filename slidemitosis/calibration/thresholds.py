@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logit as log_odds
-from sklearn.metrics import confusion_matrix
 
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.decision import BetweenSlidesPart, DecisionPart, ValidationPart
@@ -40,7 +39,7 @@ def fit_decision(
     balanced accuracy, the middle of the widest run of equally good thresholds being taken.
     `logits` and `atypical` are (N,). Raises InvalidOption if a class is absent or every logit is the same.
     """
-    _check_classes(atypical)
+    check_classes(atypical)
     evidence = np.asarray(logits, dtype=np.float64) - log_odds(training_prior)
     prior = log_odds(atypical.mean())
 
@@ -65,7 +64,7 @@ def best_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int6
     Raises InvalidOption if a class is absent, or if every figure has the same probability, as after a
     collapsed training.
     """
-    _check_classes(atypical)
+    check_classes(atypical)
     p, place = np.unique(probabilities, return_inverse=True)
     if len(p) < 2:
         raise InvalidOption("every figure gets the same probability: the training has collapsed")
@@ -76,6 +75,21 @@ def best_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int6
     best = np.flatnonzero(accuracy >= accuracy.max() - 1e-12)
     widest = best[np.argmax(p[best + 1] - p[best])]
     return float(cuts[widest])
+
+
+def counting_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int64]) -> float:
+    """Find the threshold at which as many figures are called atypical as are so.
+
+    Where equal probabilities allow no such threshold, the nearest number is taken. Raises InvalidOption if a
+    class is absent, or if every figure has the same probability.
+    """
+    check_classes(atypical)
+    p, counts = np.unique(probabilities, return_counts=True)
+    if len(p) < 2:
+        raise InvalidOption("every figure gets the same probability: the training has collapsed")
+    called = counts[::-1].cumsum()[::-1][1:]  # at each cut between two probabilities
+    cuts = (p[1:] + p[:-1]) / 2
+    return float(cuts[np.argmin(np.abs(called - atypical.sum()))])
 
 
 def count_validation(
@@ -91,10 +105,15 @@ def count_validation(
     `slides` are the names of the figures' slides, "" where one is not known.
     """
     called = probabilities >= threshold
-    (tn, fp), (fn, tp) = confusion_matrix(atypical, called, labels=[0, 1])
-    counts = {"tp": int(tp), "fn": int(fn), "tn": int(tn), "fp": int(fp)}
-    spread = between_slides(called, atypical, slides)
-    return ValidationPart(protocol=protocol, **counts, between_slides=spread)
+    amf = atypical == 1
+    return ValidationPart(
+        protocol=protocol,
+        tp=int((called & amf).sum()),
+        fn=int((~called & amf).sum()),
+        tn=int((~called & ~amf).sum()),
+        fp=int((called & ~amf).sum()),
+        between_slides=between_slides(called, atypical, slides),
+    )
 
 
 def between_slides(
@@ -142,6 +161,7 @@ def _spread(right: NDArray[np.bool_], slides: NDArray[np.int64]) -> tuple[float,
     return round(math.sqrt(max((between - within) / size, 0.0)), 4), round(error, 4)
 
 
-def _check_classes(atypical: NDArray[np.int64]) -> None:
+def check_classes(atypical: NDArray[np.int64]) -> None:
+    """Raise InvalidOption unless both classes are there."""
     if len(np.unique(atypical)) < 2:
         raise InvalidOption("the validation figures are of one class only; calibration needs AMF and NMF")

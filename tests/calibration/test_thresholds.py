@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidemitosis.errors import InvalidOption
-from slidemitosis.train.evaluate.calibration import (
+from slidemitosis.calibration.thresholds import (
     best_threshold,
     between_slides,
     count_validation,
     fit_decision,
 )
+from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
