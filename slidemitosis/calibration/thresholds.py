@@ -66,9 +66,7 @@ def best_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.int6
     """
     check_classes(atypical)
     p, place = np.unique(probabilities, return_inverse=True)
-    if len(p) < 2:
-        raise InvalidOption("every figure gets the same probability: the training has collapsed")
-    cuts = (p[1:] + p[:-1]) / 2
+    cuts = _cuts(p)
     # Figures of each class below each cut.
     below = [np.cumsum(np.bincount(place[atypical == c], minlength=len(p)))[:-1] for c in (0, 1)]
     accuracy = (below[0] / (atypical == 0).sum() + 1 - below[1] / (atypical == 1).sum()) / 2
@@ -85,11 +83,17 @@ def counting_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.
     """
     check_classes(atypical)
     p, counts = np.unique(probabilities, return_counts=True)
+    cuts = _cuts(p)
+    called = counts[::-1].cumsum()[::-1][1:]  # at each cut
+    return float(cuts[np.argmin(np.abs(called - atypical.sum()))])
+
+
+def _cuts(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what lies in the middle between neighbours of distinct probabilities. Raises InvalidOption."""
     if len(p) < 2:
         raise InvalidOption("every figure gets the same probability: the training has collapsed")
-    called = counts[::-1].cumsum()[::-1][1:]  # at each cut between two probabilities
-    cuts = (p[1:] + p[:-1]) / 2
-    return float(cuts[np.argmin(np.abs(called - atypical.sum()))])
+    cuts: NDArray[np.float64] = (p[1:] + p[:-1]) / 2
+    return cuts
 
 
 def count_validation(

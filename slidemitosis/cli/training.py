@@ -192,19 +192,15 @@ def _train(args: argparse.Namespace, report: Report) -> None:
 
     run = prepare_run(_options(args))
     report.outcome = "the same command goes on after the last whole epoch"
-    cards = train_folds(
-        run,
-        only=args.fold,
-        progress=lambda what, seen, total: report.progress(seen, total, what=f"training {what}"),
-    )
+
+    def progress(what: str, seen: int, total: int) -> None:
+        report.progress(seen, total, what=f"training {what}")
+
+    cards = train_folds(run, only=args.fold, progress=progress)
     if args.nested:
         from slidemitosis.train.nested import train_nested  # noqa: PLC0415
 
-        train_nested(
-            run,
-            only=args.fold,
-            progress=lambda what, seen, total: report.progress(seen, total, what=f"training {what}"),
-        )
+        train_nested(run, only=args.fold, progress=progress)
     result = evaluate_run(run.out, run.recipe, run.tests, device=run.device)
     report.done(models=", ".join(str(c.folder) for c in cards))
     print(report_markdown(result) if result else "No test figures: nothing was scored.")

@@ -122,6 +122,16 @@ def annotated_area(
     )
 
 
+def slide_outline(slide: Bounds, mpp: PixelSize) -> shapely.Geometry:
+    """Return the slide, or its bounds, given in level-0 px, as a box in um from the corner of level 0."""
+    return shapely.box(
+        slide.x * mpp.x,
+        slide.y * mpp.y,
+        (slide.x + slide.width) * mpp.x,
+        (slide.y + slide.height) * mpp.y,
+    )
+
+
 def spot_outline(spot: Spot, x_um: float, y_um: float) -> shapely.Geometry:
     """Return the outline of a spot around a centre, um."""
     half_x, half_y = spot.half_um

@@ -89,18 +89,14 @@ def count_distribution(
     For one slide of up to 300 figures it is a mixture of Poisson-binomial distributions, over what the
     figures share, and exact; otherwise each of these is a normal distribution of the same mean and variance.
     """
-    slides = [s for s in slides if len(s)]
-    total = sum(map(len, slides))
-    together = len(slides) == 1
-    own = spread.slide_sd if together else 0.0
-    shifts, slopes, weights = _shared(spread, own=own)
-    odds = [_log_odds(np.asarray(s, dtype=np.float64), spread) for s in slides]
-    if together and total <= _EXACT:
+    odds, own_sd, shifts, slopes, weights = _given_what_is_shared(slides, spread)
+    total = sum(map(len, odds))
+    if len(odds) == 1 and total <= _EXACT:
         moved = shifts[:, None] + (1 + slopes[:, None]) * odds[0]
         return np.arange(total + 1.0), weights @ poisson_binomial(_sigmoid(moved))
     means, variances = np.zeros(len(weights)), np.zeros(len(weights))
     for of_slide in odds:
-        found = _moments(of_slide, shifts, slopes, slide_sd=0.0 if together else spread.slide_sd)
+        found = _moments(of_slide, shifts, slopes, slide_sd=own_sd)
         means += found.mean
         variances += found.between + found.within
     numbers = np.linspace(0, total, min(total, _PLACES) + 1)
@@ -168,14 +164,11 @@ def tumour_fractions(
     `prior`: a and b of the Beta(a, b) that is known of the fraction beforehand. Where every P(atypical) is 0
     or 1 and nothing is shared, this is Beta(k + a, n - k + b) of k atypical figures out of n.
     """
-    slides = [s for s in slides if len(s)]
-    together = len(slides) == 1
-    shifts, slopes, weights = _shared(spread, own=spread.slide_sd if together else 0.0)
-    n = sum(map(len, slides))
+    odds, own_sd, shifts, slopes, weights = _given_what_is_shared(slides, spread)
+    n = sum(map(len, odds))
     total, squares, own = (np.zeros(len(weights)) for _ in range(3))
-    for s in slides:
-        odds = _log_odds(np.asarray(s, dtype=np.float64), spread)
-        found = _moments(odds, shifts, slopes, slide_sd=0.0 if together else spread.slide_sd)
+    for of_slide in odds:
+        found = _moments(of_slide, shifts, slopes, slide_sd=own_sd)
         total += found.mean
         squares += found.squares
         own += found.between
@@ -186,6 +179,19 @@ def tumour_fractions(
     error = variance / (n + a + b + 1) + own / n**2
     size = np.maximum(mean * (1 - mean) / error - 1, a + b)
     return Fractions(size * mean - a + prior[0], size * (1 - mean) - b + prior[1], weights)
+
+
+def _given_what_is_shared(
+    slides: Sequence[Sequence[float]], spread: SpreadPart
+) -> tuple[list[NDArray[np.float64]], float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the log-odds of each slide with figures, the SD of a slide's own shift, and what `_shared`
+    returns.
+
+    The shift of a slide that is alone is shared by all figures, and so its own SD is 0.
+    """
+    odds = [_log_odds(np.asarray(s, dtype=np.float64), spread) for s in slides if len(s)]
+    alone = len(odds) == 1
+    return odds, 0.0 if alone else spread.slide_sd, *_shared(spread, own=spread.slide_sd if alone else 0.0)
 
 
 def _shared(

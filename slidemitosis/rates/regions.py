@@ -9,6 +9,7 @@ import shapely
 
 from slidemitosis.candidates.formats.shapes import made_valid, read_shape
 from slidemitosis.candidates.ids import object_ids
+from slidemitosis.rates.area import slide_outline
 from slidemitosis.rates.counts import SlideRate, slide_rate
 from slidemitosis.rates.expected import Expected, expected_fraction
 
@@ -77,8 +78,7 @@ def rate_regions(
     0. A centre on the outline is in the region. cores: those of the regions that are TMA cores. taken: ids of
     other objects, in lower case. spread, cutoff: as in `expected_fraction`.
     """
-    b, mpp = frame.area, frame.mpp
-    slide = shapely.box(b.x * mpp.x, b.y * mpp.y, (b.x + b.width) * mpp.x, (b.y + b.height) * mpp.y)
+    slide = slide_outline(frame.area, frame.mpp)
     rated = []
     for region, object_id in zip(regions, object_ids(regions, frame.name, taken=taken), strict=True):
         outline = _outline_um(region, frame)

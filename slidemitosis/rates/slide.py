@@ -14,7 +14,7 @@ from slidemitosis.candidates import area_classes_named
 from slidemitosis.candidates.ids import hot_spot_id
 from slidemitosis.errors import InvalidOption
 from slidemitosis.options import ErrorCounts
-from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, spot_outline
+from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, slide_outline, spot_outline
 from slidemitosis.rates.correction import Corrected, corrected_fraction
 from slidemitosis.rates.counts import SlideRate, slide_rate
 from slidemitosis.rates.expected import Expected, expected_fraction
@@ -245,9 +245,7 @@ def _hot_spot(
     if found is None:
         return None
     rate = slide_rate(r for r, held in zip(mitoses, found.inside, strict=True) if held)
-    b, mpp = prepared.slide.area, prepared.mpp
-    edges = (b.x * mpp.x, b.y * mpp.y, (b.x + b.width) * mpp.x, (b.y + b.height) * mpp.y)
-    slide = shapely.box(*edges)
+    slide = slide_outline(prepared.slide.area, prepared.mpp)
     on_slide = shapely.intersection(slide, spot_outline(spot, found.x_um, found.y_um))
     slide_smaller = float(shapely.area(slide)) / 1e6 < spot.mm2
     return HotSpotRate(

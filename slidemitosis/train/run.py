@@ -250,7 +250,7 @@ def _score_validation(run: Run, card: ModelCard, figures: Figures) -> dict[int, 
     return found
 
 
-def calibrate_members(run: Run, members: Sequence[ModelCard], *, domain_sd: float = 0.0) -> list[ModelCard]:
+def calibrate_members(run: Run, members: Sequence[ModelCard], *, domain_sd: float = 0.0) -> None:
     """Calibrate each fold's model on the validation figures of all folds: more than on those of its own.
 
     Each figure is scored by the one network that was not trained on it, which is as good as any other of
@@ -262,10 +262,9 @@ def calibrate_members(run: Run, members: Sequence[ModelCard], *, domain_sd: floa
         if all(part.exists() for part in parts):
             for_all[views] = Scored.join([read_predictions(part) for part in parts])
     protocol = f"{_out_of_fold(run, members)}; this model is one of the {len(members)}"
-    cards = [with_calibrations(m, for_all, protocol=protocol, domain_sd=domain_sd) for m in members]
-    for card in cards:
-        write_card(card)
-    return cards
+    fitted = with_calibrations(members[0], for_all, protocol=protocol, domain_sd=domain_sd).calibrations
+    for member in members:
+        write_card(dataclasses.replace(member, calibrations=fitted))
 
 
 def _out_of_fold(run: Run, members: Sequence[ModelCard]) -> str:

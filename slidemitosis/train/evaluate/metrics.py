@@ -175,12 +175,12 @@ def metrics_of(scored: Scored) -> Metrics:
     y = scored.atypical
     both = len(np.unique(y)) == 2
     called, amf = scored.called, y == 1
-    sensitivity, specificity = _sides(called, amf)
+    sensitivity, specificity = sides(called, amf)
     return Metrics(
         figures=len(scored),
         atypical=int(y.sum()),
-        balanced_accuracy=_mean(sensitivity, specificity),
-        balanced_accuracy_at_half=_mean(*_sides(scored.logit >= 0, amf)),
+        balanced_accuracy=mean_of_both(sensitivity, specificity),
+        balanced_accuracy_at_half=mean_of_both(*sides(scored.logit >= 0, amf)),
         sensitivity=sensitivity,
         specificity=specificity,
         f1=share(2 * (called & amf).sum(), called.sum() + amf.sum()) if both else None,
@@ -196,12 +196,13 @@ def share(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _sides(called: NDArray[np.bool_], amf: NDArray[np.bool_]) -> tuple[float | None, float | None]:
+def sides(called: NDArray[np.bool_], amf: NDArray[np.bool_]) -> tuple[float | None, float | None]:
     """Return sensitivity and specificity."""
     return share((called & amf).sum(), amf.sum()), share((~called & ~amf).sum(), (~amf).sum())
 
 
-def _mean(a: float | None, b: float | None) -> float | None:
+def mean_of_both(a: float | None, b: float | None) -> float | None:
+    """Return the mean, or None where one is None."""
     return None if a is None or b is None else (a + b) / 2
 
 
@@ -280,7 +281,7 @@ def first_expert_accuracy(scored: Scored) -> float | None:
     """
     rows = [i for i, s in enumerate(scored.subtypes) if s]
     truth = np.array([scored.subtypes[i].startswith(POSITIVE) for i in rows], np.bool_)
-    return _mean(*_sides(scored.logit[rows] >= 0, truth))
+    return mean_of_both(*sides(scored.logit[rows] >= 0, truth))
 
 
 def doubt(scored: Scored) -> Doubt | None:

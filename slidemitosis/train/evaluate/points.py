@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slidemitosis.train.evaluate.metrics import Scored, share
+from slidemitosis.train.evaluate.metrics import Scored, mean_of_both, share, sides
 from slidemitosis.train.markdown import table
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ def point_scores(scored: Scored) -> tuple[PointScores, ...]:
     amf, found = scored.atypical == 1, []
     for point, threshold in scored.points.items():
         called = scored.probability >= threshold
-        tp = int((called & amf).sum())
-        sensitivity, specificity = share(tp, amf.sum()), share((~called & ~amf).sum(), (~amf).sum())
-        both = None if sensitivity is None or specificity is None else (sensitivity + specificity) / 2
+        sensitivity, specificity = sides(called, amf)
         found.append(
             PointScores(
                 point=point,
@@ -52,8 +50,8 @@ def point_scores(scored: Scored) -> tuple[PointScores, ...]:
                 expected=float(scored.probability.sum()),
                 sensitivity=sensitivity,
                 specificity=specificity,
-                ppv=share(tp, called.sum()),
-                balanced_accuracy=both,
+                ppv=share((called & amf).sum(), called.sum()),
+                balanced_accuracy=mean_of_both(sensitivity, specificity),
             )
         )
     return tuple(found)
