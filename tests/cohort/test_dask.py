@@ -231,13 +231,32 @@ def test_a_scheduler_that_is_lost_is_one_line_and_what_is_done_is_kept(tmp_path:
             await_line(process, '"event": "slide"')
             os.killpg(processes.started[0].pid, signal.SIGKILL)
             _, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 2
+        assert process.returncode == 2, err
         last = err.splitlines()[-1]
         assert "is gone; what is done is kept" in last
         assert "Traceback" not in err
     again = run(*words)
     assert again.returncode == 0
     assert '"fresh": false' in again.stderr
+
+
+@pytest.mark.parametrize("status", ["connecting", "closed"])
+def test_a_scheduler_that_is_lost_while_no_slide_is_at_work_is_one_line(
+    tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    monkeypatch.setattr(clusters, "_TIMEOUT", 3)
+    slides = read_cohort(pairs, read=ReadOptions()).slides
+    with dask_processes(tmp_path / "dask") as processes, clusters.connected(processes.address) as client:
+        processes.start_worker("--no-nanny")
+        client.wait_for_workers(1, timeout=PATIENCE)
+        with dask.DaskJobs(plan_for(tmp_path / "r"), client=client) as jobs:
+            os.killpg(processes.started[0].pid, signal.SIGKILL)
+            deadline = time.monotonic() + PATIENCE
+            while client.status != status:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            with pytest.raises(ClusterFailed, match=f"{processes.address} is gone; what is done is kept"):
+                list(jobs.run(slides, wait=False))
 
 
 _DEADLY = """

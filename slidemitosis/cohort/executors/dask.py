@@ -65,6 +65,7 @@ class DaskJobs:
         model = folder.name if folder.parent == shipped_models() else folder.absolute()
         self._plan = dataclasses.replace(plan, out=plan.out.absolute(), model=model)
         self._client = client
+        self._address = client.scheduler.address  # which a client that has lost its scheduler forgets
         self._store = CohortStore(self._plan.out)
         self._resources = {GPU: 1} if plan.compute.device.startswith("cuda") else {}
         self._at_work: dict[Future[dask_worker.Answer], _Job] = {}
@@ -115,10 +116,8 @@ class DaskJobs:
         """Note which workers are there, if the last look was not just now."""
         if time.monotonic() - self._looked < _LOOK_EVERY:
             return
-        try:
+        with self._asking():
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        except OSError as e:
-            raise self._gone() from e
         self._looked = time.monotonic()
         self._there = set(workers)
         self._ready = {
@@ -159,14 +158,15 @@ class DaskJobs:
         for worker in idle[: len(todo)]:
             slide = todo.popleft()
             order = dask_worker.Order(slide, self._plan, self._card)
-            future = self._client.submit(
-                dask_worker.classify,
-                __version__,
-                pickle.dumps(order),
-                workers=[worker],
-                resources=self._resources or None,
-                pure=False,
-            )
+            with self._asking():
+                future = self._client.submit(
+                    dask_worker.classify,
+                    __version__,
+                    pickle.dumps(order),
+                    workers=[worker],
+                    resources=self._resources or None,
+                    pure=False,
+                )
             self._at_work[future] = _Job(slide, worker)
             future.add_done_callback(self._ended.put)
 
@@ -233,8 +233,19 @@ class DaskJobs:
         row, failure = self._store.row(name), self._store.failure(name)
         return {"done": row, "failed": failure}.get(outcome.status, {}) is not None
 
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Ask the scheduler. Raises ClusterFailed where Dask has lost it."""
+        try:
+            yield
+        except Exception as e:
+            # A client that gives up reconnecting closes itself, and then raises whatever its parts raise.
+            if isinstance(e, OSError) or self._client.status != "running":
+                raise self._gone() from e
+            raise
+
     def _gone(self) -> ClusterFailed:
-        return ClusterFailed(f"the scheduler {self._client.scheduler.address} is gone; what is done is kept")
+        return ClusterFailed(f"the scheduler {self._address} is gone; what is done is kept")
 
 
 def _killed(times: int, worker: str) -> Outcome:
