@@ -47,3 +47,9 @@ def await_line(process: subprocess.Popen[str], text: str) -> None:
     """Read what a command says until a line holds `text`; fails where the command ends without it."""
     assert process.stderr is not None
     assert any(text in line for line in process.stderr), f"it ended without saying {text!r}"
+
+
+def run_python(code: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program, with these words, in a Python of its own to its end."""
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)

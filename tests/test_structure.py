@@ -65,6 +65,7 @@ PARTS_OF_TRAIN: dict[str, set[str]] = {
     "evaluate": {"data", "fit", "markdown", "paths", "readme", "recipe"},
     "export": {"fit", "recipe"},
     "decisions": {"data", "evaluate", "export", "fit", "recipe"},
+    "calibrate": {"data", "paths"},
     "smoke": {"data", "recipe"},
     "run": {"data", "decisions", "evaluate", "export", "fit", "paths", "provenance", "recipe"},
     "nested": {"data", "decisions", "evaluate", "paths", "run"},

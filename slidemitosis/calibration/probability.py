@@ -13,10 +13,10 @@ from slidemitosis.calibration.spread import loss, spread_of_odds
 from slidemitosis.calibration.thresholds import (
     best_threshold,
     check_classes,
-    count_validation,
     counting_threshold,
+    point_part,
 )
-from slidemitosis.models.decision import CalibrationPart, PointPart
+from slidemitosis.models.decision import CalibrationPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +51,8 @@ def fit_calibration(
         views=views,
         slope=slope,
         intercept=intercept,
-        counting=_point(probability, atypical, counting, slides),
-        balanced=_point(probability, atypical, balanced, slides),
+        counting=point_part(probability, atypical, counting, slides),
+        balanced=point_part(probability, atypical, balanced, slides),
         figures=len(z),
         slides=len(set(slides)) if all(slides) else 0,
         protocol=protocol,
@@ -72,11 +72,3 @@ def _platt(z: NDArray[np.float64], atypical: NDArray[np.int64]) -> tuple[float, 
         bounds=((-20, 20), SLOPES),
     )
     return round(float(fitted.x[0]), 4), round(float(fitted.x[1]), 4)
-
-
-def _point(
-    probability: NDArray[np.float64], atypical: NDArray[np.int64], threshold: float, slides: Sequence[str]
-) -> PointPart:
-    threshold = min(max(round(threshold, 4), 0.0001), 0.9999)
-    v = count_validation(probability, atypical, threshold, "", slides=slides)
-    return PointPart(threshold=threshold, tp=v.tp, fn=v.fn, tn=v.tn, fp=v.fp, between_slides=v.between_slides)

@@ -18,7 +18,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logit as log_odds
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.models.decision import BetweenSlidesPart, DecisionPart, ValidationPart
+from slidemitosis.models.decision import BetweenSlidesPart, DecisionPart, PointPart, ValidationPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,10 +82,18 @@ def counting_threshold(probabilities: NDArray[np.float64], atypical: NDArray[np.
     class is absent, or if every figure has the same probability.
     """
     check_classes(atypical)
+    return threshold_of_number(probabilities, float(atypical.sum()))
+
+
+def threshold_of_number(probabilities: NDArray[np.float64], number: float) -> float:
+    """Find the threshold at which so many figures are called atypical, or as near to it as can be.
+
+    Raises InvalidOption if every figure has the same probability.
+    """
     p, counts = np.unique(probabilities, return_counts=True)
     cuts = _cuts(p)
     called = counts[::-1].cumsum()[::-1][1:]  # at each cut
-    return float(cuts[np.argmin(np.abs(called - atypical.sum()))])
+    return float(cuts[np.argmin(np.abs(called - number))])
 
 
 def _cuts(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,6 +126,15 @@ def count_validation(
         fp=int((called & ~amf).sum()),
         between_slides=between_slides(called, atypical, slides),
     )
+
+
+def point_part(
+    probabilities: NDArray[np.float64], atypical: NDArray[np.int64], threshold: float, slides: Sequence[str]
+) -> PointPart:
+    """Make an operating point: a threshold of four decimals, with the counts of its calls."""
+    threshold = min(max(round(threshold, 4), 0.0001), 0.9999)
+    v = count_validation(probabilities, atypical, threshold, "", slides=slides)
+    return PointPart(threshold=threshold, tp=v.tp, fn=v.fn, tn=v.tn, fp=v.fp, between_slides=v.between_slides)
 
 
 def between_slides(

@@ -13,7 +13,7 @@ from slidemitosis.classify.stream import predict_batches
 from slidemitosis.classify.timing import Stopwatch
 from slidemitosis.engines.choose import default_workers, load_engine
 from slidemitosis.models.files import check_graph
-from slidemitosis.models.shipped import find_model
+from slidemitosis.models.local import chosen_card
 from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
 from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.result import SlideResult
@@ -63,7 +63,7 @@ class SlideClassifier:
         compute = compute or ComputeOptions()
         workers = default_workers() if compute.workers is None else compute.workers
         self.compute = dataclasses.replace(compute, workers=workers)
-        self.card = find_model(model)
+        self.card = chosen_card(model, self.compute)
         if compute.engine == "onnx":
             check_graph(self.card)
         self._pool = ReaderPool(patch=self.card.patch.side, batch_size=READ_SIZE, workers=workers)
@@ -188,7 +188,9 @@ class SlideClassifier:
         self, prepared: Prepared, clock: Stopwatch, progress: Progress | None
     ) -> tuple[list[Prediction | LeftOut], Computed]:
         """What is said of each candidate, and how it was computed."""
-        computed = Computed(**dataclasses.asdict(self.compute) | {"device": None, "precision": None})
+        given = self.compute.calibration
+        open_yet = {"device": None, "precision": None, "calibration": None if given is None else str(given)}
+        computed = Computed(**dataclasses.asdict(self.compute) | open_yet)
         if not prepared.windows:
             return [placed.left_out for placed in prepared.placed if placed.left_out], computed
         # Reading starts before the model is loaded, which takes longer than reading a slide's figures.

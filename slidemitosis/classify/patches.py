@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from slidemitosis.engines.choose import load_engine
 from slidemitosis.files import csv_lines
-from slidemitosis.models.shipped import find_model
+from slidemitosis.models.local import chosen_card
 from slidemitosis.options import ComputeOptions
 from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.table import SAID
@@ -43,10 +43,10 @@ def classify_patches(
 
     Raises UnreadableStack, UnknownModel, InvalidCard, WeightsMismatch, InvalidOption.
     """
-    card = find_model(model)
+    compute = compute or ComputeOptions()
+    card = chosen_card(model, compute)
     path = Path(stack)
     found: list[Prediction] = []
-    compute = compute or ComputeOptions()
     decision = card.decision_for(views=compute.views, point=compute.operating_point)
     with (
         PatchStack(path, side=card.patch.side) as patches,

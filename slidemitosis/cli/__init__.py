@@ -26,7 +26,7 @@ from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
-from slidemitosis.cli.training import add_compare, add_data, add_evaluate, add_train, add_tune
+from slidemitosis.cli.training import add_calibrate, add_compare, add_data, add_evaluate, add_train, add_tune
 from slidemitosis.errors import SlideMitosisError
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     add_qupath(commands.add_parser("qupath", help="the scripts for QuPath: install, or show where"))
     add_train(commands.add_parser("train", help="train a recipe's models on labelled figures"))
     add_evaluate(commands.add_parser("evaluate", help="score models on labelled figures"))
+    add_calibrate(commands.add_parser("calibrate", help="adapt a model's rates to your own labelled figures"))
     add_compare(commands.add_parser("compare", help="compare runs by their scores on the same figures"))
     add_tune(commands.add_parser("tune", help="look for a recipe's best numbers on its folds"))
     add_data(commands.add_parser("data", help="look at labelled figures before training"))

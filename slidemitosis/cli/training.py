@@ -8,9 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cli.options import add_options, add_progress
+from slidemitosis.cli.options import add_model, add_options, add_progress, options_given
+from slidemitosis.cli.report import print_table
 from slidemitosis.errors import InvalidOption
-from slidemitosis.options import ComputeOptions
+from slidemitosis.options import ComputeOptions, RateOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,6 +125,22 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_evaluate)
 
 
+def add_calibrate(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `slidemitosis calibrate`."""
+    parser.add_argument("data", nargs="+", type=_named, metavar="NAME=PATH", help=_DATA_HELP)
+    add_model(parser)
+    parser.add_argument(
+        "--reviewed",
+        choices=("all", "random"),
+        help="which figures were labelled: all of their slides, or a random sample of these "
+        "(default: as the table's column reason says)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("calibration.toml"), help="(default: %(default)s)")
+    add_options(parser, RateOptions, only=("tumour",))
+    add_options(parser, ComputeOptions, only=("views", "device", "engine"))
+    parser.set_defaults(run=_calibrate)
+
+
 def add_compare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `slidemitosis compare`."""
     parser.add_argument(
@@ -227,6 +244,37 @@ def _evaluate(args: argparse.Namespace, report: Report) -> None:
     )
     report.done(report=str(args.out))
     print(report_markdown(result))
+
+
+def _calibrate(args: argparse.Namespace, _report: Report) -> None:
+    from slidemitosis.models.local import write_local  # noqa: PLC0415
+    from slidemitosis.models.shipped import find_model  # noqa: PLC0415
+    from slidemitosis.train.calibrate import calibrate_model  # noqa: PLC0415
+
+    made = calibrate_model(
+        find_model(args.model),
+        args.data,
+        compute=options_given(args, ComputeOptions),
+        reviewed=args.reviewed,
+        tumour=options_given(args, RateOptions).tumour,
+    )
+    write_local(made.local, args.out)
+    fitted = made.local.calibration
+    which = "all of their slides" if made.local.reviewed == "all" else "a random sample"
+    use = f"--model {args.model} --views {fitted.views} --calibration {args.out}"
+    rows = [
+        ("model", f"{made.local.model} {made.local.version}, {fitted.views} view{'s' * (fitted.views > 1)}"),
+        ("figures", f"{fitted.figures} of {fitted.slides or 'unknown'} slides, {which}"),
+        ("labelled", f"{made.labelled:.1%} atypical"),
+        (
+            "expected",
+            f"{made.expected_before:.1%} by the model's card, {made.expected:.1%} by this calibration",
+        ),
+        ("thresholds", f"counting {fitted.counting.threshold}, balanced {fitted.balanced.threshold}"),
+        ("written", str(args.out)),
+        ("use", f"slidemitosis classify SLIDE --points FILE {use}"),
+    ]
+    print_table(rows)
 
 
 def _compare(args: argparse.Namespace, _report: Report) -> None:

@@ -73,6 +73,7 @@ def work_identity(
         "points": file_sha256(points),
         "model": networks_digest(card),
         "decision": dataclasses.asdict(card.decision),
+        "validated_on": card.validated_on,
         "calibrations": [dataclasses.asdict(c) for c in card.calibrations],
         "read": dataclasses.asdict(read),
         "compute": {k: how[k] for k in ("engine", "precision", "views", "operating_point")},

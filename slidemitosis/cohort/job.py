@@ -27,7 +27,7 @@ from slidemitosis.errors import (
     UnreadableSlide,
 )
 from slidemitosis.files import staged_folder, write_text
-from slidemitosis.models.shipped import find_model
+from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
 from slidemitosis.outputs.folder import REGIONS, SUMMARY, summary_text
 from slidemitosis.rates.slide import analysed_area, check_band
@@ -70,7 +70,7 @@ class CohortPlan:
 
     def __post_init__(self) -> None:
         """Refuse what would be wrong with every slide. Raises UnknownModel, InvalidCard, InvalidOption."""
-        card, compute = find_model(self.model), self.compute
+        card, compute = chosen_card(self.model, self.compute), self.compute
         decision = card.decision_for(views=compute.views, point=compute.operating_point)
         check_band(self.rates, decision, model=card.name)
 

@@ -45,6 +45,12 @@ class DecisionPart:
         if not 0 < self.temperature < 100:
             raise InvalidCard(f"decision.temperature must be above 0, not {self.temperature}")
 
+    @property
+    def line(self) -> tuple[float, float]:
+        """Intercept and slope of the log-odds of P(atypical) in the logit of AMF."""
+        slope = 1 / self.temperature
+        return log_odds(self.target_prior) - slope * log_odds(self.training_prior), slope
+
     def probability(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return P(atypical), float64, for each logit of AMF."""
         z = np.asarray(logits, dtype=np.float64)
@@ -220,9 +226,18 @@ class Decision:
         """How far probabilities may be off together; None where that is not known."""
         return self.calibration.spread if self.calibration else None
 
+    @property
+    def line(self) -> tuple[float, float]:
+        """Intercept and slope of the log-odds of P(atypical) in the logit of AMF."""
+        return (
+            (self.calibration.intercept, self.calibration.slope)
+            if self.calibration
+            else self.uncalibrated.line
+        )
+
     def probability(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return P(atypical), float64, for each logit of AMF."""
         if self.calibration is None:
             return self.uncalibrated.probability(logits)
-        z = np.asarray(logits, dtype=np.float64)
-        return _sigmoid(self.calibration.slope * z + self.calibration.intercept)
+        intercept, slope = self.line
+        return _sigmoid(slope * np.asarray(logits, dtype=np.float64) + intercept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from slidemitosis.errors import InvalidOption
@@ -56,6 +57,13 @@ class ComputeOptions:
         "more of them and is wrong more often (default: %(default)s)",
         "--operating-point",
         choices=get_args(OperatingPoint),
+    )
+    calibration: Path | None = option(
+        None,
+        "calibration on your own slides, as slidemitosis calibrate writes it, in place of the model's",
+        "--calibration",
+        parse=Path,
+        metavar="FILE",
     )
     compiled: bool = option(False, "let torch.compile the network, for very many figures", "--compile")
     workers: int | None = option(

@@ -47,6 +47,8 @@ class Computed:
     views: int
     operating_point: str
     """The one that was asked for; `model.operating_point` is the one that made the calls."""
+    calibration: str | None
+    """Path of the local calibration, as it was given."""
     compiled: bool
     workers: int | None
 

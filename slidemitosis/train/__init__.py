@@ -9,7 +9,8 @@ before it.
 - evaluate: score models, write reports, compare runs.
 - export, decisions: write a model's weights, and fit what its card states about probabilities.
 - run, then smoke and command, then tune: do a whole training, prepare it, search for a recipe's numbers.
+- calibrate: adapt a finished model to labelled figures of somebody's own slides.
 - paths, provenance, markdown, readme: file names, versions, tables and a model's README, for all parts.
 
-Uses engines, models, prediction, reading and slides.
+Uses calibration, engines, models, prediction, reading and slides.
 """

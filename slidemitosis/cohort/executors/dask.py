@@ -23,7 +23,8 @@ from slidemitosis.cohort.executors.events import Ended, Held, Message, Progress
 from slidemitosis.cohort.slides import Outcome
 from slidemitosis.cohort.store import CohortStore
 from slidemitosis.errors import ClusterFailed, OutputError, SlideMitosisError
-from slidemitosis.models.shipped import find_model, shipped_models
+from slidemitosis.models.local import chosen_card
+from slidemitosis.models.shipped import shipped_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,11 +60,13 @@ class DaskJobs:
     """
 
     def __init__(self, plan: CohortPlan, *, client: Client) -> None:
-        self._card = find_model(plan.model)
+        self._card = chosen_card(plan.model, plan.compute)
         folder = self._card.folder
         # A model that comes with the package may lie elsewhere on the workers.
         model = folder.name if folder.parent == shipped_models() else folder.absolute()
-        self._plan = dataclasses.replace(plan, out=plan.out.absolute(), model=model)
+        calibration = plan.compute.calibration
+        compute = dataclasses.replace(plan.compute, calibration=calibration and calibration.absolute())
+        self._plan = dataclasses.replace(plan, out=plan.out.absolute(), model=model, compute=compute)
         self._client = client
         self._address = client.scheduler.address  # which a client that has lost its scheduler forgets
         self._store = CohortStore(self._plan.out)

@@ -81,6 +81,16 @@ def check_seen(models: Iterable[tuple[str, Seen]], sets: Mapping[str, Figures], 
 
     Raises InvalidOption with all of them in place of notes, unless `allow`.
     """
+    notes = [f"{note}: these scores flatter." for note in seen_notes(models, sets)]
+    if notes and not allow:
+        raise InvalidOption(f"{' '.join(notes)} Leave them out; --allow-leaks scores them all the same")
+    for note in notes:
+        log.warning("%s", note)
+    return notes
+
+
+def seen_notes(models: Iterable[tuple[str, Seen]], sets: Mapping[str, Figures]) -> list[str]:
+    """Say of each data set which models, by name, saw how many of its figures or of their slides' others."""
     # The folds of a run and their ensemble have seen the same.
     names_of: dict[Seen, list[str]] = {}
     for name, seen in models:
@@ -89,10 +99,6 @@ def check_seen(models: Iterable[tuple[str, Seen]], sets: Mapping[str, Figures], 
     for data, figures in sets.items() if names_of else ():
         digests = seen_of(figures).rows
         notes += [n for seen, names in names_of.items() if (n := _note(names, seen, data, digests))]
-    if notes and not allow:
-        raise InvalidOption(f"{' '.join(notes)} Leave them out; --allow-leaks scores them all the same")
-    for note in notes:
-        log.warning("%s", note)
     return notes
 
 
@@ -105,5 +111,5 @@ def _note(models: Sequence[str], seen: Seen, data: str, rows: Sequence[tuple[str
         return ""
     return (
         f"{', '.join(models)} saw {either} of the {len(rows)} figures of {data} in training, or others of "
-        f"their slides ({same} have the same pixels): these scores flatter."
+        f"their slides ({same} have the same pixels)"
     )
