@@ -3,6 +3,7 @@
 - `probability`: P(atypical) with its thresholds, as a card's `calibrations` state them.
 - `local`: the same on somebody's own slides, beginning from what a card says.
 - `spread`: how far the probabilities of a slide, or of a domain, are off together.
+- `looks`: how training figures look, so that others can be told from them.
 - `thresholds`: operating points, counts of calls, and the temperature of cards without calibrations.
 
 Uses models (their cards).

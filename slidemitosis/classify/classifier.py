@@ -14,6 +14,7 @@ from slidemitosis.classify.timing import Stopwatch
 from slidemitosis.engines.choose import default_workers, load_engine
 from slidemitosis.models.files import check_graph
 from slidemitosis.models.local import chosen_card
+from slidemitosis.models.looks import SlideLooks
 from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
 from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.result import SlideResult
@@ -141,7 +142,8 @@ class SlideClassifier:
     def finish(self, begun: Begun, *, progress: Progress | None = None) -> SlideResult:
         """Read and classify the patches of a slide, and rate it."""
         prepared, clock = begun.prepared, begun.clock
-        said, computed = self._predict(prepared, clock, progress)
+        looks = SlideLooks()
+        said, computed = self._predict(prepared, looks, clock, progress)
         with clock.during("rating"):
             candidates = tuple(
                 candidate_result(placed, of_it, band=begun.rates.abstain)
@@ -154,6 +156,7 @@ class SlideClassifier:
                 decision=self.decision,
                 options=begun.rates,
                 area=begun.area,
+                looks=looks,
             )
         return SlideResult(
             prepared=prepared,
@@ -185,7 +188,7 @@ class SlideClassifier:
         return self._pool.read(prepared.open_slide, prepared.windows)
 
     def _predict(
-        self, prepared: Prepared, clock: Stopwatch, progress: Progress | None
+        self, prepared: Prepared, looks: SlideLooks, clock: Stopwatch, progress: Progress | None
     ) -> tuple[list[Prediction | LeftOut], Computed]:
         """What is said of each candidate, and how it was computed."""
         given = self.compute.calibration
@@ -197,7 +200,9 @@ class SlideClassifier:
         batches = self.read(prepared)
         with clock.during("loading"):
             engine = self.engine
-        said = predict_batches(prepared, batches, engine, self.decision, clock=clock, progress=progress)
+        said = predict_batches(
+            prepared, batches, engine, self.decision, looks=looks, clock=clock, progress=progress
+        )
         return said, dataclasses.replace(
             computed,
             engine=engine.name,

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import ReadingFailed
+from slidemitosis.models.looks import figure_looks
 from slidemitosis.prediction import LeftOut, predict
 from slidemitosis.reading.batches import READ_SIZE, gathered, one_ahead
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from slidemitosis.classify.timing import Stopwatch
     from slidemitosis.engines.engine import Engine
     from slidemitosis.models.decision import Decision
+    from slidemitosis.models.looks import SlideLooks
     from slidemitosis.prediction import Prediction
     from slidemitosis.reading.batches import Batch
     from slidemitosis.reading.prepare import Prepared
@@ -26,14 +28,15 @@ def predict_batches(
     engine: Engine,
     decision: Decision,
     *,
+    looks: SlideLooks,
     clock: Stopwatch,
     progress: Callable[[int, int], None] | None,
 ) -> list[Prediction | LeftOut]:
     """Predict the patches of a slide; return what is said of each candidate, in the points file's order.
 
     batches: of READ_SIZE windows each, in whatever order. clock: "reading", "waiting" and "computing" are
-    counted. progress: called with (candidates done, candidates in all). Raises ReadingFailed if not one
-    candidate could be read.
+    counted. looks: those of the patches that are not blank are added. progress: called with (candidates done,
+    candidates in all). Raises ReadingFailed if not one candidate could be read.
     """
     said: dict[int, Prediction | LeftOut] = {
         i: placed.left_out for i, placed in enumerate(prepared.placed) if placed.left_out
@@ -46,6 +49,7 @@ def predict_batches(
         for batch, outputs in one_ahead(_awaited(joined, clock), lambda b: engine.submit(b.pixels)):
             said |= {prepared.to_read[row]: LeftOut("unreadable", why) for row, why in batch.unreadable}
             found = predict(batch.pixels, outputs, engine.card, decision)
+            looks.add(figure_looks(batch.pixels[[not p.blank for p in found]]))
             said |= zip((prepared.to_read[row] for row in batch.indices), found, strict=True)
             done += len(batch.indices) + len(batch.unreadable)
             if progress:

@@ -205,6 +205,7 @@ def _train(args: argparse.Namespace, report: Report) -> None:
     from slidemitosis.train.command import prepare_run  # noqa: PLC0415
     from slidemitosis.train.evaluate.report_text import report_markdown  # noqa: PLC0415
     from slidemitosis.train.evaluate.run import evaluate_run  # noqa: PLC0415
+    from slidemitosis.train.nested import calibrate_ensemble, train_nested  # noqa: PLC0415
     from slidemitosis.train.run import train_folds  # noqa: PLC0415
 
     run = prepare_run(_options(args))
@@ -215,9 +216,9 @@ def _train(args: argparse.Namespace, report: Report) -> None:
 
     cards = train_folds(run, only=args.fold, progress=progress)
     if args.nested:
-        from slidemitosis.train.nested import train_nested  # noqa: PLC0415
-
         train_nested(run, only=args.fold, progress=progress)
+    else:
+        calibrate_ensemble(run)  # on what an earlier command with --nested has scored
     result = evaluate_run(run.out, run.recipe, run.tests, device=run.device)
     report.done(models=", ".join(str(c.folder) for c in cards))
     print(report_markdown(result) if result else "No test figures: nothing was scored.")

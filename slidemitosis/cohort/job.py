@@ -183,6 +183,7 @@ class SlideJobs:
                 "values": row_values(result),
                 "rate": dataclasses.asdict(result.rate),
                 "spread": dataclasses.asdict(spread) if (spread := result.rated.decision.spread) else None,
+                "cutoff": rates.cutoff,
                 "errors": dataclasses.asdict(result.rated.errors) if corrects else None,
             }
             write_text(stage / ROW, summary_text(record))

@@ -22,6 +22,7 @@ from slidemitosis.models.decision import (
     HardnessPart,
     ValidationPart,
 )
+from slidemitosis.models.looks import LooksPart  # noqa: TC001 - read at run time by toml_tables.build
 from slidemitosis.toml_tables import InvalidTable, build, dump
 
 if TYPE_CHECKING:
@@ -226,6 +227,8 @@ class ModelCard:
     """Tumours of the validation figures, such as "human breast cancer"; empty where it is not said."""
     calibrations: tuple[CalibrationPart, ...] = ()
     """One for each number of views that the model is calibrated for."""
+    looks: LooksPart | None = None
+    """None where the slides of the training figures are not known, or too few."""
     networks: tuple[NetworkPart, ...]
     """The type's probability is the mean over those that tell the type; others may tell subtypes alone."""
     hardness: HardnessPart | None = None

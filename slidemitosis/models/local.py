@@ -78,6 +78,8 @@ def write_local(local: LocalCalibration, path: Path) -> None:
 def chosen_card(model: str | Path, compute: ComputeOptions) -> ModelCard:
     """Find a model; its calibration is the local one, if the options name its file.
 
+    Then it no longer matters how the figures looked that it was trained on.
+
     Raises UnknownModel, InvalidCard; and InvalidOption if the file is damaged, or of another model or number
     of views.
     """
@@ -94,4 +96,4 @@ def chosen_card(model: str | Path, compute: ComputeOptions) -> ModelCard:
             f"{path}: is for --views {views}, not {compute.views}; calibrate for these views too"
         )
     validated_on = card.validated_on if local.tumour is None else (local.tumour,)
-    return dataclasses.replace(card, calibrations=(local.calibration,), validated_on=validated_on)
+    return dataclasses.replace(card, calibrations=(local.calibration,), validated_on=validated_on, looks=None)

@@ -71,6 +71,7 @@ def slide_summary(
         "model": _model(card, computed, rated.decision),
         "counts": count_fields(rated.rate),
         **fraction_fields(rated.rate, rated.expected),
+        "unlike_training": None if rated.unlike is None else round(rated.unlike, 1),
         "warnings": list(rated.warnings),
         **_corrected(rated),
         "expected_subtypes": expected_subtypes(rated.rate, card),

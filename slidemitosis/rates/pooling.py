@@ -62,6 +62,7 @@ def pooled(
     *,
     errors: ErrorCounts | None = None,
     spread: SpreadPart | None = None,
+    cutoff: float | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> PooledRate:
@@ -70,7 +71,7 @@ def pooled(
     Intervals are percentiles of a cluster bootstrap (Davison and Hinkley 1997, 3.8): `draws` times all units
     are drawn anew with replacement, equally for equal `seed`. For the corrected fraction sensitivity and
     specificity are drawn too, from Beta(right + 1, wrong + 1); for the expected one, the shifts of the slides
-    and the one that all of them share.
+    and the one that all of them share. `cutoff`: as for `expected_fraction`.
     """
     k = np.array([r.atypical for r in rates if r.classified], dtype=np.int64)
     n = np.array([r.classified for r in rates if r.classified], dtype=np.int64)
@@ -93,7 +94,7 @@ def pooled(
         rate=together,
         units=len(n),
         fraction_interval=interval,
-        expected=expected_fraction(together.probabilities, spread),
+        expected=expected_fraction(together.probabilities, spread, cutoff=cutoff),
         expected_interval=expected_interval,
         corrected=corrected,
         corrected_interval=corrected_interval,

@@ -13,6 +13,7 @@ import shapely
 from slidemitosis.candidates import area_classes_named
 from slidemitosis.candidates.ids import hot_spot_id
 from slidemitosis.errors import InvalidOption
+from slidemitosis.models.looks import LEAST, LIMIT
 from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, slide_outline, spot_outline
 from slidemitosis.rates.correction import Corrected, corrected_fraction
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.models.card import ModelCard
     from slidemitosis.models.decision import Decision, ValidationPart
+    from slidemitosis.models.looks import SlideLooks
     from slidemitosis.options import RateOptions
     from slidemitosis.prediction import CandidateResult
     from slidemitosis.rates.hotspot import HotSpot
@@ -86,6 +88,8 @@ class Rated:
     area: AreaRate | None
     hot_spot: HotSpotRate | None
     """None where there is no figure."""
+    unlike: float | None
+    """`LooksPart.distance` of the figures from those of training; None where it cannot be told."""
     regions: tuple[RegionRate, ...] | None
     """One for each region that was named; None where none was."""
     warnings: tuple[str, ...]
@@ -145,6 +149,7 @@ def rate_slide(
     decision: Decision,
     options: RateOptions,
     area: AnalysedArea | None,
+    looks: SlideLooks,
 ) -> Rated:
     """Count, correct, and find the hot spot, among the figures of the annotated area where there is one."""
     rate = slide_rate(results)
@@ -171,6 +176,7 @@ def rate_slide(
         cutoff=options.cutoff,
     )
     expected = expected_fraction(rate.probabilities, decision.spread, cutoff=options.cutoff)
+    unlike = card.looks.distance(looks) if card.looks and looks.figures >= LEAST else None
     return Rated(
         options=options,
         decision=decision,
@@ -188,12 +194,15 @@ def rate_slide(
             area=area,
             taken=taken | {r.object_id.lower() for r in regions},
         ),
+        unlike=unlike,
         regions=regions or None,
-        warnings=_warnings(expected, card, options.tumour),
+        warnings=_warnings(expected, card, options.tumour, unlike=unlike),
     )
 
 
-def _warnings(expected: Expected, card: ModelCard, tumour: str | None) -> tuple[str, ...]:
+def _warnings(
+    expected: Expected, card: ModelCard, tumour: str | None, *, unlike: float | None
+) -> tuple[str, ...]:
     found = []
     if expected.fraction is not None and expected.figures is None:
         found.append(f"the fraction has no interval: {expected.reason}")
@@ -201,6 +210,11 @@ def _warnings(expected: Expected, card: ModelCard, tumour: str | None) -> tuple[
         found.append(
             f"{card.name} was validated on {', '.join(card.validated_on)}, not on {tumour}: "
             "fraction and intervals may be wrong for it"
+        )
+    if unlike is not None and unlike > LIMIT:
+        found.append(
+            f"the figures look unlike those that {card.name} was trained on, in stain or sharpness (distance "
+            f"{unlike:.0f}, of such slides at most {LIMIT:.0f}): fraction and intervals may be wrong"
         )
     return tuple(found)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from slidemitosis.models.looks import LooksPart
     from slidemitosis.models.networks import Network
     from slidemitosis.train.recipe.recipe import Recipe
 
@@ -86,6 +87,7 @@ def new_card(
     data: Sequence[str],
     citation: Iterable[str],
     training_prior: float,
+    looks: LooksPart | None = None,
 ) -> ModelCard:
     """Return the card of a model that is not calibrated yet; nothing is written."""
     return ModelCard(
@@ -103,6 +105,7 @@ def new_card(
             training_prior=training_prior, target_prior=training_prior, temperature=1.0, threshold=0.5
         ),
         validation=ValidationPart(protocol="none", tp=0, fn=0, tn=0, fp=0),
+        looks=looks,
         networks=tuple(networks),
         folder=folder,
     )

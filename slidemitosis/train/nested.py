@@ -43,15 +43,24 @@ log = logging.getLogger(__name__)
 
 
 def train_nested(run: Run, *, only: Sequence[int] = (), progress: Progress | None = None) -> ModelCard | None:
-    """Train and score the ensembles without each fold (all, or `only` these); calibrate the run's ensemble.
+    """Train and score the ensembles without each fold (all, or `only` these); then `calibrate_ensemble`.
 
-    Return the card of the ensemble; None where it is not there yet. Raises what `train_folds` raises.
+    Raises what `train_folds` raises.
     """
     splits = folds(run.training, run.recipe.split)
     for k in sorted(set(only)) or range(len(splits)):
         _score_fold(run, k, splits[k], progress)
     if not only or max(only) == len(splits) - 1:
         _score_domains(run, progress)
+    return calibrate_ensemble(run)
+
+
+def calibrate_ensemble(run: Run) -> ModelCard | None:
+    """Calibrate a run's ensemble and its folds' models on what nested training has scored so far.
+
+    Return the card of the ensemble; None where there is no ensemble yet, or nothing was scored.
+    """
+    splits = folds(run.training, run.recipe.split)
     folder = run.out / ENSEMBLE
     done = [k for k in range(len(splits)) if all(outer_path(run.out, k, v).exists() for v in run.views)]
     if not (folder / CARD_NAME).exists() or not done:

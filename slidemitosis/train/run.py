@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slidemitosis.calibration.looks import measure_looks
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.files import write_text, write_whole
 from slidemitosis.models.card import CARD_NAME, ModelCard, read_card, write_card
@@ -233,6 +234,7 @@ def _train_fold(
         data=[_trained_on(training)],
         citation=dict.fromkeys(c for d in run.data for c in d.citation),
         training_prior=training_prior(training, recipe),
+        looks=measure_looks(run.training.pixels, run.training.slides),
     )
     how = f"fold {k} of {recipe.split.folds} by {recipe.split.group}, kept out of training: "
     scored = _score_validation(run, card, validation)

@@ -12,6 +12,7 @@ from slidemitosis import SlideClassifier
 from slidemitosis.classify.stream import predict_batches
 from slidemitosis.classify.timing import Stopwatch
 from slidemitosis.demo.tissue import draw_phantom
+from slidemitosis.models.looks import SlideLooks
 from slidemitosis.options import ComputeOptions, ReadOptions
 from slidemitosis.prediction import Prediction
 from slidemitosis.reading.batches import one_ahead
@@ -57,17 +58,19 @@ def test_no_second_is_counted_twice(tmp_path: Path) -> None:
 
     with SlideClassifier("lite0", compute=ComputeOptions(device="cpu", workers=0)) as classifier:
         prepared = prepare(slide, points, ReadOptions(), classifier.card.patch)
-        engine, clock = classifier.engine, Stopwatch()
+        engine, clock, looks = classifier.engine, Stopwatch(), SlideLooks()
         predictions = predict_batches(
             prepared,
             slowly(classifier.read(prepared)),
             engine,
             classifier.decision,
+            looks=looks,
             clock=clock,
             progress=lambda *done: progress.append(done),
         )
     assert [isinstance(said, Prediction) and not said.blank for said in predictions] == [True, True]
     assert progress == [(0, 2), (2, 2)]
+    assert looks.figures == 2
     seconds = clock.told()
     assert seconds["waiting"] >= 0.3
     assert seconds["computing"] > 0

@@ -13,6 +13,7 @@ from slidemitosis.cohort.tables.patients import Recorded, patient_rows, patients
 from slidemitosis.models.decision import SpreadPart
 from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.counts import SlideRate
+from slidemitosis.rates.expected import expected_fraction
 from slidemitosis.rates.intervals import wilson_interval
 from tests.cohort.cohort_slides import paint_slides, rows
 from tests.command import run
@@ -29,7 +30,7 @@ def row(name: str, patient: str | None, status: str = "done", **more: Any) -> di
 
 
 def recorded(**counts: tuple[int, int]) -> dict[str, Recorded]:
-    return {name: Recorded(SlideRate(k, n - k), ERRORS, None) for name, (k, n) in counts.items()}
+    return {name: Recorded(SlideRate(k, n - k), ERRORS, None, None) for name, (k, n) in counts.items()}
 
 
 def test_a_patients_figures_are_added_over_its_slides() -> None:
@@ -84,10 +85,25 @@ def test_slides_that_were_corrected_differently_are_not_corrected_together() -> 
 
 def test_what_is_kept_of_a_slide_comes_back_from_its_file() -> None:
     rate = SlideRate(3, 7, subtype_sums={"NMF metaphase": 1.5}, probabilities=((0.25, 0.5), (0.125,)))
-    kept = Recorded(rate, ERRORS, SPREAD)
+    kept = Recorded(rate, ERRORS, SPREAD, 0.2)
     parts: dict[str, Any] = {"rate": kept.rate, "errors": ERRORS, "spread": SPREAD}
     text = json.dumps({name: dataclasses.asdict(part) for name, part in parts.items()})
-    assert Recorded.of(json.loads(text)) == kept
+    assert Recorded.of(json.loads(text) | {"cutoff": 0.2}) == kept
+
+
+def test_a_patients_tumour_is_compared_with_the_cut_off_of_its_slides() -> None:
+    """By the figures of all of them; a cohort of several tumours has no tumour to compare."""
+    figures = ((0.05, 0.1, 0.2) * 5,)
+    kept = {n: Recorded(SlideRate(0, 15, probabilities=figures), ERRORS, SPREAD, 0.2) for n in "abc"}
+    slides = [row("a", "P"), row("b", "P"), row("c", "Q")]
+    p, q = (r["probability_above_cutoff"] for r in patient_rows(slides, kept))
+    assert q == expected_fraction(figures, SPREAD, cutoff=0.2).above
+    assert isinstance(p, float)
+    assert isinstance(q, float)
+    assert 0 < p < q < 0.5  # more figures, all of them below: surer
+    assert pooled_values(slides, kept, tumours=2)["probability_above_cutoff"] is None
+    kept["b"] = dataclasses.replace(kept["b"], cutoff=0.3)
+    assert patient_rows(slides, kept)[0]["probability_above_cutoff"] is None
 
 
 def test_a_cohort_of_patients_comes_out_whole(tmp_path: Path) -> None:

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 import shapely.geometry
 
-from slidemitosis import ErrorCounts, RateOptions, Spot
+from slidemitosis import ErrorCounts, RateOptions, ReadOptions, Spot
 from slidemitosis.cli import main
 from slidemitosis.demo.files import write_candidates, write_slide
 from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.errors import InvalidOption, UnsettledClasses
+from slidemitosis.models.looks import LIMIT, SlideLooks
 from slidemitosis.models.shipped import find_model
 from slidemitosis.rates.correction import corrected_fraction
-from slidemitosis.rates.slide import validated_errors
+from slidemitosis.rates.slide import rate_slide, validated_errors
+from slidemitosis.reading.prepare import prepare
 from tests.classify import written
 from tests.conftest import position_colours, write_aperio, write_points, write_scn
 
@@ -414,3 +416,32 @@ def test_calls_follow_the_operating_point_and_every_object_says_which(
     assert expected == pytest.approx(np.mean([r.probability for r in found.candidates]))
     low, high = found.summary["expected_fraction_amf_of_all_figures_95"]
     assert low <= expected <= high
+
+
+def test_a_slide_that_looks_unlike_those_of_training_says_so(
+    drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    card = find_model("lite0")
+    assert card.looks is not None
+    decision = card.decision_for(views=1, point="counting")
+    prepared = prepare(*drawn, ReadOptions(), card.patch)
+    for away, warned in ((0.0, False), (2.0, True)):
+        looks = SlideLooks()
+        looks.add(np.tile(np.array(card.looks.mean) + away, (5, 1)))
+        rated = rate_slide(
+            [], prepared=prepared, card=card, decision=decision, options=RateOptions(), area=None, looks=looks
+        )
+        said = "; ".join(rated.warnings)
+        assert ("the figures look unlike those that lite0 was trained on" in said) is warned
+        assert rated.unlike is not None
+        assert (rated.unlike > LIMIT) is warned
+    none = rate_slide(
+        [],
+        prepared=prepared,
+        card=card,
+        decision=decision,
+        options=RateOptions(),
+        area=None,
+        looks=SlideLooks(),
+    )
+    assert none.unlike is None

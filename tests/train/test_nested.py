@@ -11,7 +11,7 @@ import pytest
 from slidemitosis.models.card import ModelCard, read_card
 from slidemitosis.train.data.split import folds
 from slidemitosis.train.evaluate.report_files import read_predictions
-from slidemitosis.train.nested import domain_path, outer_path, train_nested
+from slidemitosis.train.nested import calibrate_ensemble, domain_path, outer_path, train_nested
 from slidemitosis.train.run import Run, train_folds
 from tests.train.small_runs import LEARNING, drawn_data, small_run
 
@@ -69,6 +69,16 @@ def test_what_is_done_is_not_done_again(
     run, card = nested
     monkeypatch.setattr("slidemitosis.train.run.train_network", never)
     assert train_nested(run) == card
+
+
+def test_a_training_without_nested_keeps_what_nested_training_has_shown(
+    nested: tuple[Run, ModelCard],
+) -> None:
+    run, card = nested
+    train_folds(run)
+    assert read_card(run.out / "ensemble").calibrations == ()
+    assert calibrate_ensemble(run) == card
+    assert read_card(run.out / "ensemble") == card
 
 
 def test_domains_that_are_left_out_tell_how_far_a_new_one_may_be_off(nested: tuple[Run, ModelCard]) -> None:

@@ -28,6 +28,8 @@ class Recorded:
     """With which its fraction was corrected; None where it was not."""
     spread: SpreadPart | None
     """How far its probabilities may be off together; None where that is not known."""
+    cutoff: float | None
+    """The fraction that the tumour's is compared with; None where it is with none."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Recorded:
@@ -38,6 +40,7 @@ class Recorded:
             SlideRate(**rate),
             None if errors is None else ErrorCounts(**errors),
             None if spread is None else SpreadPart(**spread),
+            row["cutoff"],
         )
 
 
@@ -94,7 +97,12 @@ def pooled_values(
     The bootstrap intervals draw slides, not figures: see `slidemitosis.rates.pooling`.
     """
     done = [recorded[str(s["name"])] for s in slides if s["status"] == "done"]
-    found = pooled([d.rate for d in done], errors=_common_errors(done), spread=_common_spread(done))
+    found = pooled(
+        [d.rate for d in done],
+        errors=_common_errors(done),
+        spread=_common_spread(done),
+        cutoff=_common_cutoff(done),
+    )
     expected = found.expected if tumours == 1 else replace(found.expected, tumour=None, above=None)
     return {
         "slides": len(slides),
@@ -139,6 +147,12 @@ def _common_errors(done: Sequence[Recorded]) -> ErrorCounts | None:
 def _common_spread(done: Sequence[Recorded]) -> SpreadPart | None:
     """That of all of them; None where they are of different models, or one is not calibrated."""
     kinds = {d.spread for d in done}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _common_cutoff(done: Sequence[Recorded]) -> float | None:
+    """That of all of them; None where slides of a shared folder were compared with others."""
+    kinds = {d.cutoff for d in done}
     return kinds.pop() if len(kinds) == 1 else None
 
 
