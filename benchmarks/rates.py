@@ -12,6 +12,7 @@ what is calibrated on: figures that the model had not seen. SCORED are labelled 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,17 +148,28 @@ def report_intervals(units: Sequence[Unit], part: CalibrationPart) -> None:
         if f.figures
     ]
     print(f"interval of these figures holds the labelled fraction of {exact(sum(held), len(held))}")
+    if part.spread is None:
+        return
+    alone = dataclasses.replace(part.spread, domain_sd=0.0, intercept_se=0.0, slope_se=0.0, correlation=0.0)
+    plain = [expected_fraction([calibrated(part, u.logit)], alone) for u in units]
     for low, high in ((5, 10), (10, 50), (50, 10**9)):
-        chosen = [f for u, f in zip(units, found, strict=True) if low <= len(u.atypical) < high]
+        chosen = [i for i, u in enumerate(units) if low <= len(u.atypical) < high]
         if chosen:
-            widths = [
-                [i[1] - i[0] for f in chosen if (i := getattr(f, which))] for which in ("figures", "tumour")
-            ]
+            figures, tumour = (
+                np.array([width(getattr(found[i], which)) for i in chosen]) for which in ("figures", "tumour")
+            )
+            ratio = figures / [width(plain[i].figures) for i in chosen]
             end = "and more" if high == 10**9 else f"to {high - 1}"
             print(
-                f"  n {low} {end}: width {np.mean(widths[0]):.3f} of these figures, "
-                f"{np.mean(widths[1]):.3f} of the tumour"
+                f"  n {low} {end}: width {figures.mean():.3f} of these figures, {tumour.mean():.3f} of the "
+                f"tumour; {ratio.mean():.3f} ({ratio.min():.3f} to {ratio.max():.3f}) of a Poisson-binomial "
+                "one with the spread between slides alone"
             )
+
+
+def width(interval: tuple[float, float] | None) -> float:
+    assert interval is not None
+    return interval[1] - interval[0]
 
 
 def report_points(scored: Scored, part: CalibrationPart) -> None:

@@ -44,7 +44,8 @@ def fit_local(
 
     `decision` is the card's, `logits` and `atypical` are (N,), and `slides` the names of the figures' slides,
     "" where one is not known: then there is no spread. With L the log-odds that the card gives, and L0 their
-    mean over these figures, those of a figure on slide i become
+    mean over these figures weighed by P (1 - P), about which a slope hardly moves the mean of P, those of a
+    figure on slide i become
 
         L + shift + (slope - 1) (L - L0) + u_i,    u_i ~ N(0, slide_sd^2)
 
@@ -61,8 +62,9 @@ def fit_local(
     odds = slope * np.asarray(logits, dtype=np.float64) + intercept
     known = all(slides)
     names = np.unique(slides, return_inverse=True)[1] if known else np.arange(len(odds))
-    found = _posterior(odds, atypical, names, _Prior.of(decision, slides_known=known))
-    centre = float(odds.mean())
+    p = expit(odds)
+    centre = float(np.average(odds, weights=p * (1 - p)))
+    found = _posterior(odds - centre, centre, atypical, names, _Prior.of(decision, slides_known=known))
     # L + shift + (slope - 1)(L - L0) as one line in the logit.
     new_slope = round(found.slope * slope, 4)
     new_intercept = round(found.shift + found.slope * intercept + (1 - found.slope) * centre, 4)
@@ -110,8 +112,13 @@ class _Posterior:
 
 
 def _posterior(
-    odds: NDArray[np.float64], atypical: NDArray[np.int64], slides: NDArray[np.intp], prior: _Prior
+    away: NDArray[np.float64],
+    centre: float,
+    atypical: NDArray[np.int64],
+    slides: NDArray[np.intp],
+    prior: _Prior,
 ) -> _Posterior:
+    """Return what figures say whose log-odds are `away` from the centre."""
     t = np.linspace(-4, 4, 41)
     shifts = prior.shift_sd * t
     slopes = 1 + prior.slope_sd * t[::2]
@@ -120,7 +127,9 @@ def _posterior(
     sds = prior.slide_sd * np.exp(_LOG_SLIDE_SD_SD * s)
     a, b = np.meshgrid(shifts, slopes, indexing="ij")
     beforehand = -(((a / prior.shift_sd) ** 2) + ((b - 1) / prior.slope_sd) ** 2) / 2
-    log_weights = np.stack([beforehand + _log_likelihood(odds, atypical, slides, a, b, sd) for sd in sds])
+    log_weights = np.stack(
+        [beforehand + _log_likelihood(away, atypical, slides, centre + a, b, sd) for sd in sds]
+    )
     log_weights -= (s**2 / 2)[:, None, None]
     w = np.exp(log_weights - logsumexp(log_weights))
     of_line = w.sum(axis=0)
@@ -131,22 +140,21 @@ def _posterior(
 
 
 def _log_likelihood(
-    odds: NDArray[np.float64],
+    away: NDArray[np.float64],
     atypical: NDArray[np.int64],
     slides: NDArray[np.intp],
     a: NDArray[np.float64],
     b: NDArray[np.float64],
     slide_sd: float,
 ) -> NDArray[np.float64]:
-    """Return the log-likelihood of the labels for each shift and slope, shaped as `a` and `b`."""
+    """Return the log-likelihood of labels of log-odds a + b `away`, shaped as `a` and `b`."""
     x, w = np.polynomial.hermite_e.hermegauss(9 if slide_sd else 1)
     log_w = np.log(w / w.sum())
-    centre = odds.mean()
     grown = math.sqrt(1 + SHRINKING * slide_sd**2)  # so that the mean over slides stays what is fitted
     found = np.zeros(a.shape)
     for slide in range(int(slides.max()) + 1):
-        z, y = odds[slides == slide], atypical[slides == slide]
-        moved = grown * (z + a[..., None] + (b[..., None] - 1) * (z - centre))
+        z, y = away[slides == slide], atypical[slides == slide]
+        moved = grown * (a[..., None] + b[..., None] * z)
         moved = moved[:, :, None, :] + slide_sd * x[:, None]
         found += logsumexp((y * moved - np.logaddexp(0, moved)).sum(axis=-1) + log_w, axis=-1)
     return found

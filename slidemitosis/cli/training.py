@@ -248,10 +248,11 @@ def _evaluate(args: argparse.Namespace, report: Report) -> None:
 
 
 def _calibrate(args: argparse.Namespace, _report: Report) -> None:
-    from slidemitosis.models.local import write_local  # noqa: PLC0415
+    from slidemitosis.models.local import refuse_other_file, write_local  # noqa: PLC0415
     from slidemitosis.models.shipped import find_model  # noqa: PLC0415
     from slidemitosis.train.calibrate import calibrate_model  # noqa: PLC0415
 
+    refuse_other_file(args.out)  # before the figures are read
     made = calibrate_model(
         find_model(args.model),
         args.data,

@@ -65,13 +65,18 @@ def read_local(path: Path) -> LocalCalibration:
         raise InvalidOption(f"{path}: no calibration of this version: {e}; {remedy}") from e
 
 
-def write_local(local: LocalCalibration, path: Path) -> None:
-    """Write a `calibration.toml`, in place of an earlier one. Raises OutputError, also for another file."""
+def refuse_other_file(path: Path) -> None:
+    """Raise OutputError if something is there that is no calibration, and so must not be replaced."""
     if path.exists():
         try:
             read_local(path)
         except InvalidOption:
             raise OutputError(f"{path}: is there and is no calibration; choose another --out") from None
+
+
+def write_local(local: LocalCalibration, path: Path) -> None:
+    """Write a `calibration.toml`, in place of an earlier one. Raises OutputError, also for another file."""
+    refuse_other_file(path)
     write_text(path, dump(local))
 
 

@@ -37,5 +37,5 @@ def read_data(name: str, path: Path) -> LabelledData:
     if name not in LAYOUTS:
         raise InvalidOption(f"no data layout {name!r}{nearest(name, LAYOUTS)}; known: {', '.join(LAYOUTS)}")
     if not path.exists():
-        raise InvalidOption(f"{path}: no such file or folder; give the place of {name} as --data {name}=PATH")
+        raise InvalidOption(f"{path}: no such file or folder; give its place as {name}=PATH")
     return LAYOUTS[name](path)
