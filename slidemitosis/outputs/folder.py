@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import OutputError
+from slidemitosis.slides.identity import same_slide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,14 +23,14 @@ SLIDE_SUFFIXES = frozenset(
 )
 
 
-def result_folder(out: Path | None, slide: Path, points: Path) -> Path:
+def result_folder(out: Path | None, slide: Path, points: Path, *, replace: bool = False) -> Path:
     """Where results go: `out`, or else `default_folder`.
 
-    Raises OutputError for a folder in which they would replace an input, a stranger's file, or results of
-    other inputs.
+    replace: whether results of other inputs may be replaced. Raises OutputError for a folder in which they
+    would replace an input, a stranger's file, or, without `replace`, results of other inputs.
     """
     folder = default_folder(slide, points) if out is None else out
-    check_folder(folder, slide, points)
+    check_folder(folder, slide, points, replace=replace)
     return folder
 
 
@@ -43,10 +44,10 @@ def slide_stem(slide: Path) -> str:
     return slide.stem if slide.suffix.lower() in SLIDE_SUFFIXES else slide.name
 
 
-def check_folder(out: Path, slide: Path, points: Path | None) -> None:
+def check_folder(out: Path, slide: Path, points: Path | None, *, replace: bool = False) -> None:
     """Raise OutputError where results would replace an input, a stranger's file, or other results.
 
-    points: None where the candidates are in no file.
+    points: None where the candidates are in no file. replace: allow results of other inputs to be replaced.
     """
     inputs = {"slide": slide} | ({"points": points} if points else {})
     if not all(given.exists() for given in inputs.values()):
@@ -59,25 +60,34 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
         return
     try:
         earlier = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
-        ours = all(_same_input(given, earlier[kind]) for kind, given in inputs.items())
+        ours = _is_of_slide(earlier, slide) and (points is None or _is_of_points(earlier, points))
         of = " with ".join(Path(earlier[kind]["path"]).name for kind in inputs)
     except (OSError, ValueError, KeyError, TypeError):
         raise OutputError(
             f"{there[0]}: is there already, and no {SUMMARY} says that it is a result; choose another --out"
         ) from None
-    if not ours:
+    if not (ours or replace):
         raise OutputError(
             f"{out}: holds results of other inputs ({of}), which would be replaced; "
-            "choose another --out, or remove them"
+            "choose another --out, or allow it with --replace"
         )
 
 
-def _same_input(given: Path, earlier: Mapping[str, Any]) -> bool:
-    """Whether a summary speaks of this file: the same place, or moved with its name and its size."""
-    before = Path(earlier["path"])
-    if before == given.resolve():
+def _is_of_slide(summary: Mapping[str, Any], slide: Path) -> bool:
+    """Whether a summary is of the slide at this place, or of the same slide, which was moved."""
+    recorded, counts = summary["slide"], summary["counts"]
+    if Path(recorded["path"]) == slide.resolve():
         return True
-    return before.name == given.name and bool(earlier["bytes"] == given.stat().st_size)
+    return same_slide(recorded, slide, whole=not (counts["unreadable"] or counts["blank"]))
+
+
+def _is_of_points(summary: Mapping[str, Any], points: Path) -> bool:
+    """Whether a summary is of this file of candidates: the same place, or moved with its name and its size."""
+    recorded = summary["points"]
+    before = Path(recorded["path"])
+    if before == points.resolve():
+        return True
+    return before.name == points.name and bool(recorded["bytes"] == points.stat().st_size)
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
