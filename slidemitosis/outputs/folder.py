@@ -82,7 +82,7 @@ def _is_of_slide(summary: Mapping[str, Any], slide: Path) -> bool:
 
 
 def _is_of_points(summary: Mapping[str, Any], points: Path) -> bool:
-    """Whether a summary is of this file of candidates: the same place, or moved with its name and its size."""
+    """Whether a summary is of this file of candidates: the same place, or moved with name and size."""
     recorded = summary["points"]
     before = Path(recorded["path"])
     if before == points.resolve():

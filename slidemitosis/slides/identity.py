@@ -1,4 +1,4 @@
-"""What counts as the same slide: one rule for cohorts, for results in one folder, and for results of a project.
+"""What counts as the same slide: one rule for cohorts, results in one folder, and results of a project.
 
 The scripts for QuPath know it too, for slides that are one file.
 """
@@ -19,8 +19,9 @@ def slide_identity(path: Path) -> dict[str, Any]:
     """Return what a slide's file is recognised by: `bytes`, `modified_ms`, `others` and `content_sha256`.
 
     modified_ms: time of the file since 1970, ms. others: of the further files that a slide may be made of, a
-    SHA-256 of names, sizes and times; None where there are none. content_sha256: of 64 samples of the file, from
-    its first to its last byte, and of the others' names and sizes; of small files all bytes. Raises OSError.
+    SHA-256 of names, sizes and times; None where there are none. content_sha256: of 64 samples of the file,
+    from its first to its last byte, and of the others' names and sizes; of small files all bytes. Raises
+    OSError.
     """
     return {**_by_time(path), "content_sha256": content_sha256(path)}
 
@@ -53,11 +54,11 @@ def same_slide(
 ) -> bool:
     """Whether a file holds the slide that was recorded.
 
-    Of the same size and time, it does, and nothing is opened. Of the same size and another time, as a copy, it
-    does if the content or OpenSlide's quickhash is the same, and every figure could be read.
+    Of the same size and time, it does, and nothing is opened. Of the same size and another time, as a copy,
+    it does if the content or OpenSlide's quickhash is the same, and every figure could be read.
 
-    earlier: `slide_identity`, and `quickhash` where there is one. whole: whether no figure was unreadable or blank.
-    Otherwise the file may have been cut off or still been copied, in parts that neither hash covers.
+    earlier: `slide_identity`, and `quickhash` where there is one. whole: whether no figure was unreadable or
+    blank. Otherwise the file may have been cut off or still been copied, in parts that neither hash covers.
     """
     now = _by_time(path)
     if now["bytes"] != earlier.get("bytes"):

@@ -69,16 +69,20 @@ def _groovy(main: str, *words: str | Path, class_path: str) -> list[str]:
     return [java(), *opened, "-XX:TieredStopAtLevel=1", "-cp", class_path, main, *map(str, words)]
 
 
+def compile_groovy(sources: Sequence[Path], folder: Path) -> None:
+    """Compile Groovy into classes in a folder."""
+    compiler = "org.codehaus.groovy.tools.FileSystemCompiler"
+    words = _groovy(compiler, "-d", folder, *sources, class_path=groovy_class_path())
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 class Groovy:
     """A Groovy with the stand-ins, compiled into `folder`, that plays scenarios one after the other."""
 
     def __init__(self, folder: Path) -> None:
         libraries = groovy_class_path()
-        compiler = "org.codehaus.groovy.tools.FileSystemCompiler"
-        sources = sorted(STANDINS.rglob("*.groovy"))
-        words = _groovy(compiler, "-d", folder, *sources, class_path=libraries)
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
+        compile_groovy(sorted(STANDINS.rglob("*.groovy")), folder)
         command = _groovy("groovy.ui.GroovyMain", HARNESS, class_path=f"{libraries}{os.pathsep}{folder}")
         self._errors = folder / "errors.txt"
         with self._errors.open("w") as errors:
