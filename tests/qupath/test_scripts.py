@@ -299,28 +299,22 @@ def test_a_reader_that_is_told_nothing_of_another_image_shows_the_file(
 ) -> None:
     qupath.add_image(slide, SIZE, args=args)
     (report,) = qupath.run("classify_image").reports()
-    assert report["dialogs"][0]["message"].startswith("no object is selected and none has the class Mitosis")
+    assert succeeded(report)["dialogs"][0]["message"].startswith("no object of class Mitosis, and so no rate")
 
 
 def test_where_nothing_is_a_candidate_the_classes_that_are_there_are_told(project: QuPath) -> None:
-    project.preferences["slidemitosis.candidateClass"] = "Mitoses"
+    project.settings["CANDIDATE_CLASS"] = '"Mitoses"'
     (report,) = project.run("classify_image").reports()
-    assert report["dialogs"][0]["message"] == (
-        "no object is selected and none has the class Mitoses; the classes here: Mitosis (4), Stroma (1), "
-        "Unclassified (1)"
+    assert succeeded(report)["dialogs"][0]["message"] == (
+        "no object of class Mitoses, and so no rate; the classes here: Mitosis (4), Stroma (1), Unclassified (1)"
     )
+    assert (report["metadata"]["AMF candidates"], report["metadata"]["AMF fraction"]) == ("0", "NA")
 
 
 def test_without_the_path_of_a_python_the_remedy_is_told(project: QuPath) -> None:
-    project.preferences.clear()
+    project.settings.clear()
     (report,) = project.run("classify_image").reports()
     assert 'run "slidemitosis qupath install"' in report["dialogs"][0]["message"]
-
-
-def test_a_setting_of_a_script_is_remembered_for_the_others(qupath: QuPath) -> None:
-    for here in ("Figure", None, "", None):
-        qupath.call("classify_image", "setting", "candidateClass", here, "Mitosis")
-    assert [r["result"] for r in qupath.reports()] == ["Figure", "Figure", "Mitosis", "Mitosis"]
 
 
 @pytest.mark.slow
