@@ -120,9 +120,12 @@ List askedFor(Map place, List wanted) {
         return wanted
     if (wanted.isEmpty())
         return selected
-    def choices = ["${selected.size()} selected".toString(), "all ${wanted.size()} of class ${CANDIDATE_CLASS}".toString()]
+    def choices = ["${selected.size()} selected", "all ${wanted.size()} of class ${CANDIDATE_CLASS}"]*.toString()
     boolean shown = false
-    def chosen = show { shown = true; it.showChoiceDialog('slidemitosis', 'Classify which objects?', choices, choices[0]) }
+    def chosen = show {
+        shown = true
+        it.showChoiceDialog('slidemitosis', 'Classify which objects?', choices, choices[0])
+    }
     // A run on a selection leaves the slide's results alone.
     if (!shown || chosen == choices[0])
         return selected
@@ -219,8 +222,8 @@ String failureText(String said, int code, String program) {
     if (said.endsWith('No module named slidemitosis'))
         return "${said}; ${INSTALL}"
     // The folder is the script's, and nobody can choose another in QuPath.
-    return said.replaceFirst(/; choose another --out.*/, '; make room there and allow writing, or copy the project to ' +
-        'where you may write')
+    return said.replaceFirst(/; choose another --out.*/,
+        '; make room there and allow writing, or copy the project to where you may write')
 }
 
 Process startCommand(List<String> command) {
@@ -547,7 +550,8 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     if (whole && place.folder != null && place.alone)
         watchSaving(place, runId(text))
     def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
-    return "${outcome}; ${updateText(plan.told, plan.updates.count { it.kept } + plan.added.count { it.kept })}".toString()
+    def kept = (plan.updates + plan.added).count { it.kept }
+    return "${outcome}; ${updateText(plan.told, kept)}".toString()
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -584,7 +588,12 @@ void keepRun(Map place, Map summary, String text, String which, List undo) {
     def data = getCurrentImageData()
     def id = runId(text)
     def before = data.getProperty('slidemitosis.run')
-    undo << { -> data.setProperty('slidemitosis.run', before) }
+    undo << { ->
+        if (before == null)
+            data.removeProperty('slidemitosis.run')
+        else
+            data.setProperty('slidemitosis.run', before)
+    }
     data.setProperty('slidemitosis.run', id)
     if (place.folder == null)
         return
@@ -656,7 +665,8 @@ String whole(Number value) {
 String selectionText(Map summary, List<Map> updates) {
     def counts = summary.counts
     if (updates.size() != 1)
-        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, ${whole(counts.normal)} normal"
+        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
+            "${whole(counts.normal)} normal"
     def told = updates[0]
     def p = told.put['P(atypical)']
     if (p == null)
@@ -688,8 +698,8 @@ Map plannedUpdates(Map collection, Double threshold, boolean fromQuPath, boolean
     def lost = figures.findAll { keyOf(it, there) == null && !points.ids.contains(it.pointsId) }
     def none = known.isEmpty() && points.ids.isEmpty()
     if (none && fromQuPath && !lost.isEmpty())
-        refuse("none of the ${figures.size()} objects of these results is in this image (is it another state of it, or " +
-            'was its data file replaced?); classify it again')
+        refuse("none of the ${figures.size()} objects of these results is in this image; was an older state of it " +
+            'put back, or its data file replaced? Classify it again')
     def found = none ? (lost + regions.findAll { !there.containsKey(it.id) }).findAll { !it.core } : []
     def rated = regions.collectMany { now -> there.getOrDefault(now.id, []).collect { [it, now] } }
     return [
@@ -722,7 +732,8 @@ Map readFeature(Map feature) {
         color: classed.color, measurements: measurements, metadata: metadata,
         source: ofPoints ? null : source, pointsId: ofPoints ? point.group(1) : null,
         number: ofPoints ? point.group(2) as int : 0, core: told.objectType == 'tma_core',
-        spot: names == ['Hot spot'] && measurements.containsKey('Spot mm2'), region: measurements.containsKey('Region mm2'),
+        spot: names == ['Hot spot'] && measurements.containsKey('Spot mm2'),
+        region: measurements.containsKey('Region mm2'),
     ]
 }
 
@@ -796,9 +807,10 @@ boolean hasPoints(object, List features) {
 /** Return what a result changes of a figure; `classes` is null where its class stays. */
 Map figureUpdate(old, Map now, Double threshold) {
     def byHand = KEEP_CORRECTIONS && isClassByHand(old, now.name, threshold)
-    def keys = now.metadata.findAll { key, value -> key.startsWith('slidemitosis.') }
-    return measured(old, now) { isOurMeasurement(it) } +
-        [classes: byHand ? null : now.names, color: now.color, kept: byHand && className(old) != now.name, metadata: keys]
+    return measured(old, now) { isOurMeasurement(it) } + [
+        classes: byHand ? null : now.names, color: now.color, kept: byHand && className(old) != now.name,
+        metadata: now.metadata.findAll { key, value -> key.startsWith('slidemitosis.') },
+    ]
 }
 
 Map regionUpdate(old, Map now) {
@@ -813,7 +825,8 @@ List<Map> forgottenRegions(boolean whole, List ids) {
 
 /** Return an object and its measurements that are set, and those that are taken away; only `ours` are. */
 Map measured(old, Map now, Closure ours) {
-    def put = now.measurements.findAll { name, value -> ours(name) }.collectEntries { name, value -> [name, value as double] }
+    def put = now.measurements.findAll { name, value -> ours(name) }
+        .collectEntries { name, value -> [name, value as double] }
     def drop = old.getMeasurements().keySet().findAll { ours(it) && !put.containsKey(it) }
     return [old: old, put: put, drop: new ArrayList(drop)]
 }
@@ -984,7 +997,8 @@ String updateText(Map told, int kept) {
         [told.gone, 'objects of the results are not in the image any more and were not added'],
         [told.left, 'points objects have other points by now and stay as they are'],
     ]
-    return (["${told.updated} objects updated"] + parts.findAll { it[0] > 0 }.collect { "${it[0]} ${it[1]}" }).join(', ')
+    def further = parts.findAll { it[0] > 0 }.collect { "${it[0]} ${it[1]}" }
+    return (["${told.updated} objects updated"] + further).join(', ')
 }
 // <<< updates
 
@@ -1019,7 +1033,7 @@ void refuseUnsaved(Map place) {
             '"Run for project", not "Run for project (without save)"; nothing was stored')
 }
 
-/** What stands behind the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
+/** What follows the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
 @Field String NOT_SAVED = ', objects not saved'
 
 /** Return the id of a run: the beginning of the SHA-256 of its summary.json. */
@@ -1357,7 +1371,8 @@ Map readJson(File file) {
 }
 
 void writeJson(File file, Map document) {
-    file.setText(new Gson().toJson(document), 'UTF-8')
+    // QuPath refuses a class without the key "color", be it null.
+    file.setText(new GsonBuilder().serializeNulls().create().toJson(document), 'UTF-8')
 }
 
 /** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */

@@ -177,7 +177,7 @@ void refuseUnsaved(Map place) {
             '"Run for project", not "Run for project (without save)"; nothing was stored')
 }
 
-/** What stands behind the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
+/** What follows the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
 @Field String NOT_SAVED = ', objects not saved'
 
 /** Return the id of a run: the beginning of the SHA-256 of its summary.json. */
@@ -515,7 +515,8 @@ Map readJson(File file) {
 }
 
 void writeJson(File file, Map document) {
-    file.setText(new Gson().toJson(document), 'UTF-8')
+    // QuPath refuses a class without the key "color", be it null.
+    file.setText(new GsonBuilder().serializeNulls().create().toJson(document), 'UTF-8')
 }
 
 /** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */

@@ -8,12 +8,15 @@
 
 import com.google.gson.Gson
 import com.google.gson.GsonBuilder
+import groovy.transform.Field
+import javax.script.CompiledScript
 import javax.script.ScriptContext
 import javax.script.ScriptEngine
 import javax.script.ScriptEngineManager
 import javax.script.ScriptException
 import javax.script.SimpleScriptContext
 import javafx.application.Platform
+import org.codehaus.groovy.runtime.InvokerHelper
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.objects.classes.PathClass
 import qupath.lib.scripting.ScriptAttributes
@@ -26,6 +29,10 @@ import standin.StandinHierarchy
 import standin.StandinImage
 import standin.StandinProject
 import standin.StandinServer
+
+/** What was compiled, by its text. */
+@Field Map<String, CompiledScript> compiled = [:]
+@Field Map<String, Class> parsed = [:]
 
 System.in.eachLine('UTF-8') { path ->
     def reports = played(new File(path).withReader('UTF-8') { new Gson().fromJson(it, Map) })
@@ -76,7 +83,9 @@ StandinEntry entryOf(Map stated, StandinImage image) {
 /** Call one function of a script, without running the script. */
 Map called(Map step) {
     def out = new StringWriter()
-    def script = shell([out: new PrintWriter(out, true)]).parse(scriptText(step.script))
+    def loader = new GroovyClassLoader(getClass().getClassLoader())
+    def type = parsed.computeIfAbsent(scriptText(step.script)) { loader.parseClass(it) }
+    def script = InvokerHelper.createScript(type, new Binding([out: new PrintWriter(out, true)]))
     (step.fields ?: [:]).each { name, value -> script.metaClass.setAttribute(script, name, plain(value)) }
     def result = [:]
     def caught = inThread(step) {
@@ -193,18 +202,13 @@ Throwable rootCause(Throwable e) {
     return e.getCause() == null ? e : rootCause(e.getCause())
 }
 
-/** Evaluate a script by a script engine, as QuPath does, where this Groovy has come with one. */
+/** Evaluate a script by a script engine, as QuPath does, which keeps what it has compiled. */
 void evaluate(String text, String name, Map bound, Writer out) {
-    def engine = new ScriptEngineManager().getEngineByName('groovy')
-    if (engine == null) {
-        shell(bound + [out: new PrintWriter(out, true)]).evaluate(text, name)
-        return
-    }
     def context = new SimpleScriptContext()
     bound.each { key, value -> context.setAttribute(key, value, ScriptContext.ENGINE_SCOPE) }
     context.setAttribute(ScriptEngine.FILENAME, name, ScriptContext.ENGINE_SCOPE)
     context.setWriter(out)
-    engine.compile(text).eval(context)
+    compiled.computeIfAbsent(text) { new ScriptEngineManager().getEngineByName('groovy').compile(it) }.eval(context)
 }
 
 /** Return the script with QuPath's default imports in front of it, which a user can turn off. */
@@ -223,8 +227,3 @@ String scriptText(String path, boolean imports = true) {
     ]
     return classes.collect { "import ${it};" }.join(' ') + ' import static qupath.lib.gui.scripting.QPEx.*\n' + text
 }
-
-GroovyShell shell(Map bound) {
-    return new GroovyShell(getClass().getClassLoader(), new Binding(bound))
-}
-

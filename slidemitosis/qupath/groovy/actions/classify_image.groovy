@@ -94,9 +94,12 @@ List askedFor(Map place, List wanted) {
         return wanted
     if (wanted.isEmpty())
         return selected
-    def choices = ["${selected.size()} selected".toString(), "all ${wanted.size()} of class ${CANDIDATE_CLASS}".toString()]
+    def choices = ["${selected.size()} selected", "all ${wanted.size()} of class ${CANDIDATE_CLASS}"]*.toString()
     boolean shown = false
-    def chosen = show { shown = true; it.showChoiceDialog('slidemitosis', 'Classify which objects?', choices, choices[0]) }
+    def chosen = show {
+        shown = true
+        it.showChoiceDialog('slidemitosis', 'Classify which objects?', choices, choices[0])
+    }
     // A run on a selection leaves the slide's results alone.
     if (!shown || chosen == choices[0])
         return selected

@@ -92,7 +92,8 @@ List<File> resultsOf(List<File> folders, Map place, Map image) {
         isSameSlide(summary, image.slide.getName(), image.slide.length(), own != null && namedEntry(summary) == own)
     }
     def exported = ofSlide.findAll { folder, summary -> own != null && namedEntry(summary) == own }
-    return new ArrayList((exported ?: ofSlide.findAll { folder, summary -> own == null || namedEntry(summary) == null }).keySet())
+    def others = ofSlide.findAll { folder, summary -> own == null || namedEntry(summary) == null }
+    return new ArrayList((exported ?: others).keySet())
 }
 
 /** Return the image of a project, by its file name, that the candidates were exported from; null if from elsewhere. */

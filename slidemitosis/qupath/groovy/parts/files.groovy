@@ -1,4 +1,3 @@
-import com.google.gson.Gson
 import com.google.gson.GsonBuilder
 import com.google.gson.JsonParseException
 import com.google.gson.ToNumberPolicy
@@ -24,7 +23,8 @@ Map readJson(File file) {
 }
 
 void writeJson(File file, Map document) {
-    file.setText(new Gson().toJson(document), 'UTF-8')
+    // QuPath refuses a class without the key "color", be it null.
+    file.setText(new GsonBuilder().serializeNulls().create().toJson(document), 'UTF-8')
 }
 
 /** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */

@@ -36,8 +36,8 @@ String failureText(String said, int code, String program) {
     if (said.endsWith('No module named slidemitosis'))
         return "${said}; ${INSTALL}"
     // The folder is the script's, and nobody can choose another in QuPath.
-    return said.replaceFirst(/; choose another --out.*/, '; make room there and allow writing, or copy the project to ' +
-        'where you may write')
+    return said.replaceFirst(/; choose another --out.*/,
+        '; make room there and allow writing, or copy the project to where you may write')
 }
 
 Process startCommand(List<String> command) {

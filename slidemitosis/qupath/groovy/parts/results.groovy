@@ -48,7 +48,8 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     if (whole && place.folder != null && place.alone)
         watchSaving(place, runId(text))
     def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
-    return "${outcome}; ${updateText(plan.told, plan.updates.count { it.kept } + plan.added.count { it.kept })}".toString()
+    def kept = (plan.updates + plan.added).count { it.kept }
+    return "${outcome}; ${updateText(plan.told, kept)}".toString()
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -85,7 +86,12 @@ void keepRun(Map place, Map summary, String text, String which, List undo) {
     def data = getCurrentImageData()
     def id = runId(text)
     def before = data.getProperty('slidemitosis.run')
-    undo << { -> data.setProperty('slidemitosis.run', before) }
+    undo << { ->
+        if (before == null)
+            data.removeProperty('slidemitosis.run')
+        else
+            data.setProperty('slidemitosis.run', before)
+    }
     data.setProperty('slidemitosis.run', id)
     if (place.folder == null)
         return
@@ -157,7 +163,8 @@ String whole(Number value) {
 String selectionText(Map summary, List<Map> updates) {
     def counts = summary.counts
     if (updates.size() != 1)
-        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, ${whole(counts.normal)} normal"
+        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
+            "${whole(counts.normal)} normal"
     def told = updates[0]
     def p = told.put['P(atypical)']
     if (p == null)

@@ -35,7 +35,7 @@ void refuseUnsaved(Map place) {
             '"Run for project", not "Run for project (without save)"; nothing was stored')
 }
 
-/** What stands behind the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
+/** What follows the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
 @Field String NOT_SAVED = ', objects not saved'
 
 /** Return the id of a run: the beginning of the SHA-256 of its summary.json. */

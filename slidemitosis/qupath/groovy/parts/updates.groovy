@@ -21,8 +21,8 @@ Map plannedUpdates(Map collection, Double threshold, boolean fromQuPath, boolean
     def lost = figures.findAll { keyOf(it, there) == null && !points.ids.contains(it.pointsId) }
     def none = known.isEmpty() && points.ids.isEmpty()
     if (none && fromQuPath && !lost.isEmpty())
-        refuse("none of the ${figures.size()} objects of these results is in this image (is it another state of it, or " +
-            'was its data file replaced?); classify it again')
+        refuse("none of the ${figures.size()} objects of these results is in this image; was an older state of it " +
+            'put back, or its data file replaced? Classify it again')
     def found = none ? (lost + regions.findAll { !there.containsKey(it.id) }).findAll { !it.core } : []
     def rated = regions.collectMany { now -> there.getOrDefault(now.id, []).collect { [it, now] } }
     return [
@@ -55,7 +55,8 @@ Map readFeature(Map feature) {
         color: classed.color, measurements: measurements, metadata: metadata,
         source: ofPoints ? null : source, pointsId: ofPoints ? point.group(1) : null,
         number: ofPoints ? point.group(2) as int : 0, core: told.objectType == 'tma_core',
-        spot: names == ['Hot spot'] && measurements.containsKey('Spot mm2'), region: measurements.containsKey('Region mm2'),
+        spot: names == ['Hot spot'] && measurements.containsKey('Spot mm2'),
+        region: measurements.containsKey('Region mm2'),
     ]
 }
 
@@ -129,9 +130,10 @@ boolean hasPoints(object, List features) {
 /** Return what a result changes of a figure; `classes` is null where its class stays. */
 Map figureUpdate(old, Map now, Double threshold) {
     def byHand = KEEP_CORRECTIONS && isClassByHand(old, now.name, threshold)
-    def keys = now.metadata.findAll { key, value -> key.startsWith('slidemitosis.') }
-    return measured(old, now) { isOurMeasurement(it) } +
-        [classes: byHand ? null : now.names, color: now.color, kept: byHand && className(old) != now.name, metadata: keys]
+    return measured(old, now) { isOurMeasurement(it) } + [
+        classes: byHand ? null : now.names, color: now.color, kept: byHand && className(old) != now.name,
+        metadata: now.metadata.findAll { key, value -> key.startsWith('slidemitosis.') },
+    ]
 }
 
 Map regionUpdate(old, Map now) {
@@ -146,7 +148,8 @@ List<Map> forgottenRegions(boolean whole, List ids) {
 
 /** Return an object and its measurements that are set, and those that are taken away; only `ours` are. */
 Map measured(old, Map now, Closure ours) {
-    def put = now.measurements.findAll { name, value -> ours(name) }.collectEntries { name, value -> [name, value as double] }
+    def put = now.measurements.findAll { name, value -> ours(name) }
+        .collectEntries { name, value -> [name, value as double] }
     def drop = old.getMeasurements().keySet().findAll { ours(it) && !put.containsKey(it) }
     return [old: old, put: put, drop: new ArrayList(drop)]
 }
@@ -317,5 +320,6 @@ String updateText(Map told, int kept) {
         [told.gone, 'objects of the results are not in the image any more and were not added'],
         [told.left, 'points objects have other points by now and stay as they are'],
     ]
-    return (["${told.updated} objects updated"] + parts.findAll { it[0] > 0 }.collect { "${it[0]} ${it[1]}" }).join(', ')
+    def further = parts.findAll { it[0] > 0 }.collect { "${it[0]} ${it[1]}" }
+    return (["${told.updated} objects updated"] + further).join(', ')
 }
