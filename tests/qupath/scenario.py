@@ -53,7 +53,9 @@ def write_result(folder: Path, case: dict[str, Any], slide: Path) -> Path:
     """Write a folder of results as `slidemitosis classify` does, as far as an importer reads it."""
     folder.mkdir(parents=True)
     (folder / "objects.geojson").write_text(json.dumps(case["result"]), encoding="utf-8")
-    points = "/cluster/project/slidemitosis/candidates/1.geojson" if case["names_entry"] else "/data/found.csv"
+    points = (
+        "/cluster/project/slidemitosis/candidates/1.geojson" if case["names_entry"] else "/data/found.csv"
+    )
     (folder / "summary.json").write_text(json.dumps(summary(case, slide, points)), encoding="utf-8")
     return folder
 

@@ -235,8 +235,16 @@ def test_results_of_another_slide_or_another_origin_are_refused(qupath: QuPath) 
             None,
         ),
         (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800, False), None),
-        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 400, 300, False), r"count from 0, 0 px"),
-        (summary(), ("b.mrxs", 9000, 400, 300, False), r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs"),
+        (
+            summary(reading={"objects_offset_px": [0, 0]}),
+            ("a.mrxs", 9000, 400, 300, False),
+            r"count from 0, 0 px",
+        ),
+        (
+            summary(),
+            ("b.mrxs", 9000, 400, 300, False),
+            r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs",
+        ),
         (summary(), ("a.mrxs", 9001, 400, 300, False), r"9000 bytes.*9001 bytes"),
         (
             summary(),
