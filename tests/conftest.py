@@ -17,6 +17,7 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, settings
 
+from tests.qupath import groovy_jars
 from tests.qupath_rules import qupath_features
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tests.qupath.paquo_qupath import Installation
     from tests.qupath.standin_qupath import Groovy, QuPath
 
 # A shell lets jobs in its background ignore Ctrl-C, and these their children, which the tests interrupt.
@@ -192,12 +192,12 @@ def write_features(path: Path, features: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def groovy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groovy]:
-    """A Groovy with the stand-ins of QuPath; skips, with the reason, where there is no Groovy."""
+@pytest.fixture(scope="session", params=groovy_jars.VERSIONS)
+def groovy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groovy]:
+    """Each Groovy of QuPath with the stand-ins; skips, with the reason, where there is none."""
     from tests.qupath.standin_qupath import Groovy
 
-    groovy = Groovy(tmp_path_factory.mktemp("standins"))
+    groovy = Groovy(tmp_path_factory.mktemp("standins"), request.param)
     yield groovy
     groovy.close()
 
@@ -215,26 +215,4 @@ def qupath(groovy: Groovy, isolated_python: str, tmp_path: Path) -> QuPath:
     """A stand-in of QuPath without images, in which the path of Python is set."""
     from tests.qupath.standin_qupath import QuPath
 
-    return QuPath(groovy, tmp_path, preferences={"slidemitosis.python": isolated_python})
-
-
-@pytest.fixture(scope="session")
-def standin_installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """A QuPath of stand-ins for paquo; skips where paquo, Java or Groovy is not here."""
-    from tests.qupath.paquo_qupath import standin_installation
-
-    return standin_installation(tmp_path_factory.mktemp("paquo"))
-
-
-@pytest.fixture(params=["stand-in of 0.5", "stand-in of 0.7", "QuPath"])
-def qupath_installation(request: pytest.FixtureRequest) -> Installation:
-    """QuPath for paquo: the stand-ins, and the real one that PAQUO_QUPATH_DIR names."""
-    from tests.qupath.paquo_qupath import Installation
-
-    if request.param == "QuPath":
-        if not os.environ.get("PAQUO_QUPATH_DIR"):
-            pytest.skip("PAQUO_QUPATH_DIR names no QuPath")
-        return Installation(Path(os.environ["PAQUO_QUPATH_DIR"]))
-    standin: Installation = request.getfixturevalue("standin_installation")
-    version = "0.5.1" if request.param.endswith("0.5") else "0.7.0"
-    return Installation(standin.folder, version)
+    return QuPath(groovy, tmp_path, settings={"PYTHON": json.dumps(isolated_python)})

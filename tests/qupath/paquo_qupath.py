@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.qupath import groovy_jars
 from tests.qupath.standin_qupath import compile_groovy, groovy_class_path, java
 
 STANDINS = Path(__file__).with_name("paquo_standins")
@@ -69,7 +70,7 @@ class Installation:
 def standin_installation(folder: Path) -> Installation:
     """Make an installation of the stand-ins; skips the test, with the reason, without paquo, Java or Groovy."""
     pytest.importorskip("paquo", reason="paquo is not installed (extra: qupath)")
-    libraries = groovy_class_path()
+    libraries = groovy_class_path(groovy_jars.VERSIONS[-1])
     home = Path(java()).resolve().parent.parent
     if not (home / "lib/server/libjvm.so").is_file():
         pytest.skip(f"{home} has no lib/server/libjvm.so, which paquo wants")
@@ -78,7 +79,7 @@ def standin_installation(folder: Path) -> Installation:
     (folder / "lib/runtime").symlink_to(home)
     compiled = folder / "classes"
     compiled.mkdir()
-    compile_groovy(sorted(STANDINS.glob("*.groovy")), compiled)
+    compile_groovy(sorted(STANDINS.glob("*.groovy")), compiled, libraries)
     with zipfile.ZipFile(app / "qupath-standins.jar", "w") as jar:
         for path in sorted(compiled.rglob("*.class")):
             jar.write(path, path.relative_to(compiled))

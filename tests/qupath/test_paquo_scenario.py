@@ -1,65 +1,32 @@
-"""The scenario of an import, which import_results.groovy runs too: by the real command, on objects of QuPath."""
+"""The scenario of an import by the command `import-results`, as a process, with paquo."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from shapely.geometry import shape
 
-from slidemitosis.slides.identity import slide_identity
 from tests.conftest import position_colours, write_aperio
+from tests.qupath.scenario import CASES, SIZE, assert_same, summary, told
 from tests.qupath.test_project import entry, server, write_project
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.qupath.paquo_qupath import Installation
 
-SCENARIO = json.loads(Path(__file__).with_name("scenario_import.json").read_text())
-CASES: list[dict[str, Any]] = SCENARIO["cases"]
 
-
-def summary_of(slide: Path, points: Path) -> dict[str, Any]:
-    """Return as much of a summary as an import asks for."""
-    return {
-        "slide": {
-            "path": str(slide),
-            "name": slide.name,
-            **slide_identity(slide),
-            "width_px": 700,
-            "height_px": 500,
-            "bounds_px": None,
-        },
-        "reading": {"objects_offset_px": [0, 0]},
-        "points": {"path": str(points)},
-        "counts": {"candidates": 0, "classified": 0, "atypical": 0, "normal": 0, "unreadable": 0, "blank": 0},
-        "model": {"name": "m", "version": "1", "threshold": 0.5},
-    }
-
-
-def write_results(folder: Path, summary: dict[str, Any], collection: dict[str, Any]) -> None:
-    folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(json.dumps(summary))
-    (folder / "objects.geojson").write_text(json.dumps(collection))
-
-
-def compared(records: list[dict[str, Any]], *, metadata: bool) -> list[dict[str, Any]]:
-    """Return records as they are compared: in one order, measurements rounded, metadata where it counts."""
-    found = []
-    for record in records:
-        measurements = {name: pytest.approx(value, abs=1e-6) for name, value in record["measurements"].items()}
-        has = metadata or record["type"] == "annotation"
-        found.append(
-            {
-                **record,
-                # QuPath turns rings round.
-                "geometry": shape(record["geometry"]).normalize().wkt,
-                "measurements": measurements,
-                "metadata": record["metadata"] if has else {},
-            }
-        )
-    return sorted(found, key=lambda r: (r["id"], r["geometry"]))
+def comparable(records: list[dict[str, Any]], installation: Installation) -> list[dict[str, Any]]:
+    """Return records as they are compared: QuPath turns rings round, and 0.5 changes no metadata of detections."""
+    return [
+        {
+            **r,
+            "geometry": shape(r["geometry"]).normalize().wkt,
+            "metadata": r["metadata"] if installation.keeps_metadata or r["type"] == "annotation" else {},
+        }
+        for r in records
+    ]
 
 
 def needs_metadata(case: dict[str, Any]) -> bool:
@@ -70,49 +37,36 @@ def needs_metadata(case: dict[str, Any]) -> bool:
     )
 
 
-def test_objects_are_as_the_scenario_says_and_as_the_scripts_leave_them(
-    qupath_installation: Installation, tmp_path: Path
+def test_an_import_changes_what_the_rules_say_and_nothing_else(
+    installation: Installation, tmp_path: Path
 ) -> None:
-    folder, before, entries = tmp_path / "p", {}, []
+    """All cases are images of one project, each with a slide of its own."""
+    before, entries = {}, []
     for number, case in enumerate(CASES, start=1):
-        # Each entry has a slide of its own, since results that name no entry are found by the slide.
-        slide = write_aperio(tmp_path / f"{number}.svs", [position_colours(700, 500, x0=number)])
+        slide = write_aperio(tmp_path / f"{number}.svs", [position_colours(*SIZE, x0=number)])
         entries.append(entry(server(slide.as_uri()), number))
         before[str(number)] = case["before"]
-        points = Path("elsewhere") / (f"candidates/{number}.geojson" if case["names_entry"] else "figures.csv")
-        write_results(tmp_path / f"R/slides/{number}", summary_of(slide, points), case["result"])
+        points = f"/cluster/candidates/{number}.geojson" if case["names_entry"] else "/data/found.csv"
+        result = tmp_path / f"R/slides/{number}"
+        result.mkdir(parents=True)
+        (result / "summary.json").write_text(json.dumps(summary(case, slide, points)))
+        (result / "objects.geojson").write_text(json.dumps(case["result"]))
         if case["threshold"] is not None:
-            (folder / "slidemitosis/summaries").mkdir(parents=True, exist_ok=True)
-            earlier = {"model": {"threshold": case["threshold"]}}
-            (folder / f"slidemitosis/summaries/{number}.json").write_text(json.dumps(earlier))
-    project = write_project(folder, *entries)
+            earlier = tmp_path / f"p/slidemitosis/summaries/{number}.json"
+            earlier.parent.mkdir(parents=True, exist_ok=True)
+            earlier.write_text(json.dumps({"model": {"threshold": case["threshold"]}}))
+    project = write_project(tmp_path / "p", *entries)
     # As a later version wrote it, whose metadata of detections 0.5 shows and cannot change.
-    qupath_installation.newest.write(project, before)
-    stored = qupath_installation.read(project)
-    done = qupath_installation.command("import-results", project, "--results", tmp_path / "R", "--force")
+    installation.newest.write(project, before)
+    stored = installation.read(project)
+    done = installation.command("import-results", project, "--results", tmp_path / "R")
     assert done.returncode == 3, done.stderr
-    after = qupath_installation.read(project)
+    after = installation.read(project)
     for number, case in enumerate(CASES, start=1):
-        name, told = str(number), f"slidemitosis: slide {number}: "
-        if needs_metadata(case) and not qupath_installation.newest.keeps_metadata:
-            continue  # which no GeoJSON gives a detection in 0.5
+        name = str(number)
         if case["refused"]:
-            assert f"slidemitosis: warning: slide {number}: {case['refused']}" in done.stderr
+            assert f"slidemitosis: warning: slide {name}: {case['refused']}" in done.stderr
             assert after[name] == stored[name]
-            continue
-        expected = compared(case["after"], metadata=qupath_installation.keeps_metadata)
-        assert compared(after[name], metadata=qupath_installation.keeps_metadata) == expected, case["name"]
-        assert told + words(case["told"]) + "\n" in done.stderr, case["name"]
-
-
-def words(told: dict[str, int]) -> str:
-    """Return what an importer says of what it has done."""
-    said = {
-        "updated": "objects updated",
-        "added": "added",
-        "split": "points objects replaced by one object for each point",
-        "kept": "classes set by hand were kept",
-        "gone": "objects of the results are not in the image any more and were not added",
-        "left": "points objects have other points by now and stay as they are",
-    }
-    return ", ".join(f"{told[key]} {text}" for key, text in said.items() if told[key] or key == "updated")
+        elif not needs_metadata(case) or installation.newest.keeps_metadata:
+            assert_same(comparable(after[name], installation), comparable(case["after"], installation))
+            assert f"slidemitosis: slide {name}: {told(case['told'])}\n" in done.stderr

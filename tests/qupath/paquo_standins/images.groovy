@@ -10,18 +10,28 @@ class ImageData {
         BRIGHTFIELD_H_E, BRIGHTFIELD_H_DAB, BRIGHTFIELD_OTHER, FLUORESCENCE, OTHER, UNSET
     }
 
-    final PathObjectHierarchy hierarchy
-    final Map<String, Object> properties = new LinkedHashMap()
+    private final PathObjectHierarchy ofImage
+    private final Map<String, Object> stored
 
-    ImageData(PathObjectHierarchy hierarchy) {
-        this.hierarchy = hierarchy
+    ImageData(PathObjectHierarchy ofImage, Map<String, Object> stored) {
+        this.ofImage = ofImage
+        this.stored = stored
     }
 
+    PathObjectHierarchy getHierarchy() {
+        return this.@ofImage
+    }
+
+    // A Groovy object has methods of these names, too, by which others find its properties.
     Object getProperty(String key) {
-        return key == 'hierarchy' ? hierarchy : properties.get(key)
+        return this.@stored.get(key)
     }
 
     void setProperty(String key, Object value) {
-        properties.put(key, value)
+        this.@stored.put(key, value)
+    }
+
+    Map<String, Object> getProperties() {
+        return this.@stored
     }
 }

@@ -83,7 +83,7 @@ class PathIO {
             else
                 bytes.write(next)
         }
-        return imageData(bytes.toString('UTF-8')).hierarchy
+        return imageData(bytes.toString('UTF-8')).getHierarchy()
     }
 
     static ImageData readImageData(File file) throws IOException {
@@ -115,18 +115,16 @@ class PathIO {
             hierarchy.addObjectBelowParent(parents.get((String) record.parent), object, false)
             parents.put(object.getID().toString(), object)
         }
-        def data = new ImageData(hierarchy)
-        data.properties.putAll((Map) document.properties)
-        return data
+        return new ImageData(hierarchy, (Map<String, Object>) document.get('properties'))
     }
 
     static void writeImageData(File file, ImageData data) throws IOException {
-        def records = data.hierarchy.getAllObjects(false).collect { object ->
+        def records = data.getHierarchy().getAllObjects(false).collect { object ->
             [feature: GsonTools.feature(object), color: object.getColor(), locked: object.locked,
                 parent: object.parent.isRootObject() ? null : object.parent.getID().toString()]
         }
         def gson = new GsonBuilder().serializeSpecialFloatingPointValues().create()
         Files.createDirectories(file.toPath().getParent())
-        file.setText(gson.toJson([objects: records, properties: data.properties]) + 'EOF', 'UTF-8')
+        file.setText(gson.toJson([objects: records, properties: data.getProperties()]) + 'EOF', 'UTF-8')
     }
 }

@@ -95,7 +95,7 @@ class DefaultProject {
             } catch (Exception e) {
                 LogManager.error('Error reading image data', e)
             }
-            return data ?: new ImageData(new PathObjectHierarchy())
+            return data ?: new ImageData(new PathObjectHierarchy(), [:] as Map<String, Object>)
         }
 
         void saveImageData(ImageData data) throws IOException {
