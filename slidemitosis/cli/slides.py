@@ -38,9 +38,6 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
     )
-    parser.add_argument(
-        "--replace", action="store_true", help="replace results of another slide or points in this folder"
-    )
     add_options(parser, RateOptions)
     add_options(parser, ComputeOptions)
     add_progress(parser)
@@ -62,7 +59,7 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
 
     read, rates = options_given(args, ReadOptions), options_given(args, RateOptions)
     with SlideClassifier(args.model, compute=options_given(args, ComputeOptions)) as classifier:
-        folder = result_folder(args.out, args.slide, args.points, replace=args.replace)
+        folder = result_folder(args.out, args.slide, args.points)
         begun = classifier.begin(args.slide, args.points, read=read, rates=rates)
         _finish(classifier, begun, folder, report)
 

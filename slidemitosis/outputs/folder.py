@@ -23,14 +23,14 @@ SLIDE_SUFFIXES = frozenset(
 )
 
 
-def result_folder(out: Path | None, slide: Path, points: Path, *, replace: bool = False) -> Path:
+def result_folder(out: Path | None, slide: Path, points: Path) -> Path:
     """Where results go: `out`, or else `default_folder`.
 
-    replace: whether results of other inputs may be replaced. Raises OutputError for a folder in which they
-    would replace an input, a stranger's file, or, without `replace`, results of other inputs.
+    Raises OutputError for a folder in which they would replace an input, a stranger's file, or results of
+    other inputs.
     """
     folder = default_folder(slide, points) if out is None else out
-    check_folder(folder, slide, points, replace=replace)
+    check_folder(folder, slide, points)
     return folder
 
 
@@ -44,10 +44,10 @@ def slide_stem(slide: Path) -> str:
     return slide.stem if slide.suffix.lower() in SLIDE_SUFFIXES else slide.name
 
 
-def check_folder(out: Path, slide: Path, points: Path | None, *, replace: bool = False) -> None:
+def check_folder(out: Path, slide: Path, points: Path | None) -> None:
     """Raise OutputError where results would replace an input, a stranger's file, or other results.
 
-    points: None where the candidates are in no file. replace: allow results of other inputs to be replaced.
+    points: None where the candidates are in no file.
     """
     inputs = {"slide": slide} | ({"points": points} if points else {})
     if not all(given.exists() for given in inputs.values()):
@@ -66,10 +66,10 @@ def check_folder(out: Path, slide: Path, points: Path | None, *, replace: bool =
         raise OutputError(
             f"{there[0]}: is there already, and no {SUMMARY} says that it is a result; choose another --out"
         ) from None
-    if not (ours or replace):
+    if not ours:
         raise OutputError(
             f"{out}: holds results of other inputs ({of}), which would be replaced; "
-            "choose another --out, or allow it with --replace"
+            "choose another --out, or remove them"
         )
 
 

@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.errors import InvalidOption, OutputError, UnreadableProject
+from slidemitosis.errors import InvalidOption, OutputError, SlideMitosisError, UnreadableProject
 from slidemitosis.files import make_folder, whole_file, write_whole, writing
 from slidemitosis.outputs.folder import OBJECTS, SUMMARY
 from slidemitosis.qupath.matching import NoResult, file_name, result_of, results_in
@@ -71,7 +71,7 @@ def import_results(
     for image in images:
         try:
             imported.append(_Import(project, path.absolute().parent, image, _result_of(image, found)).done())
-        except (NoResult, NothingThere, OutputError, project.error, OSError, ValueError) as e:
+        except (NoResult, NothingThere, SlideMitosisError, project.error, OSError) as e:
             imported.append(Imported(image.name, problem=one_line(e)))
     if all(i.problem for i in imported):
         told = "; ".join(f"{i.name}: {i.problem}" for i in imported[:3]) or "it has no images"

@@ -29,7 +29,7 @@ _LAYOUTS = {
 }
 """Of each system: an example of the folder, and where in it the jars and the Java machine are."""
 _METADATA_READ = (0, 6)
-"""The first QuPath that reads the metadata of detections in GeoJSON; 0.5 logs a page for each that has any."""
+"""The first QuPath that reads the metadata of detections in GeoJSON; 0.5 logs a page for each of them."""
 
 
 def one_line(error: BaseException) -> str:
@@ -58,7 +58,7 @@ class OpenedProject:
         self._entries = {str(e.getID()): e for e in self._project.java_object.getImageList()}
 
     def hierarchy(self, entry_id: str) -> Any:
-        """Read the objects of an image, and no slide. Raises `error` where the data file cannot be read."""
+        """Read the objects of an image, and no slide. Raises UnreadableProject for what cannot be read."""
         entry = self._entries[entry_id]
         if not entry.hasImageData():
             return self._java.PathObjectHierarchy()
@@ -71,6 +71,11 @@ class OpenedProject:
         )
         try:
             return self._java.PathIO.readHierarchy(stream)
+        except self.error as e:
+            raise UnreadableProject(
+                f"its data file cannot be read, and is left as it is ({one_line(e)}): {data_file}; put an "
+                "earlier one there"
+            ) from e
         finally:
             stream.close()
 
@@ -85,13 +90,14 @@ class OpenedProject:
     def image_data(self, entry_id: str) -> Any:
         """Read an image with its objects, to be changed and saved; it opens the slide.
 
-        Raises `error` where the data file cannot be read: QuPath alone would give an image without objects.
+        Raises UnreadableProject where the data file cannot be read: QuPath alone would give an image without
+        objects.
         """
         there = self.hierarchy(entry_id).getAllObjects(False).size()
         data = self._entries[entry_id].readImageData()
         read = data.getHierarchy().getAllObjects(False).size()
         if read != there:
-            raise OSError(f"its data file has {there} objects, of which QuPath reads {read}")
+            raise UnreadableProject(f"its data file has {there} objects, of which QuPath reads {read}")
         return data
 
     def read_objects(self, features: Sequence[Mapping[str, Any]]) -> list[Any]:

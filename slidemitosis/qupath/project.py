@@ -270,7 +270,10 @@ def _searched(image: ProjectImage, stated: PurePath, places: Sequence[Path]) -> 
         listed = ", ".join(map(str, places[:3])) + (", ..." if len(places) > 3 else "")
         problem = f"{image.problem}, and {len(places)} of the name {stated.name}: {listed}; search one folder"
     else:
-        problem = f"{image.problem}; name the folder that holds {stated.name} with --search"
+        problem = (
+            f"{image.problem}; open the image in QuPath, which asks where it is, or name the folder that "
+            f"holds {stated.name} to `slidemitosis cohort` with --search"
+        )
     return replace(image, problem=problem)
 
 

@@ -1,9 +1,8 @@
 """Bring results into the objects of an image: what belongs to what, and what changes.
 
-Objects are QuPath's Java objects. docs/qupath.md says the rules, which the scripts follow too. Only methods that
-every QuPath from 0.4 on has are called. Everything is settled by `planned` before `Plan.carry_out` changes the
-first object.
-are called. Everything is settled by `planned` before `Plan.carry_out` changes the first object.
+Objects are QuPath's Java objects, of which only methods are called that every version from 0.4 on has.
+docs/qupath.md says the rules, which the scripts follow too. Everything is settled by `planned` before
+`Plan.carry_out` changes the first object.
 """
 
 from __future__ import annotations

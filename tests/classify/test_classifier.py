@@ -543,14 +543,9 @@ def test_inputs_and_results_of_other_inputs_are_never_replaced(painted: Path, tm
     twin = write_points(namesake / "objects.geojson", [(200, 200), (400, 300)])
     with pytest.raises(OutputError, match="results of other inputs"):
         classify(painted, twin, out=out)
-    assert result_folder(out, painted, other, replace=True) == out
-    with pytest.raises(OutputError, match="is an input"):
-        result_folder(tmp_path, painted, points, replace=True)
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "candidates.csv").write_text("mine")
-    with pytest.raises(OutputError, match="is there already"):
-        result_folder(foreign, painted, points, replace=True)
     with pytest.raises(OutputError, match="is there already"):
         classify(painted, points, out=foreign)
     assert (foreign / "candidates.csv").read_text() == "mine"

@@ -1,4 +1,4 @@
-"""Run paquo for real, as processes: on stand-ins of QuPath's classes, and on a QuPath where one is installed."""
+"""Run paquo for real, as processes: on stand-ins of QuPath's classes, and on a QuPath that is installed."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class Installation:
     folder: Path
     version: str | None = None
     """Of the stand-in; None for a real QuPath."""
+
+    def of(self, version: str) -> Installation:
+        """The stand-in of another version."""
+        return replace(self, version=version)
 
     @property
     def newest(self) -> Installation:
@@ -68,7 +72,7 @@ class Installation:
 
 
 def standin_installation(folder: Path) -> Installation:
-    """Make an installation of the stand-ins; skips the test, with the reason, without paquo, Java or Groovy."""
+    """Make an installation of the stand-ins; skips, with the reason, without paquo, Java or Groovy."""
     pytest.importorskip("paquo", reason="paquo is not installed (extra: qupath)")
     libraries = groovy_class_path(groovy_jars.VERSIONS[-1])
     home = Path(java()).resolve().parent.parent

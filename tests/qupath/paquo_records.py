@@ -1,7 +1,7 @@
-"""Write and read the objects of a project's images as records, by paquo: `python -m tests.qupath.paquo_records`.
+"""Write and read the objects of a project's images, by paquo: `python -m tests.qupath.paquo_records`.
 
-The words are "write PROJECT FILE", whose JSON has the records of each entry by its id, or "read PROJECT", which
-prints the same. A record has id, type, geometry, class, measurements, metadata, color, name, locked and parent.
+The words are "write PROJECT FILE", whose JSON has the records of each entry by its id, or "read PROJECT",
+which prints the same. `scenario` says what a record is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def write(project: OpenedProject, entry: str, records: list[dict[str, Any]]) -> 
     data = project.image_data(entry)
     hierarchy = data.getHierarchy()
     made = project.read_objects([_feature(r) for r in records])
-    by_id = {}
+    by_id: dict[str, Any] = {}
     for record, o in zip(records, made, strict=True):
         if record["color"] is not None:
             red, green, blue = record["color"]

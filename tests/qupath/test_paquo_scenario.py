@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def comparable(records: list[dict[str, Any]], installation: Installation) -> list[dict[str, Any]]:
-    """Return records as they are compared: QuPath turns rings round, and 0.5 changes no metadata of detections."""
+    """Return records as they are compared: QuPath turns rings, and 0.5 changes no metadata of detections."""
     return [
         {
             **r,

@@ -170,7 +170,8 @@ def test_a_slide_on_another_drive_is_searched_by_its_name(tmp_path: Path, slide:
     path = write_project(tmp_path / "p", entry(server(uri)), uri="file:/D:/study/p/project.qpproj")
     (image,) = read_project(path)
     assert problem(image) == (
-        "there is no file E:\\scans\\a b.svs; name the folder that holds a b.svs with --search"
+        "there is no file E:\\scans\\a b.svs; open the image in QuPath, which asks where it is, or name the "
+        "folder that holds a b.svs to `slidemitosis cohort` with --search"
     )
     (image,) = read_project(path, search=[tmp_path])
     assert image.slide == slide
