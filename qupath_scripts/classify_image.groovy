@@ -1,15 +1,16 @@
 /*
  * slidemitosis in QuPath 0.4 to 0.8: classify candidate mitoses as normal or atypical. For research use only.
  *
- * Which objects: those that are selected. Where none is, under "Run for project", and on the command line
- * (QuPath script -s -p project.qpproj classify_image.groovy): those of CANDIDATE_CLASS and its derived classes,
- * such as "Mitosis: Atypical".
+ * Which objects: those of CANDIDATE_CLASS and its derived classes, such as "Mitosis: Atypical". Where a person runs it
+ * on the image that is open and has selected some, it asks: these, or all. Under "Run for project" and on the command
+ * line (QuPath script -s -p project.qpproj classify_image.groovy) a selection does not count.
  *
  * What it does: exports them, runs "slidemitosis classify" on the image's own file, and updates the same objects,
  * found by their ids: class, measurements and, from QuPath 0.6, metadata. Nothing else of them is touched. A points
  * object with several points becomes an object for each point. In a project, the image gets metadata (AMF fraction,
- * counts, model), and <project>/slidemitosis/ the results and a row in status.csv: done, or failed and why.
- * Whatever fails, or is cancelled by "Kill running script", leaves the objects as they were.
+ * counts, model), and <project>/slidemitosis/ the results and a row in status.csv: done, or failed and why. A run on
+ * selected objects updates these, and nothing of the slide. Whatever fails, or is cancelled by "Kill running script",
+ * leaves everything as it was.
  *
  * What it refuses: an image that is not one local file, and one that QuPath shows rotated, cropped, transformed,
  * sliced or put together: its coordinates are not the file's.
@@ -19,32 +20,40 @@
 // only settings here; change anything else there, and run: python -m slidemitosis.qupath.assemble
 
 import com.google.gson.Gson
+import com.google.gson.GsonBuilder
 import com.google.gson.JsonParseException
 import com.google.gson.JsonSyntaxException
+import com.google.gson.ToNumberPolicy
 import groovy.transform.Field
+import java.nio.file.AccessDeniedException
+import java.nio.file.FileAlreadyExistsException
+import java.nio.file.FileSystemException
 import java.nio.file.Files
 import java.nio.file.StandardCopyOption
+import java.security.MessageDigest
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
 import java.util.stream.Collectors
+import javafx.application.Platform
+import org.slf4j.LoggerFactory
 import qupath.lib.common.GeneralTools
-import qupath.lib.gui.prefs.PathPrefs
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
 import qupath.lib.io.PathIO
+import qupath.lib.objects.classes.PathClass
 import qupath.lib.projects.Projects
 import qupath.lib.scripting.ScriptAttributes
 
 import static qupath.lib.gui.scripting.QPEx.*
 
-// ---- Settings. QuPath remembers what stands here; null takes what it remembers, or else the default.
+// ---- Settings. What stands here is used, and nothing else is remembered.
 
-/** The Python that slidemitosis is installed in. "slidemitosis qupath install" fills it in. No default. */
+/** The Python that slidemitosis is installed in. "slidemitosis qupath install" fills it in. */
 @Field String PYTHON = null
-/** The class of the objects to classify where none is selected. Default: Mitosis. Unclassified: those without one. */
-@Field String CANDIDATE_CLASS = null
-/** Name of a model, or its folder. Default, which '' takes again: that of "slidemitosis classify". */
-@Field String MODEL = null
+/** The class of the objects to classify. Unclassified: those without one. */
+@Field String CANDIDATE_CLASS = 'Mitosis'
+/** Name of a model, or its folder; '' is the one that "slidemitosis classify" takes by itself. */
+@Field String MODEL = ''
 /** Whether a class that was set by hand stays where it differs from what the last run said. */
 @Field boolean KEEP_CORRECTIONS = true
 
@@ -57,28 +66,90 @@ reported { Map place -> classifyImage(place) }
 
 String classifyImage(Map place) {
     def image = checkedImage(place)
-    def python = setting('python', PYTHON, '')
-    if (python.isEmpty())
+    refuseUnsaved(place)
+    refuseUnreadable(place)
+    settleRun(place)
+    if (PYTHON == null || PYTHON.isEmpty())
         refuse("no Python is set; ${INSTALL}")
-    def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
-    def model = setting('model', MODEL, '')
-    def objects = place.alone ? selectedObjects() : []
-    refuseRegions(objects, image, wanted)
-    def which = objects.isEmpty() ? "class ${wanted}".toString() : 'selected'
-    if (objects.isEmpty())
-        objects = objectsOfClass(wanted)
-    if (objects.isEmpty())
-        refuse("no object is selected and none has the class ${wanted}; the classes here: ${classCounts()}")
-    def folder = resultFolder(place, image.slide)
-    def threshold = thresholdOf(earlierSummary(place, folder))
-    makeFolder(folder)
-    def points = new File(folder, 'points.geojson')
+    def wanted = objectsOfClass(CANDIDATE_CLASS)
+    def objects = askedFor(place, wanted)
+    if (objects == null)
+        return null
+    def selected = !objects.is(wanted)
+    if (selected)
+        refuseRegions(objects, image)
+    else if (objects.isEmpty() && allObjects().any { !Double.isNaN(it.getMeasurementList().get('P(atypical)')) })
+        // Of another class, which an earlier run has classified: what is known of these is kept.
+        return "${noObjects()}; nothing was changed".toString()
+    def which = selected ? 'selected' : "class ${CANDIDATE_CLASS}".toString()
+    def folder = selected ? selectionFolder(place, image.slide) : resultFolder(place, image.slide)
+    refuseStranger(place, folder, image)
+    def work = workFolder(place, image.slide)
+    say("${objects.size()} objects (${which}${selected ? '' : ', CANDIDATE_CLASS of this script'}), " +
+        "model ${MODEL ?: 'default'}, ${PYTHON}")
+    try {
+        def classes = objects.isEmpty() ? [CANDIDATE_CLASS] : objects.collect { className(it) }
+        def summary = classified(image, objects, classes, work)
+        def told = takeResults(place, work, summary, [which: which, fromQuPath: true, to: folder, slide: image.slide])
+        return objects.isEmpty() ? noObjects() : told
+    } finally {
+        work.deleteDir()
+    }
+}
+
+String noObjects() {
+    return "no object of class ${CANDIDATE_CLASS}, and so no rate; the classes here: ${classCounts()}".toString()
+}
+
+/** Classify objects in a folder for the work, and return the summary. */
+Map classified(Map image, List objects, Collection<String> classes, File work) {
+    work.deleteDir()
+    makeFolder(work)
+    def points = new File(work, 'points.geojson')
     exportObjectsToGeoJson(objects, points.getAbsolutePath(), 'FEATURE_COLLECTION')
-    say("${objects.size()} objects (${which}), model ${model ?: 'default'}, ${python}")
-    runCommand(classifyCommand(python, image, points, folder, model, objects.collect { className(it) }))
-    def summary = readJson(new File(folder, 'summary.json'))
-    refuseOtherImage(summary, image)
-    return takeResults(place, folder, summary, threshold, which)
+    runCommand(classifyCommand(PYTHON, image, points, work, MODEL, classes))
+    def summary = readJson(new File(work, 'summary.json'))
+    refuseOtherImage(summary, image, true)
+    return summary
+}
+
+/** Return the objects to classify: `wanted`, or those that are selected; null where the person cancels. */
+List askedFor(Map place, List wanted) {
+    def selected = place.alone ? selectedObjects() : []
+    if (selected.isEmpty())
+        return wanted
+    if (wanted.isEmpty())
+        return selected
+    def choices = ["${selected.size()} selected", "all ${wanted.size()} of class ${CANDIDATE_CLASS}"]*.toString()
+    boolean shown = false
+    def chosen = show {
+        shown = true
+        it.showChoiceDialog('slidemitosis', 'Classify which objects?', choices, choices[0])
+    }
+    // A run on a selection leaves the slide's results alone.
+    if (!shown || chosen == choices[0])
+        return selected
+    return chosen == null ? null : wanted
+}
+
+/** Return the folder in which "slidemitosis classify" works, until all is known to be right. */
+File workFolder(Map place, File slide) {
+    return place.folder == null ? new File(slide.getParentFile(), ".${slide.getName()}.slidemitosis-work") :
+        new File(place.folder, 'work/' + fileName(place.id))
+}
+
+File selectionFolder(Map place, File slide) {
+    return place.folder == null ? new File(slide.getParentFile(), "${slide.getName()}.selected.slidemitosis") :
+        new File(place.folder, 'selections/' + fileName(place.id))
+}
+
+/** Throw if results would replace a folder beside the slide that is not this script's. That in a project always is. */
+void refuseStranger(Map place, File folder, Map image) {
+    if (place.folder != null || !folder.exists() || folder.list()?.length == 0)
+        return
+    def summary = new File(folder, 'summary.json')
+    if (!summary.isFile() || !isSameSlide(readJson(summary), image.slide.getName(), image.slide.length(), true))
+        refuse("${folder}: is there already, and holds no results of this slide; move it away")
 }
 
 /** Return the command line, word by word: no shell reads it, so spaces and quotes need no care. */
@@ -107,11 +178,11 @@ List selectedObjects() {
 @Field double WIDEST_UM = 100
 
 /** Throw if a region is selected. QuPath selects what was drawn last: a tumour would be called atypical or normal. */
-void refuseRegions(List objects, Map image, String wanted) {
+void refuseRegions(List objects, Map image) {
     def wide = objects.findAll { isRegion(it.getROI(), image) }
     if (!wide.isEmpty())
         refuse("${wide.size()} of ${objects.size()} selected objects are wider than ${(int) WIDEST_UM} um: regions, " +
-            "no figures; select figures, or nothing for all of the class ${wanted}")
+            "no figures; select figures, or nothing for all of the class ${CANDIDATE_CLASS}")
 }
 
 boolean isRegion(roi, Map image) {
@@ -148,7 +219,11 @@ void runCommand(List<String> command) {
 String failureText(String said, int code, String program) {
     if (said == null)
         return "${program} ended with code ${code} and said nothing"
-    return said.endsWith('No module named slidemitosis') ? "${said}; ${INSTALL}" : said
+    if (said.endsWith('No module named slidemitosis'))
+        return "${said}; ${INSTALL}"
+    // The folder is the script's, and nobody can choose another in QuPath.
+    return said.replaceFirst(/; choose another --out.*/,
+        '; make room there and allow writing, or copy the project to where you may write')
 }
 
 Process startCommand(List<String> command) {
@@ -311,37 +386,62 @@ String statedCall(String name) {
     return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
 }
 
+/** Return a class without the calls at its end, in any case; one that is nothing else stays as it is. */
+String baseClass(String name) {
+    def parts = classParts(name)
+    int kept = parts.size()
+    while (kept > 1 && parts[kept - 1].toLowerCase(Locale.ROOT) in ['atypical', 'normal'])
+        kept--
+    return parts.take(kept).join(': ')
+}
+
 /**
  * Return what the last run called an object, "Atypical" or "Normal"; null where it was not classified, or where the
  * call cannot be told.
  *
- * `subtype` is the metadata "slidemitosis.subtype", which QuPath keeps from 0.6 on: its first word is the call.
+ * `own`: P(atypical) from which that run called it atypical, as the object states it, or NaN. `subtype`: the metadata
+ * "slidemitosis.subtype", whose first word is the call; it comes second, since QuPath 0.5 cannot change it.
+ * `threshold`: that of the run, for objects of versions that did not record it, or null.
  */
-String recordedCall(double p, String subtype, Double threshold) {
+String recordedCall(double p, double own, String subtype, Double threshold) {
     if (Double.isNaN(p))
         return null
-    if (subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
+    if (Double.isNaN(own) && subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
         return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
-    if (threshold == null)
+    def from = Double.isNaN(own) ? threshold : own
+    if (from == null)
         return null
     // Compared as floats, since QuPath keeps the measurements of detections as floats.
-    return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
+    return ((float) p) >= ((float) from) ? 'Atypical' : 'Normal'
+}
+
+/** Return what the last run called an object of the image, as `recordedCall`. */
+String lastCall(object, Double threshold) {
+    def list = object.getMeasurementList()
+    return recordedCall(list.get('P(atypical)'), list.get('Call threshold'),
+        metadataOf(object)['slidemitosis.subtype'], threshold)
 }
 
 /**
- * Return what the last run called an object of the image, as `recordedCall`.
- *
- * The object's own measurement says from which P(atypical) on it was called atypical. `threshold`: that of the run, for
- * objects of versions that did not record it.
+ * Return whether a person gave an object its class: a call before any run, another call than the last run's, or,
+ * since the export, another class than the results know (`result`: the object's class in these).
  */
-String lastCall(object, Double threshold) {
-    def list = object.getMeasurementList()
-    def own = list.get('Call threshold')
-    return recordedCall(list.get('P(atypical)'), metadataOf(object)['slidemitosis.subtype'],
-        Double.isNaN(own) ? threshold : own)
+boolean isClassByHand(object, String result, Double threshold) {
+    def unclassified = object.getPathClass() == null
+    def p = object.getMeasurementList().get('P(atypical)')
+    if (unclassified)
+        return !Double.isNaN(p)
+    def name = className(object)
+    if (baseClass(name) != baseClass(result))
+        return true
+    def stated = statedCall(name)
+    if (stated == null || Double.isNaN(p))
+        return stated != null
+    def recorded = lastCall(object, threshold)
+    return recorded != null && recorded != stated
 }
 
-/** Return the metadata of an object; none in QuPath before 0.5, where objects have no metadata. */
+/** Return the metadata of an object; none in QuPath 0.4, where objects have no metadata that a script can reach. */
 Map metadataOf(object) {
     return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
 }
@@ -356,9 +456,9 @@ Double thresholdOf(Map summary) {
     return summary == null ? null : summary.model.threshold as Double
 }
 
-/** Throw unless a summary is of this image, in the frame that QuPath shows it in. */
-void refuseOtherImage(Map summary, Map image) {
-    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height)
+/** Throw unless a summary is of this image, in the frame that QuPath shows it in. `ofEntry`: as `otherImage`. */
+void refuseOtherImage(Map summary, Map image, boolean ofEntry) {
+    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height, ofEntry)
     if (reason != null)
         refuse(reason)
 }
@@ -369,12 +469,15 @@ List objectsOffset(Map summary) {
     return summary.reading.objects_offset_px ?: summary.reading.offset_px
 }
 
-/** Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image. */
-String otherImage(Map summary, String name, long bytes, int width, int height) {
+/**
+ * Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image.
+ * `ofEntry`: whether the run was of this image of the project, whose file may have another name by now.
+ */
+String otherImage(Map summary, String name, long bytes, int width, int height, boolean ofEntry) {
     def slide = summary.slide
     if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
         return 'their summary.json is not one of "slidemitosis classify"; take the whole folder that it wrote'
-    if (slide.name != name || (long) slide.bytes != bytes)
+    if (!isSameSlide(summary, name, bytes, ofEntry))
         return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
             "(${bytes} bytes)"
     def offset = objectsOffset(summary).collect { (long) it }
@@ -391,6 +494,12 @@ String otherImage(Map summary, String name, long bytes, int width, int height) {
 
 String decimals(Number value, int places) {
     return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
+}
+
+/** Return whether a summary is of a slide's file of this name and size; of an image's own run, of this size. */
+boolean isSameSlide(Map summary, String name, long bytes, boolean ofEntry) {
+    def slide = summary.slide
+    return slide instanceof Map && slide.bytes != null && (long) slide.bytes == bytes && (ofEntry || slide.name == name)
 }
 // <<< summary
 
@@ -411,25 +520,97 @@ Map earlierSummary(Map place, File folder) {
 /**
  * Bring a folder of results into the image and its project, and return what was done.
  *
- * `earlierThreshold`: of the run that the image's objects are from. `which`: which objects were classified.
+ * All is read and planned first; whatever fails later is taken back. `summary`: that of the folder. `run`: "which"
+ * objects were classified; whether they come "fromQuPath"; the folder that the results are moved "to", or null;
+ * the "slide".
  */
-String takeResults(Map place, File folder, Map summary, Double earlierThreshold, String which) {
-    def result = readResult(new File(folder, 'objects.geojson'))
-    // The objects come last: "Run for project" saves them even if the script has failed.
-    keepSummary(place, summary, new File(folder, 'summary.json'), which)
-    def told = updateObjects(result, earlierThreshold, which != 'selected')
-    return "${outcomeText(summary)}; ${told}".toString()
+String takeResults(Map place, File folder, Map summary, Map run) {
+    def whole = run.which != 'selected'
+    def threshold = thresholdOf(earlierSummary(place, resultFolder(place, run.slide)))
+    def plan = plannedUpdates(readJson(new File(folder, 'objects.geojson')), threshold, run.fromQuPath, whole)
+    def created = createdObjects(plan.added)
+    def text = new File(folder, 'summary.json').getText('UTF-8')
+    // The last moment to cancel: after it, things are changed.
+    if (Thread.interrupted())
+        throw new InterruptedException()
+    keepDataFile(place)
+    def undo = []
+    try {
+        if (run.to != null)
+            moveFolder(folder, run.to, undo)
+        if (whole)
+            keepRun(place, summary, text, run.which, undo)
+        applyUpdates(plan, created, undo)
+    } catch (Throwable e) {
+        undo.reverse().each { takeBack(it) }
+        throw e
+    }
+    if (run.to != null)
+        formerFolder(run.to).deleteDir()
+    if (whole && place.folder != null && place.alone)
+        watchSaving(place, runId(text))
+    def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
+    def kept = (plan.updates + plan.added).count { it.kept }
+    return "${outcome}; ${updateText(plan.told, kept)}".toString()
 }
 
-/** Give the image its metadata in the project, and keep the summary of the run that its objects are from. */
-void keepSummary(Map place, Map summary, File file, String which) {
+/** Take one step back. Where that fails too, the rest must still be taken back. */
+void takeBack(Closure step) {
+    try {
+        step()
+    } catch (Exception e) {
+        say("could not be taken back: ${reasonOf(e)}")
+    }
+}
+
+/** Move a folder of results into the place of an earlier one. */
+void moveFolder(File from, File to, List undo) {
+    def former = formerFolder(to)
+    former.deleteDir()
+    makeFolder(to.getParentFile())
+    if (to.exists()) {
+        Files.move(to.toPath(), former.toPath())
+        undo << { -> Files.move(former.toPath(), to.toPath()) }
+    }
+    Files.move(from.toPath(), to.toPath())
+    undo << { -> Files.move(to.toPath(), from.toPath()) }
+}
+
+File formerFolder(File folder) {
+    return new File(folder.getParentFile(), folder.getName() + '.former')
+}
+
+/**
+ * Give the image the id of the run, which is saved with its objects; and in a project the image's metadata, and the
+ * summary of the run that its objects are from.
+ */
+void keepRun(Map place, Map summary, String text, String which, List undo) {
+    def data = getCurrentImageData()
+    def id = runId(text)
+    def before = data.getProperty('slidemitosis.run')
+    undo << { ->
+        if (before == null)
+            data.removeProperty('slidemitosis.run')
+        else
+            data.setProperty('slidemitosis.run', before)
+    }
+    data.setProperty('slidemitosis.run', id)
     if (place.folder == null)
         return
-    def text = file.getText('UTF-8')
-    imageMetadata(summary, which).each { key, value -> place.entry.putMetadataValue(key, value) }
+    // The person who runs it alone has yet to save.
+    def told = imageMetadata(summary, which) + ['AMF run': place.alone ? id + NOT_SAVED : id]
+    def former = place.entry.getMetadataMap().findAll { key, value -> told.containsKey(key) }
+    undo << { ->
+        told.keySet().each { place.entry.removeMetadataValue(it) }
+        former.each { key, value -> place.entry.putMetadataValue(key, value) }
+        place.project.syncChanges()
+    }
+    told.each { key, value -> place.entry.putMetadataValue(key, value) }
     place.project.syncChanges()
-    // Last, since its threshold must be that of the objects' calls: by it a later run tells what was set by hand.
-    writeWhole(summaryFile(place), text)
+    def file = summaryFile(place)
+    def earlier = file.isFile() ? file.getText('UTF-8') : null
+    undo << { -> earlier == null ? Files.deleteIfExists(file.toPath()) : writeWhole(file, earlier) }
+    writeWhole(file, text)
 }
 
 /** Return the metadata of the image, by name; NA where there is no number. */
@@ -480,59 +661,80 @@ String whole(Number value) {
     return String.valueOf(value as long)
 }
 
-/** Return an objects.geojson's objects, and which of them are points of a points object. Throws if it is broken. */
-Map readResult(File file) {
-    // First as JSON, which says what is wrong with a broken file.
-    def points = pointsByObject(readJson(file))
-    def objects = new ArrayList(PathIO.readObjects(file))
-    // The last moment to cancel: after it, objects are changed.
-    if (Thread.interrupted())
-        throw new InterruptedException()
-    return [objects: objects, points: points]
+/** Return what was said of selected figures: of one, its call, P(atypical) and subtype. */
+String selectionText(Map summary, List<Map> updates) {
+    def counts = summary.counts
+    if (updates.size() != 1)
+        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
+            "${whole(counts.normal)} normal"
+    def told = updates[0]
+    def p = told.put['P(atypical)']
+    if (p == null)
+        return "not classified: ${told.metadata['slidemitosis.reason'] ?: told.metadata['slidemitosis.status']}"
+    def call = told.metadata['slidemitosis.status'] == 'uncertain' ? 'uncertain' :
+        p >= told.put['Call threshold'] ? 'atypical' : 'normal'
+    def subtype = told.metadata['slidemitosis.subtype']
+    return "${call}, P(atypical) ${decimals(p, 3)} (atypical from ${decimals(told.put['Call threshold'], 3)})" +
+        (subtype == null ? '' : ", ${subtype}")
+}
+// <<< results
+
+// >>> updates
+/**
+ * Return what a result changes in the image, without changing anything; docs/qupath.md states the rules.
+ *
+ * `collection`: the JSON of objects.geojson. `threshold`: of the run that the image's objects are from, or null.
+ * `fromQuPath`: whether the candidates were exported from this image, so that those which are not there were deleted.
+ * `whole`: false after a selection, whose hot spot and regions are not those of the slide.
+ */
+Map plannedUpdates(Map collection, Double threshold, boolean fromQuPath, boolean whole) {
+    def features = collection.features.collect { readFeature(it) }
+    def figures = features.findAll { !it.spot && !it.region }
+    def regions = whole ? features.findAll { it.region } : []
+    def there = objectsById(features.collectMany { [it.id, it.source, it.pointsId] })
+    def known = figures.findAll { keyOf(it, there) != null }
+    def pairs = known.groupBy { keyOf(it, there) }.collectMany { key, group -> pairsOf(there[key], group) }
+    def points = plannedPoints(figures, there)
+    def lost = figures.findAll { keyOf(it, there) == null && !points.ids.contains(it.pointsId) }
+    def none = known.isEmpty() && points.ids.isEmpty()
+    if (none && fromQuPath && !lost.isEmpty())
+        refuse("none of the ${figures.size()} objects of these results is in this image; was an older state of it " +
+            'put back, or its data file replaced? Classify it again')
+    def found = none ? (lost + regions.findAll { !there.containsKey(it.id) }).findAll { !it.core } : []
+    def rated = regions.collectMany { now -> there.getOrDefault(now.id, []).collect { [it, now] } }
+    return [
+        updates: pairs.collect { old, now -> figureUpdate(old, now, threshold) } +
+            rated.collect { old, now -> regionUpdate(old, now) } + forgottenRegions(whole, regions*.id),
+        added: found.collect { [now: it] } + points.added.collect { it + figureUpdate(it.of, it.now, threshold) } +
+            (whole ? features.findAll { it.spot }.collect { [now: it] } : []),
+        removed: points.removed + (whole ? allObjects().findAll { isHotSpot(it) } : []),
+        told: [
+            updated: pairs.size() + rated.size(), added: found.size() + points.added.size(), left: points.left,
+            split: points.removed.size(), gone: none ? 0 : lost.size(),
+        ],
+    ]
 }
 
-/**
- * Bring what was read from an objects.geojson into the image, and return what was done. No file is read or written, so
- * that nothing is left half done.
- *
- * Objects whose id is there get class, measurements and metadata; the others are added. A points object is replaced if
- * each of its points has come back as an object of its own. A region keeps its class. Without `withHotSpot` the hot
- * spot and the rates of regions stay as they are: after a selection, new ones would be those of the selection alone.
- */
-String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
-    def hierarchy = getCurrentHierarchy()
-    def read = result.objects.findAll { !isHotSpot(it) }
-    def points = result.points
-    def there = objectsById(read.collect { it.getID().toString() } + points.keySet())
-    def known = read.findAll { there.containsKey(it.getID().toString()) }
-    // The cores of a microarray are of its grid: one that the image has not got has no place there.
-    def added = read.findAll { !there.containsKey(it.getID().toString()) && !it.isTMACore() }
-    def changed = []
-    int kept = 0
-    known.each { now ->
-        there[now.getID().toString()].each { old ->
-            def byHand = KEEP_CORRECTIONS && setByHand(old, earlierThreshold)
-            if (byHand && statedCall(className(old)) != statedCall(className(now)))
-                kept++
-            updateObject(old, now, byHand || hasRegionRate(now))
-            changed << old
-        }
-    }
-    addBelow(parentsOfPoints(points, there), added)
-    def forgotten = withHotSpot ? forgetRegions(read.collect { it.getID().toString() } as Set) : []
-    if (withHotSpot)
-        replaceHotSpot(result.objects.findAll { isHotSpot(it) })
-    def split = points.findAll { id, ids ->
-        there.containsKey(id) && there[id].every { it.getROI().isPoint() && it.getROI().getNumPoints() == ids.size() }
-    }
-    if (!split.isEmpty()) {
-        hierarchy.getSelectionModel().clearSelection()
-        split.keySet().each { id -> there[id].each { hierarchy.removeObject(it, true) } }
-    }
-    hierarchy.fireObjectClassificationsChangedEvent(this, changed)
-    hierarchy.fireObjectMeasurementsChangedEvent(this, changed + forgotten)
-    fireHierarchyUpdate()
-    return updateText(changed.size(), added.size(), split.size(), pointsLeft(points - split, there, added), kept)
+/** Return what matters of a Feature of objects.geojson. */
+Map readFeature(Map feature) {
+    // Not feature.properties, which Groovy 6 takes for the properties of the map itself.
+    def told = feature.get('properties') ?: [:]
+    def metadata = told.metadata ?: [:]
+    def measurements = told.measurements ?: [:]
+    def classed = told.classification ?: [:]
+    def names = (classed.names ?: [classed.name]).findAll { it != null }.collectMany { classParts(it) }
+    def source = metadata['slidemitosis.source_id']?.toLowerCase(Locale.ROOT)
+    def point = source == null ? null : (source =~ /^([0-9a-f-]{36})#(\d+)$/)
+    def ofPoints = point != null && point.matches()
+    return [
+        json: feature, id: feature.id?.toString()?.toLowerCase(Locale.ROOT), names: names,
+        name: names.isEmpty() ? 'Unclassified' : names.join(': '),
+        color: classed.color, measurements: measurements, metadata: metadata,
+        source: ofPoints ? null : source, pointsId: ofPoints ? point.group(1) : null,
+        number: ofPoints ? point.group(2) as int : 0, core: told.objectType == 'tma_core',
+        spot: names == ['Hot spot'] && measurements.containsKey('Spot mm2'),
+        region: measurements.containsKey('Region mm2'),
+    ]
 }
 
 /** Return the image's objects that have one of these ids, by id. No others are kept: an image may have millions. */
@@ -542,125 +744,91 @@ Map<String, List> objectsById(Collection<String> ids) {
         .groupBy { it.getID().toString() }
 }
 
-/** Return, by the id of each point's own object, what its points object lies in, such as a core of a microarray. */
-Map parentsOfPoints(Map points, Map there) {
-    def parents = [:]
-    points.each { id, ids ->
-        def parent = there.containsKey(id) ? there[id][0].getParent() : null
-        if (parent != null && !parent.isRootObject())
-            ids.each { parents[it] = parent }
+/** Return the id by which an object of a result is in the image, or null. The second of two objects with one id has
+    come back with another, and names its own as its source. */
+String keyOf(Map feature, Map there) {
+    return [feature.id, feature.source].find { it != null && there.containsKey(it) }
+}
+
+/** Return which object of the image takes which of a result; all have one id. */
+List<List> pairsOf(List objects, List features) {
+    if (objects.size() == 1 && features.size() == 1)
+        return [[objects[0], features[0]]]
+    def left = new ArrayList(features)
+    return objects.collect { object ->
+        def nearest = (left ?: features).min { distance(object.getROI(), it.json.geometry) }
+        left.removeAll { it.is(nearest) }
+        [object, nearest]
     }
-    return parents
 }
 
-/** Add objects to the image, each below its parent where `parents` names one by the object's id. */
-void addBelow(Map parents, List objects) {
-    def hierarchy = getCurrentHierarchy()
-    def parted = objects.split { parents.containsKey(it.getID().toString()) }
-    parted[0].each { hierarchy.addObjectBelowParent(parents[it.getID().toString()], it, false) }
-    if (!parted[1].isEmpty())
-        hierarchy.addObjects(parted[1])
+/** Return how far the centres of the boxes around two outlines are from each other, in px. */
+double distance(roi, Map geometry) {
+    def places = placesOf(geometry.coordinates)
+    double x = (places*.get(0).max() + places*.get(0).min()) / 2
+    double y = (places*.get(1).max() + places*.get(1).min()) / 2
+    return Math.hypot(roi.getBoundsX() + roi.getBoundsWidth() / 2 - x, roi.getBoundsY() + roi.getBoundsHeight() / 2 - y)
 }
 
-/** Put the hot spot of this run in the place of an earlier run's. */
-void replaceHotSpot(List spots) {
-    def hierarchy = getCurrentHierarchy()
-    def earlier = allObjects().findAll { isHotSpot(it) }
-    if (!earlier.isEmpty())
-        hierarchy.getSelectionModel().clearSelection()
-    earlier.each { hierarchy.removeObject(it, true) }
-    if (!spots.isEmpty())
-        hierarchy.addObjects(spots)
+/** Return the places, [x, y] each, in the coordinates of a geometry, however deep. */
+List<List> placesOf(List coordinates) {
+    return coordinates[0] instanceof Number ? [coordinates] : coordinates.collectMany { placesOf(it) }
 }
 
-/** Take the rates of an earlier run from the regions whose id is not among these, and return them. */
-List forgetRegions(Collection<String> ids) {
-    def earlier = allObjects().findAll { hasRegionRate(it) && !ids.contains(it.getID().toString()) }
-    earlier.each { region ->
-        def list = region.getMeasurementList()
-        new ArrayList(region.getMeasurements().keySet()).findAll { isOfRegionRate(it) }.each { list.remove(it) }
-        list.close()
+/** Return what becomes of points objects: those to remove, the points to add for them, and how many stay. */
+Map plannedPoints(List figures, Map there) {
+    def byPoints = figures.findAll { there.containsKey(it.pointsId) }.groupBy { it.pointsId }
+    def plan = [ids: byPoints.keySet(), added: [], removed: [], left: 0]
+    byPoints.each { id, group ->
+        if (there[id].every { hasPoints(it, group) }) {
+            plan.added.addAll(group.findAll { keyOf(it, there) == null }.collect { [now: it, of: there[id][0]] })
+            plan.removed.addAll(there[id])
+        } else {
+            plan.left++
+        }
     }
-    return earlier
+    return plan
 }
 
-/** Count the points objects that may stand beside their points: still there, or some of their points were added. */
-int pointsLeft(Map points, Map there, List added) {
-    def ids = added.collect { it.getID().toString() } as Set
-    return points.count { id, ofPoints -> there.containsKey(id) || ofPoints.any { ids.contains(it) } }
-}
-
-String updateText(int updated, int added, int split, int left, int kept) {
-    def told = ["${updated} objects updated"]
-    if (added > 0)
-        told << "${added} added"
-    if (split > 0)
-        told << "${split} points objects replaced by one object for each point"
-    if (kept > 0)
-        told << "${kept} classes set by hand were kept"
-    if (left > 0)
-        told << "${left} points objects are not there, or have other points by now: look for figures that stand twice"
-    return told.join(', ')
-}
-
-/** Return, by the id of each points object with several points, the ids of the objects that the result has for them. */
-Map<String, List> pointsByObject(Map collection) {
-    def points = [:]
-    collection.features.each { feature ->
-        // Not feature.properties, which Groovy 6 takes for the properties of the map itself.
-        def properties = feature.get('properties')
-        def metadata = properties == null ? null : properties.metadata
-        def source = metadata == null ? null : metadata['slidemitosis.source_id']
-        def found = source == null ? null : (source =~ /^([0-9a-fA-F-]{36})#\d+$/)
-        if (found != null && found.matches())
-            points.get(found.group(1), []) << feature.id
-    }
-    return points
-}
-
-/** Return whether a user has called this object Atypical or Normal, and the last run had not, or had otherwise. */
-boolean setByHand(object, Double threshold) {
-    def stated = statedCall(className(object))
-    if (stated == null)
+/** Return whether a points object has the points that it was exported with, which are these objects of a result. */
+boolean hasPoints(object, List features) {
+    def roi = object.getROI()
+    if (!roi.isPoint() || roi.getNumPoints() != features.size())
         return false
-    def p = object.getMeasurementList().get('P(atypical)')
-    if (Double.isNaN(p))
-        return true
-    def recorded = lastCall(object, threshold)
-    return recorded != null && recorded != stated
+    def points = roi.getAllPoints()
+    return features.every { feature ->
+        def at = feature.json.geometry.coordinates
+        def point = feature.number > points.size() ? null : points[feature.number - 1]
+        // GeoJSON has two decimals.
+        point != null && Math.abs(point.getX() - at[0]) < 0.0101 && Math.abs(point.getY() - at[1]) < 0.0101
+    }
 }
 
-void updateObject(old, now, boolean keepClass) {
-    if (!keepClass)
-        old.setPathClass(now.getPathClass())
-    def list = old.getMeasurementList()
-    def news = now.getMeasurements()
-    def isOurs = { String name -> isOurMeasurement(name) || (hasRegionRate(now) && isOfRegionRate(name)) }
-    new ArrayList(old.getMeasurements().keySet()).each {
-        if (isOurs(it) && !news.containsKey(it))
-            list.remove(it)
-    }
-    def values = [:]
-    news.each { name, value ->
-        if (isOurs(name) || !old.getMeasurements().containsKey(name))
-            values[name] = value as double
-    }
-    list.putAll(values)
-    list.close()
-    if (old.getName() == null && now.getName() != null)
-        old.setName(now.getName())
-    updateMetadata(metadataOf(old), metadataOf(now))
+/** Return what a result changes of a figure; `classes` is null where its class stays. */
+Map figureUpdate(old, Map now, Double threshold) {
+    def byHand = KEEP_CORRECTIONS && isClassByHand(old, now.name, threshold)
+    return measured(old, now) { isOurMeasurement(it) } + [
+        classes: byHand ? null : now.names, color: now.color, kept: byHand && className(old) != now.name,
+        metadata: now.metadata.findAll { key, value -> key.startsWith('slidemitosis.') },
+    ]
 }
 
-void updateMetadata(Map old, Map now) {
-    new ArrayList(old.keySet()).each {
-        if (it.startsWith('slidemitosis.') && !now.containsKey(it))
-            old.remove(it)
-    }
-    now.each { key, value ->
-        if (key.startsWith('slidemitosis.') || !old.containsKey(key))
-            old.put(key, value)
-    }
+Map regionUpdate(old, Map now) {
+    return measured(old, now) { isOfRegionRate(it) }
+}
+
+/** Return what takes the rates of an earlier run from the regions whose id is not among these. */
+List<Map> forgottenRegions(boolean whole, List ids) {
+    def earlier = whole ? allObjects().findAll { hasRegionRate(it) && !(it.getID().toString() in ids) } : []
+    return earlier.collect { regionUpdate(it, [measurements: [:]]) }
+}
+
+/** Return an object and its measurements that are set, and those that are taken away; only `ours` are. */
+Map measured(old, Map now, Closure ours) {
+    def put = now.measurements.findAll { name, value -> ours(name) }
+        .collectEntries { name, value -> [name, value as double] }
+    def drop = old.getMeasurements().keySet().findAll { ours(it) && !put.containsKey(it) }
+    return [old: old, put: put, drop: new ArrayList(drop)]
 }
 
 boolean isOurMeasurement(String name) {
@@ -678,7 +846,243 @@ boolean isOfRegionRate(String name) {
     return name in ['Mitoses', 'Atypical', 'Normal', 'Uncertain', 'Mitoses per mm2', 'Region mm2'] ||
         name.startsWith('Expected atypical fraction')
 }
-// <<< results
+
+/** Return new objects of QuPath for those that a plan adds, in its order. They are in no image yet. */
+List createdObjects(List<Map> added) {
+    if (added.isEmpty())
+        return []
+    def features = added.collect { readableFeature(it.now.json) }
+    def file = File.createTempFile('slidemitosis', '.geojson')
+    try {
+        writeJson(file, [type: 'FeatureCollection', features: features])
+        def byId = new ArrayList(PathIO.readObjects(file)).groupBy { it.getID().toString() }
+        return added.collect { part ->
+            def object = byId[part.now.id][0]
+            if (part.of != null)
+                takeAfter(part.of, object, part)
+            object
+        }
+    } finally {
+        file.delete()
+    }
+}
+
+/** Return a Feature as this QuPath reads it without a word: at metadata of a detection 0.5 logs a stack trace. */
+Map readableFeature(Map feature) {
+    def told = feature.get('properties')
+    if (!isVersion('0.5') || told == null || told.objectType == 'annotation')
+        return feature
+    return feature + [properties: told.findAll { key, value -> key != 'metadata' }]
+}
+
+/** Give one point what its points object has by now, but for what is ours. */
+void takeAfter(old, object, Map part) {
+    setClass(object, part.classes == null ? old.getPathClass() : classOf(part.classes, part.color), old.getColor())
+    object.setName(old.getName())
+    object.setLocked(old.isLocked())
+    def kept = old.getMeasurements().findAll { name, value -> !isOurMeasurement(name) }
+    def list = object.getMeasurementList()
+    new ArrayList(object.getMeasurements().keySet()).findAll { !isOurMeasurement(it) }.each { list.remove(it) }
+    list.putAll(kept.collectEntries { name, value -> [name, value as double] })
+    list.close()
+    def theirs = metadataOf(old).findAll { key, value -> !key.startsWith('slidemitosis.') }
+    editMetadata(object) { map ->
+        new ArrayList(map.keySet()).findAll { !it.startsWith('slidemitosis.') }.each { map.remove(it) }
+        map.putAll(theirs)
+    }
+}
+
+/** Return a class of QuPath. Its colour is that which it has in QuPath, or else the one of the results. */
+PathClass classOf(List<String> names, List color) {
+    def rgb = color == null || color.size() < 3 ? null :
+        (0xff << 24) | ((color[0] as int) << 16) | ((color[1] as int) << 8) | (color[2] as int)
+    return names.isEmpty() ? null : PathClass.fromCollection(names, rgb)
+}
+
+/** Set a class, and the object's own colour, which QuPath takes away with every class that it sets. */
+void setClass(object, PathClass wanted, Integer color) {
+    if (object.getPathClass() != wanted)
+        object.setPathClass(wanted)
+    if (object.getColor() != color)
+        object.setColor(color)
+}
+
+/** Change an object's metadata, where this QuPath allows it: in 0.5 that of a detection cannot be changed. */
+void editMetadata(object, Closure edit) {
+    try {
+        edit(metadataOf(object))
+    } catch (UnsupportedOperationException ignored) {
+        // The class and the measurements say the same.
+    }
+}
+
+/** Do what was planned. `undo` gets what takes each step back, the last one last. No file is read or written. */
+void applyUpdates(Map plan, List created, List undo) {
+    def hierarchy = getCurrentHierarchy()
+    plan.updates.each { part ->
+        undo << restorer(part.old)
+        updateObject(part)
+    }
+    if (!plan.removed.isEmpty())
+        hierarchy.getSelectionModel().clearSelection()
+    undo << { -> created.each { hierarchy.removeObject(it, true) } }
+    addBelow(plan.added.collect { it.of?.getParent() }, created)
+    plan.removed.each { object ->
+        def parent = object.getParent()
+        undo << { -> hierarchy.addObjectBelowParent(parent, object, false) }
+        hierarchy.removeObject(object, true)
+    }
+    def changed = plan.updates*.old
+    hierarchy.fireObjectClassificationsChangedEvent(this, plan.updates.findAll { it.classes != null }*.old)
+    hierarchy.fireObjectMeasurementsChangedEvent(this, changed)
+    fireHierarchyUpdate()
+}
+
+void updateObject(Map part) {
+    def old = part.old
+    if (part.classes != null)
+        setClass(old, classOf(part.classes, part.color), old.getColor())
+    def list = old.getMeasurementList()
+    part.drop.each { list.remove(it) }
+    list.putAll(part.put)
+    list.close()
+    if (part.metadata != null)
+        editMetadata(old) { map ->
+            new ArrayList(map.keySet()).findAll { it.startsWith('slidemitosis.') && !part.metadata.containsKey(it) }
+                .each { map.remove(it) }
+            map.putAll(part.metadata)
+        }
+}
+
+/** Return what gives an object back its class, colour, measurements and metadata of now. */
+Closure restorer(object) {
+    def name = object.getPathClass()
+    def color = object.getColor()
+    def values = new LinkedHashMap(object.getMeasurements())
+    def keys = new LinkedHashMap(metadataOf(object))
+    return { ->
+        setClass(object, name, color)
+        def list = object.getMeasurementList()
+        new ArrayList(object.getMeasurements().keySet()).findAll { !values.containsKey(it) }.each { list.remove(it) }
+        list.putAll(values)
+        list.close()
+        editMetadata(object) { map ->
+            if (map != keys) {
+                map.clear()
+                map.putAll(keys)
+            }
+        }
+    }
+}
+
+/** Add objects to the image, each below its parent where it has one that is not the root. */
+void addBelow(List parents, List objects) {
+    def hierarchy = getCurrentHierarchy()
+    def loose = []
+    [parents, objects].transpose().each { parent, object ->
+        if (parent == null || parent.isRootObject())
+            loose << object
+        else
+            hierarchy.addObjectBelowParent(parent, object, false)
+    }
+    if (!loose.isEmpty())
+        hierarchy.addObjects(loose)
+}
+
+/** Return what was done to the objects; a part that is none is left out. */
+String updateText(Map told, int kept) {
+    def parts = [
+        [told.added, 'added'], [told.split, 'points objects replaced by one object for each point'],
+        [kept, 'classes set by hand were kept'],
+        [told.gone, 'objects of the results are not in the image any more and were not added'],
+        [told.left, 'points objects have other points by now and stay as they are'],
+    ]
+    def further = parts.findAll { it[0] > 0 }.collect { "${it[0]} ${it[1]}" }
+    return (["${told.updated} objects updated"] + further).join(', ')
+}
+// <<< updates
+
+// >>> saved
+/** Copy the file of an image's objects, as it was before the first run, to data.qpdata.before-slidemitosis. */
+void keepDataFile(Map place) {
+    if (place.entry == null || place.entry.getEntryPath() == null)
+        return
+    def file = place.entry.getEntryPath().resolve('data.qpdata')
+    def copy = file.resolveSibling('data.qpdata.before-slidemitosis')
+    if (Files.isRegularFile(file) && !Files.exists(copy))
+        copyWhole(file.toFile(), copy.toFile())
+}
+
+/** Throw if QuPath could not read the image's objects: it then shows none, and would save none over them. */
+void refuseUnreadable(Map place) {
+    if (place.entry == null || !place.entry.hasImageData() || !allObjects().isEmpty())
+        return
+    try {
+        place.entry.readHierarchy()
+    } catch (Exception e) {
+        keepDataFile(place)
+        refuse("the objects of this image cannot be read from ${place.entry.getEntryPath().resolve('data.qpdata')} " +
+            "(${e.getClass().getSimpleName()}); do not save the image, and put a copy of that file in its place")
+    }
+}
+
+/** Throw if a program runs this script on an image that QuPath will not save. */
+void refuseUnsaved(Map place) {
+    if (!place.alone && !place.saves)
+        refuse('QuPath would not save what is found: add -s to the command (QuPath script -s -p ...), or choose ' +
+            '"Run for project", not "Run for project (without save)"; nothing was stored')
+}
+
+/** What follows the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
+@Field String NOT_SAVED = ', objects not saved'
+
+/** Return the id of a run: the beginning of the SHA-256 of its summary.json. */
+String runId(String summary) {
+    def digest = MessageDigest.getInstance('SHA-256').digest(summary.getBytes('UTF-8'))
+    return digest.encodeHex().toString().take(12)
+}
+
+/** Say in the image's metadata whether the objects that are in it are of the run that the metadata are of. */
+void settleRun(Map place) {
+    def stated = place.folder == null ? null : place.entry.getMetadataMap()['AMF run']
+    if (stated == null)
+        return
+    def id = stated.replace(NOT_SAVED, '')
+    def data = getCurrentImageData()
+    def now = data.getProperty('slidemitosis.run') == id ? (data.isChanged() ? stated : id) : id + NOT_SAVED
+    if (now != stated) {
+        place.entry.putMetadataValue('AMF run', now)
+        place.project.syncChanges()
+    }
+    if (data.getProperty('slidemitosis.run') != id)
+        say("the image's metadata are of run ${id}, and its objects are not: that run was not saved")
+}
+
+/** Take "objects not saved" from the metadata once the image is saved; stop where it is closed without. */
+void watchSaving(Map place, String id) {
+    def data = getCurrentImageData()
+    def gui = getQuPath()
+    def settled = { ->
+        if (gui.getProject().is(place.project) && place.entry.getMetadataMap()['AMF run'] == id + NOT_SAVED) {
+            place.entry.putMetadataValue('AMF run', id)
+            place.project.syncChanges()
+        }
+    }
+    def thread = new Thread({
+        while (data.isChanged() && isShown(gui, data))
+            Thread.sleep(200)
+        if (!data.isChanged() && data.getProperty('slidemitosis.run') == id)
+            Platform.runLater(settled as Runnable)
+    } as Runnable, 'slidemitosis saved')
+    thread.setDaemon(true)
+    thread.start()
+}
+
+boolean isShown(gui, data) {
+    def viewers = gui.metaClass.respondsTo(gui, 'getAllViewers') ? gui.getAllViewers() : gui.getViewers()
+    return new ArrayList(viewers).any { it.getImageData().is(data) }
+}
+// <<< saved
 
 // >>> image
 /** Return where a script runs: the image, its entry and folder in a project, if any, and whether it runs alone. */
@@ -694,7 +1098,15 @@ Map whereWeAre() {
         name: entry != null ? entry.getImageName() : data != null ? data.getServer().getMetadata().getName() : '',
         folder: base == null ? null : new File(base, 'slidemitosis'),
         alone: runsAlone(),
+        saves: attribute(ScriptAttributes.BATCH_SAVE) == true,
+        index: attribute(ScriptAttributes.BATCH_INDEX) ?: 0,
+        size: attribute(ScriptAttributes.BATCH_SIZE) ?: 1,
     ]
+}
+
+/** Return what QuPath tells a script, or null. */
+Object attribute(String name) {
+    return binding.hasVariable(name) ? binding.getVariable(name) : null
 }
 
 /** Return whether a person runs this script on the image that is open, rather than a program on many. */
@@ -702,8 +1114,7 @@ boolean runsAlone() {
     def gui = getQuPath()
     if (gui == null || !gui.getImageData().is(getCurrentImageData()))
         return false
-    def size = ScriptAttributes.BATCH_SIZE
-    return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
+    return (attribute(ScriptAttributes.BATCH_SIZE) ?: 1) <= 1
 }
 
 /** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
@@ -778,12 +1189,9 @@ String movedReason(List<String> types) {
         'project'
 }
 
-/** Return a setting: what the script states (`here`), which is remembered, or what was remembered, or `fallback`. */
-String setting(String name, String here, String fallback) {
-    def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
-    if (here != null)
-        remembered.set(here)
-    return remembered.get() ?: fallback
+/** Return whether this QuPath is of a version such as "0.5". */
+boolean isVersion(String wanted) {
+    return String.valueOf(GeneralTools.getVersion()).startsWith(wanted + '.')
 }
 // <<< image
 
@@ -799,6 +1207,7 @@ void reported(Closure<String> work) {
         say(done)
         if (place.alone)
             show { it.showInfoNotification('slidemitosis', done) }
+        endImage(place, 'done', done)
     } catch (InterruptedException e) {
         writeStatus(place, 'failed', 'cancelled')
         say('cancelled; nothing was changed')
@@ -806,13 +1215,14 @@ void reported(Closure<String> work) {
     } catch (Exception e) {
         // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
-        def reason = known && e.getMessage() ? e.getMessage() : e.toString()
+        def reason = reasonOf(e)
         writeStatus(place, 'failed', reason)
         say("failed: ${reason}")
         if (place.alone)
             show { it.showErrorMessage('slidemitosis', reason) }
+        endImage(place, 'failed', reason)
         if (!place.alone || !known)
-            throw e
+            throw known && reason != e.getMessage() ? new IllegalStateException(reason) : e
     }
 }
 
@@ -826,45 +1236,143 @@ void say(CharSequence text) {
 }
 
 /**
- * Call `action` with QuPath's dialogs. Their package has moved, so QuPath's default imports must name it; without these
- * the log is enough.
+ * Return what `action` returns of QuPath's dialogs. Their package has moved, so QuPath's default imports must name it;
+ * without these the log is enough, and null is returned.
  */
-void show(Closure action) {
+Object show(Closure action) {
     try {
-        action.call(Dialogs)
+        return action.call(Dialogs)
     } catch (MissingPropertyException ignored) {
         say('(turn on "Include default imports" in the script editor to see this as a dialog)')
+        return null
     }
 }
 
 void writeStatus(Map place, String outcome, String reason) {
-    if (place.folder == null)
-        return
+    if (place.folder != null)
+        writeStatusOf(place.folder, place.id, place.name, outcome, reason)
+}
+
+void writeStatusOf(File folder, String id, String name, String outcome, String reason) {
     def row = [
-        script: SCRIPT, entry_id: place.id, image: place.name, outcome: outcome, what: reason,
+        script: SCRIPT, entry_id: id, image: name, outcome: outcome, what: reason,
         time: java.time.LocalDateTime.now().withNano(0).toString(),
     ]
     try {
-        replaceRows(new File(place.folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
-            [script: SCRIPT, entry_id: place.id], 'entry_id', [row])
+        replaceRows(new File(folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
+            [script: SCRIPT, entry_id: id], 'entry_id', [row])
     } catch (IOException | IllegalStateException e) {
-        say("status.csv could not be written: ${e.getMessage()}")
+        say("status.csv could not be written: ${reasonOf(e)}")
     }
 }
 // <<< report
+
+// >>> batch
+/** Note what became of an image of a batch; after the last one say it of all. */
+void endImage(Map place, String outcome, String reason) {
+    if (place.folder == null || place.alone)
+        return
+    def rows = batchRows(place) + [[id: place.id, name: place.name, outcome: outcome, what: reason]]
+    // Between the images of a batch a script knows only what it has left in QuPath itself.
+    System.setProperty(batchName(), new Gson().toJson([at: place.index, size: place.size, rows: rows]))
+    if (isLastOfBatch(place))
+        endBatch(place, rows)
+}
+
+String batchName() {
+    return "slidemitosis.batch.${SCRIPT}".toString()
+}
+
+/** Return what became of the images of this batch so far. */
+List<Map> batchRows(Map place) {
+    def kept = System.getProperty(batchName())
+    def former = kept == null ? null : new Gson().fromJson(kept, Map)
+    return former != null && former.size == place.size && former.at < place.index ? former.rows : []
+}
+
+/** Return whether no image follows that QuPath can open. It starts no script for one whose file is missing. */
+boolean isLastOfBatch(Map place) {
+    def entries = new ArrayList(place.project.getImageList())
+    if (place.index + 1 >= place.size)
+        return true
+    return place.size == entries.size() && entries.drop(place.index + 1).every { missingFile(it) != null }
+}
+
+/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
+File missingFile(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    return path == null || Files.exists(path) ? null : path.toFile()
+}
+
+/** Say what became of all images of a batch, those that were never begun too. */
+void endBatch(Map place, List<Map> rows) {
+    System.clearProperty(batchName())
+    def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
+    def done = rows.count { it.outcome == 'done' }
+    def told = "${done} done, ${failed.size()} failed" +
+        (failed.isEmpty() ? '' : ": ${failed.collect { "${it.name} (${it.what})" }.join('; ')}")
+    say(told)
+    def log = LoggerFactory.getLogger('slidemitosis')
+    if (failed.isEmpty())
+        log.info("${SCRIPT}: ${told}".toString())
+    else
+        log.error("${SCRIPT}: ${told}".toString())
+    if (getQuPath() == null)
+        exitWithError(!failed.isEmpty())
+    else if (failed.isEmpty())
+        show { it.showInfoNotification('slidemitosis', told) }
+    else
+        show { it.showErrorNotification('slidemitosis', told) }
+}
+
+/** Write a row for each image whose file is missing, so that no "done" of an earlier run stands, and return them. */
+List<Map> missedImages(Map place, List<Map> rows) {
+    def begun = rows*.id as Set
+    def whole = place.size == place.project.getImageList().size()
+    def before = readTable(new File(place.folder, 'status.csv'), ['script', 'entry_id']).rows
+        .findAll { it.script == SCRIPT }*.entry_id as Set
+    def missed = new ArrayList(place.project.getImageList()).findAll { !begun.contains(it.getID().toString()) }
+        .findAll { whole || before.contains(it.getID().toString()) }.findAll { missingFile(it) != null }
+    return missed.collect { entry ->
+        def reason = "there is no file ${missingFile(entry)}; tell the project where it is now (open the image, and " +
+            'QuPath asks)'
+        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason.toString())
+        [name: entry.getImageName(), what: reason.toString()]
+    }
+}
+
+/** Without windows let QuPath, which ends with 0 whatever has failed, end with 1 if something has. */
+void exitWithError(boolean failed) {
+    if (!failed)
+        return
+    Runtime.getRuntime().addShutdownHook(new Thread({
+        // What else QuPath does at its end is done meanwhile.
+        Thread.sleep(2000)
+        Runtime.getRuntime().halt(1)
+    } as Runnable))
+}
+// <<< batch
 
 // >>> files
 Map readJson(File file) {
     if (!file.isFile())
         refuse("${file}: no such file")
     try {
-        def found = file.withReader('UTF-8') { new Gson().fromJson(it, Map) }
+        // Whole numbers stay whole: QuPath wants them so where they are written again.
+        def gson = new GsonBuilder().setObjectToNumberStrategy(ToNumberPolicy.LONG_OR_DOUBLE).create()
+        def found = file.withReader('UTF-8') { gson.fromJson(it, Map) }
         if (found == null)
             refuse("${file}: is empty")
         return found
-    } catch (JsonSyntaxException ignored) {
+    } catch (JsonParseException ignored) {
         refuse("${file}: is not JSON, or cut off; write it again")
     }
+}
+
+void writeJson(File file, Map document) {
+    // QuPath refuses a class without the key "color", be it null.
+    file.setText(new GsonBuilder().serializeNulls().create().toJson(document), 'UTF-8')
 }
 
 /** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */
@@ -874,6 +1382,21 @@ String fileName(String id) {
 
 void makeFolder(File folder) {
     Files.createDirectories(folder.toPath())
+}
+
+/** Return why something failed, in one line: what, where, and the remedy. Java itself often names a path alone. */
+String reasonOf(Throwable e) {
+    if (!(e instanceof IOException))
+        return e instanceof IllegalStateException && e.getMessage() ? e.getMessage() : e.toString()
+    def told = e instanceof FileSystemException ? "${e.getFile()}${e.getReason() ? ': ' + e.getReason() : ''}" :
+        e.getMessage() ?: e.toString()
+    if (told =~ /(?i)no space|not enough space|disk quota|disk is full/)
+        return "${told}: the disk is full; make room there and run the script again"
+    if (e instanceof AccessDeniedException || told =~ /(?i)denied|read-only|operation not permitted/)
+        return "${told}: cannot be written; allow writing in that folder, or copy the project to where you may write"
+    if (e instanceof FileAlreadyExistsException)
+        return "${told}: a file stands where a folder must be; rename it"
+    return "${told}: cannot be read or written; look whether the folder is there and the disk can be reached"
 }
 
 /** Write a file whole or not at all. */
@@ -888,12 +1411,22 @@ void writeWhole(File file, String text) {
     }
 }
 
+/** Copy a file whole or not at all. */
+void copyWhole(File from, File to) {
+    def partial = new File(to.getParentFile(), ".${to.getName()}.partial")
+    try {
+        Files.copy(from.toPath(), partial.toPath(), StandardCopyOption.REPLACE_EXISTING)
+        moveWhole(partial, to)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
 void moveWhole(File from, File to) {
     try {
         Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
     } catch (IOException e) {
-        throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
-            'program?')
+        refuse("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another program?")
     }
 }
 

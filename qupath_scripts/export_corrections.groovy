@@ -16,13 +16,19 @@
 // only settings here; change anything else there, and run: python -m slidemitosis.qupath.assemble
 
 import com.google.gson.Gson
+import com.google.gson.GsonBuilder
 import com.google.gson.JsonParseException
-import com.google.gson.JsonSyntaxException
+import com.google.gson.ToNumberPolicy
 import groovy.transform.Field
+import java.nio.file.AccessDeniedException
+import java.nio.file.FileAlreadyExistsException
+import java.nio.file.FileSystemException
 import java.nio.file.Files
 import java.nio.file.StandardCopyOption
+import java.security.MessageDigest
+import javafx.application.Platform
+import org.slf4j.LoggerFactory
 import qupath.lib.common.GeneralTools
-import qupath.lib.gui.prefs.PathPrefs
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
 import qupath.lib.projects.Projects
@@ -30,10 +36,10 @@ import qupath.lib.scripting.ScriptAttributes
 
 import static qupath.lib.gui.scripting.QPEx.*
 
-// ---- Settings. QuPath remembers the text that stands here; null takes what it remembers, or else the default.
+// ---- Settings. What stands here is used, and nothing else is remembered.
 
-/** The class of figures: of those that a user has added after the run. Default: Mitosis. */
-@Field String CANDIDATE_CLASS = null
+/** The class of figures: of those that a user has added after the run. */
+@Field String CANDIDATE_CLASS = 'Mitosis'
 /** Whether only figures that were changed are exported. false, all, is right only if every one was looked at. */
 @Field boolean CHANGED_ONLY = true
 
@@ -53,7 +59,9 @@ String exportCorrections(Map place) {
     if (!summaryFile(place).isFile())
         refuse('slidemitosis has not run on this image; run classify_image.groovy or import_results.groovy first')
     def summary = readJson(summaryFile(place))
-    refuseOtherImage(summary, image)
+    refuseOtherImage(summary, image, true)
+    refuseUnreadable(place)
+    settleRun(place)
     def labelled = labelledObjects()
     def changed = labelled.findAll { lastCall(it, thresholdOf(summary)) != statedCall(className(it)) }
     def rows = distinctRows((CHANGED_ONLY ? changed : labelled).collect { labelRow(it, place, image, summary) })
@@ -64,10 +72,9 @@ String exportCorrections(Map place) {
 
 /** Return the objects that are called atypical or normal and are figures: of the class, or classified by a run. */
 List labelledObjects() {
-    def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
     return allObjects().findAll {
         canBeCandidate(it) && statedCall(className(it)) != null &&
-            (isOfClass(className(it), wanted) || !Double.isNaN(it.getMeasurementList().get('P(atypical)')))
+            (isOfClass(className(it), CANDIDATE_CLASS) || !Double.isNaN(it.getMeasurementList().get('P(atypical)')))
     }
 }
 
@@ -165,37 +172,62 @@ String statedCall(String name) {
     return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
 }
 
+/** Return a class without the calls at its end, in any case; one that is nothing else stays as it is. */
+String baseClass(String name) {
+    def parts = classParts(name)
+    int kept = parts.size()
+    while (kept > 1 && parts[kept - 1].toLowerCase(Locale.ROOT) in ['atypical', 'normal'])
+        kept--
+    return parts.take(kept).join(': ')
+}
+
 /**
  * Return what the last run called an object, "Atypical" or "Normal"; null where it was not classified, or where the
  * call cannot be told.
  *
- * `subtype` is the metadata "slidemitosis.subtype", which QuPath keeps from 0.6 on: its first word is the call.
+ * `own`: P(atypical) from which that run called it atypical, as the object states it, or NaN. `subtype`: the metadata
+ * "slidemitosis.subtype", whose first word is the call; it comes second, since QuPath 0.5 cannot change it.
+ * `threshold`: that of the run, for objects of versions that did not record it, or null.
  */
-String recordedCall(double p, String subtype, Double threshold) {
+String recordedCall(double p, double own, String subtype, Double threshold) {
     if (Double.isNaN(p))
         return null
-    if (subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
+    if (Double.isNaN(own) && subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
         return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
-    if (threshold == null)
+    def from = Double.isNaN(own) ? threshold : own
+    if (from == null)
         return null
     // Compared as floats, since QuPath keeps the measurements of detections as floats.
-    return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
+    return ((float) p) >= ((float) from) ? 'Atypical' : 'Normal'
+}
+
+/** Return what the last run called an object of the image, as `recordedCall`. */
+String lastCall(object, Double threshold) {
+    def list = object.getMeasurementList()
+    return recordedCall(list.get('P(atypical)'), list.get('Call threshold'),
+        metadataOf(object)['slidemitosis.subtype'], threshold)
 }
 
 /**
- * Return what the last run called an object of the image, as `recordedCall`.
- *
- * The object's own measurement says from which P(atypical) on it was called atypical. `threshold`: that of the run, for
- * objects of versions that did not record it.
+ * Return whether a person gave an object its class: a call before any run, another call than the last run's, or,
+ * since the export, another class than the results know (`result`: the object's class in these).
  */
-String lastCall(object, Double threshold) {
-    def list = object.getMeasurementList()
-    def own = list.get('Call threshold')
-    return recordedCall(list.get('P(atypical)'), metadataOf(object)['slidemitosis.subtype'],
-        Double.isNaN(own) ? threshold : own)
+boolean isClassByHand(object, String result, Double threshold) {
+    def unclassified = object.getPathClass() == null
+    def p = object.getMeasurementList().get('P(atypical)')
+    if (unclassified)
+        return !Double.isNaN(p)
+    def name = className(object)
+    if (baseClass(name) != baseClass(result))
+        return true
+    def stated = statedCall(name)
+    if (stated == null || Double.isNaN(p))
+        return stated != null
+    def recorded = lastCall(object, threshold)
+    return recorded != null && recorded != stated
 }
 
-/** Return the metadata of an object; none in QuPath before 0.5, where objects have no metadata. */
+/** Return the metadata of an object; none in QuPath 0.4, where objects have no metadata that a script can reach. */
 Map metadataOf(object) {
     return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
 }
@@ -210,9 +242,9 @@ Double thresholdOf(Map summary) {
     return summary == null ? null : summary.model.threshold as Double
 }
 
-/** Throw unless a summary is of this image, in the frame that QuPath shows it in. */
-void refuseOtherImage(Map summary, Map image) {
-    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height)
+/** Throw unless a summary is of this image, in the frame that QuPath shows it in. `ofEntry`: as `otherImage`. */
+void refuseOtherImage(Map summary, Map image, boolean ofEntry) {
+    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height, ofEntry)
     if (reason != null)
         refuse(reason)
 }
@@ -223,12 +255,15 @@ List objectsOffset(Map summary) {
     return summary.reading.objects_offset_px ?: summary.reading.offset_px
 }
 
-/** Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image. */
-String otherImage(Map summary, String name, long bytes, int width, int height) {
+/**
+ * Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image.
+ * `ofEntry`: whether the run was of this image of the project, whose file may have another name by now.
+ */
+String otherImage(Map summary, String name, long bytes, int width, int height, boolean ofEntry) {
     def slide = summary.slide
     if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
         return 'their summary.json is not one of "slidemitosis classify"; take the whole folder that it wrote'
-    if (slide.name != name || (long) slide.bytes != bytes)
+    if (!isSameSlide(summary, name, bytes, ofEntry))
         return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
             "(${bytes} bytes)"
     def offset = objectsOffset(summary).collect { (long) it }
@@ -246,6 +281,12 @@ String otherImage(Map summary, String name, long bytes, int width, int height) {
 String decimals(Number value, int places) {
     return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
 }
+
+/** Return whether a summary is of a slide's file of this name and size; of an image's own run, of this size. */
+boolean isSameSlide(Map summary, String name, long bytes, boolean ofEntry) {
+    def slide = summary.slide
+    return slide instanceof Map && slide.bytes != null && (long) slide.bytes == bytes && (ofEntry || slide.name == name)
+}
 // <<< summary
 
 // >>> project
@@ -254,6 +295,88 @@ void refuseOutsideProject(Map place) {
         refuse('this image is not in a project on this computer, where the table would go; add it to one')
 }
 // <<< project
+
+// >>> saved
+/** Copy the file of an image's objects, as it was before the first run, to data.qpdata.before-slidemitosis. */
+void keepDataFile(Map place) {
+    if (place.entry == null || place.entry.getEntryPath() == null)
+        return
+    def file = place.entry.getEntryPath().resolve('data.qpdata')
+    def copy = file.resolveSibling('data.qpdata.before-slidemitosis')
+    if (Files.isRegularFile(file) && !Files.exists(copy))
+        copyWhole(file.toFile(), copy.toFile())
+}
+
+/** Throw if QuPath could not read the image's objects: it then shows none, and would save none over them. */
+void refuseUnreadable(Map place) {
+    if (place.entry == null || !place.entry.hasImageData() || !allObjects().isEmpty())
+        return
+    try {
+        place.entry.readHierarchy()
+    } catch (Exception e) {
+        keepDataFile(place)
+        refuse("the objects of this image cannot be read from ${place.entry.getEntryPath().resolve('data.qpdata')} " +
+            "(${e.getClass().getSimpleName()}); do not save the image, and put a copy of that file in its place")
+    }
+}
+
+/** Throw if a program runs this script on an image that QuPath will not save. */
+void refuseUnsaved(Map place) {
+    if (!place.alone && !place.saves)
+        refuse('QuPath would not save what is found: add -s to the command (QuPath script -s -p ...), or choose ' +
+            '"Run for project", not "Run for project (without save)"; nothing was stored')
+}
+
+/** What follows the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
+@Field String NOT_SAVED = ', objects not saved'
+
+/** Return the id of a run: the beginning of the SHA-256 of its summary.json. */
+String runId(String summary) {
+    def digest = MessageDigest.getInstance('SHA-256').digest(summary.getBytes('UTF-8'))
+    return digest.encodeHex().toString().take(12)
+}
+
+/** Say in the image's metadata whether the objects that are in it are of the run that the metadata are of. */
+void settleRun(Map place) {
+    def stated = place.folder == null ? null : place.entry.getMetadataMap()['AMF run']
+    if (stated == null)
+        return
+    def id = stated.replace(NOT_SAVED, '')
+    def data = getCurrentImageData()
+    def now = data.getProperty('slidemitosis.run') == id ? (data.isChanged() ? stated : id) : id + NOT_SAVED
+    if (now != stated) {
+        place.entry.putMetadataValue('AMF run', now)
+        place.project.syncChanges()
+    }
+    if (data.getProperty('slidemitosis.run') != id)
+        say("the image's metadata are of run ${id}, and its objects are not: that run was not saved")
+}
+
+/** Take "objects not saved" from the metadata once the image is saved; stop where it is closed without. */
+void watchSaving(Map place, String id) {
+    def data = getCurrentImageData()
+    def gui = getQuPath()
+    def settled = { ->
+        if (gui.getProject().is(place.project) && place.entry.getMetadataMap()['AMF run'] == id + NOT_SAVED) {
+            place.entry.putMetadataValue('AMF run', id)
+            place.project.syncChanges()
+        }
+    }
+    def thread = new Thread({
+        while (data.isChanged() && isShown(gui, data))
+            Thread.sleep(200)
+        if (!data.isChanged() && data.getProperty('slidemitosis.run') == id)
+            Platform.runLater(settled as Runnable)
+    } as Runnable, 'slidemitosis saved')
+    thread.setDaemon(true)
+    thread.start()
+}
+
+boolean isShown(gui, data) {
+    def viewers = gui.metaClass.respondsTo(gui, 'getAllViewers') ? gui.getAllViewers() : gui.getViewers()
+    return new ArrayList(viewers).any { it.getImageData().is(data) }
+}
+// <<< saved
 
 // >>> image
 /** Return where a script runs: the image, its entry and folder in a project, if any, and whether it runs alone. */
@@ -269,7 +392,15 @@ Map whereWeAre() {
         name: entry != null ? entry.getImageName() : data != null ? data.getServer().getMetadata().getName() : '',
         folder: base == null ? null : new File(base, 'slidemitosis'),
         alone: runsAlone(),
+        saves: attribute(ScriptAttributes.BATCH_SAVE) == true,
+        index: attribute(ScriptAttributes.BATCH_INDEX) ?: 0,
+        size: attribute(ScriptAttributes.BATCH_SIZE) ?: 1,
     ]
+}
+
+/** Return what QuPath tells a script, or null. */
+Object attribute(String name) {
+    return binding.hasVariable(name) ? binding.getVariable(name) : null
 }
 
 /** Return whether a person runs this script on the image that is open, rather than a program on many. */
@@ -277,8 +408,7 @@ boolean runsAlone() {
     def gui = getQuPath()
     if (gui == null || !gui.getImageData().is(getCurrentImageData()))
         return false
-    def size = ScriptAttributes.BATCH_SIZE
-    return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
+    return (attribute(ScriptAttributes.BATCH_SIZE) ?: 1) <= 1
 }
 
 /** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
@@ -353,12 +483,9 @@ String movedReason(List<String> types) {
         'project'
 }
 
-/** Return a setting: what the script states (`here`), which is remembered, or what was remembered, or `fallback`. */
-String setting(String name, String here, String fallback) {
-    def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
-    if (here != null)
-        remembered.set(here)
-    return remembered.get() ?: fallback
+/** Return whether this QuPath is of a version such as "0.5". */
+boolean isVersion(String wanted) {
+    return String.valueOf(GeneralTools.getVersion()).startsWith(wanted + '.')
 }
 // <<< image
 
@@ -374,6 +501,7 @@ void reported(Closure<String> work) {
         say(done)
         if (place.alone)
             show { it.showInfoNotification('slidemitosis', done) }
+        endImage(place, 'done', done)
     } catch (InterruptedException e) {
         writeStatus(place, 'failed', 'cancelled')
         say('cancelled; nothing was changed')
@@ -381,13 +509,14 @@ void reported(Closure<String> work) {
     } catch (Exception e) {
         // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
-        def reason = known && e.getMessage() ? e.getMessage() : e.toString()
+        def reason = reasonOf(e)
         writeStatus(place, 'failed', reason)
         say("failed: ${reason}")
         if (place.alone)
             show { it.showErrorMessage('slidemitosis', reason) }
+        endImage(place, 'failed', reason)
         if (!place.alone || !known)
-            throw e
+            throw known && reason != e.getMessage() ? new IllegalStateException(reason) : e
     }
 }
 
@@ -401,45 +530,143 @@ void say(CharSequence text) {
 }
 
 /**
- * Call `action` with QuPath's dialogs. Their package has moved, so QuPath's default imports must name it; without these
- * the log is enough.
+ * Return what `action` returns of QuPath's dialogs. Their package has moved, so QuPath's default imports must name it;
+ * without these the log is enough, and null is returned.
  */
-void show(Closure action) {
+Object show(Closure action) {
     try {
-        action.call(Dialogs)
+        return action.call(Dialogs)
     } catch (MissingPropertyException ignored) {
         say('(turn on "Include default imports" in the script editor to see this as a dialog)')
+        return null
     }
 }
 
 void writeStatus(Map place, String outcome, String reason) {
-    if (place.folder == null)
-        return
+    if (place.folder != null)
+        writeStatusOf(place.folder, place.id, place.name, outcome, reason)
+}
+
+void writeStatusOf(File folder, String id, String name, String outcome, String reason) {
     def row = [
-        script: SCRIPT, entry_id: place.id, image: place.name, outcome: outcome, what: reason,
+        script: SCRIPT, entry_id: id, image: name, outcome: outcome, what: reason,
         time: java.time.LocalDateTime.now().withNano(0).toString(),
     ]
     try {
-        replaceRows(new File(place.folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
-            [script: SCRIPT, entry_id: place.id], 'entry_id', [row])
+        replaceRows(new File(folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
+            [script: SCRIPT, entry_id: id], 'entry_id', [row])
     } catch (IOException | IllegalStateException e) {
-        say("status.csv could not be written: ${e.getMessage()}")
+        say("status.csv could not be written: ${reasonOf(e)}")
     }
 }
 // <<< report
+
+// >>> batch
+/** Note what became of an image of a batch; after the last one say it of all. */
+void endImage(Map place, String outcome, String reason) {
+    if (place.folder == null || place.alone)
+        return
+    def rows = batchRows(place) + [[id: place.id, name: place.name, outcome: outcome, what: reason]]
+    // Between the images of a batch a script knows only what it has left in QuPath itself.
+    System.setProperty(batchName(), new Gson().toJson([at: place.index, size: place.size, rows: rows]))
+    if (isLastOfBatch(place))
+        endBatch(place, rows)
+}
+
+String batchName() {
+    return "slidemitosis.batch.${SCRIPT}".toString()
+}
+
+/** Return what became of the images of this batch so far. */
+List<Map> batchRows(Map place) {
+    def kept = System.getProperty(batchName())
+    def former = kept == null ? null : new Gson().fromJson(kept, Map)
+    return former != null && former.size == place.size && former.at < place.index ? former.rows : []
+}
+
+/** Return whether no image follows that QuPath can open. It starts no script for one whose file is missing. */
+boolean isLastOfBatch(Map place) {
+    def entries = new ArrayList(place.project.getImageList())
+    if (place.index + 1 >= place.size)
+        return true
+    return place.size == entries.size() && entries.drop(place.index + 1).every { missingFile(it) != null }
+}
+
+/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
+File missingFile(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    return path == null || Files.exists(path) ? null : path.toFile()
+}
+
+/** Say what became of all images of a batch, those that were never begun too. */
+void endBatch(Map place, List<Map> rows) {
+    System.clearProperty(batchName())
+    def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
+    def done = rows.count { it.outcome == 'done' }
+    def told = "${done} done, ${failed.size()} failed" +
+        (failed.isEmpty() ? '' : ": ${failed.collect { "${it.name} (${it.what})" }.join('; ')}")
+    say(told)
+    def log = LoggerFactory.getLogger('slidemitosis')
+    if (failed.isEmpty())
+        log.info("${SCRIPT}: ${told}".toString())
+    else
+        log.error("${SCRIPT}: ${told}".toString())
+    if (getQuPath() == null)
+        exitWithError(!failed.isEmpty())
+    else if (failed.isEmpty())
+        show { it.showInfoNotification('slidemitosis', told) }
+    else
+        show { it.showErrorNotification('slidemitosis', told) }
+}
+
+/** Write a row for each image whose file is missing, so that no "done" of an earlier run stands, and return them. */
+List<Map> missedImages(Map place, List<Map> rows) {
+    def begun = rows*.id as Set
+    def whole = place.size == place.project.getImageList().size()
+    def before = readTable(new File(place.folder, 'status.csv'), ['script', 'entry_id']).rows
+        .findAll { it.script == SCRIPT }*.entry_id as Set
+    def missed = new ArrayList(place.project.getImageList()).findAll { !begun.contains(it.getID().toString()) }
+        .findAll { whole || before.contains(it.getID().toString()) }.findAll { missingFile(it) != null }
+    return missed.collect { entry ->
+        def reason = "there is no file ${missingFile(entry)}; tell the project where it is now (open the image, and " +
+            'QuPath asks)'
+        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason.toString())
+        [name: entry.getImageName(), what: reason.toString()]
+    }
+}
+
+/** Without windows let QuPath, which ends with 0 whatever has failed, end with 1 if something has. */
+void exitWithError(boolean failed) {
+    if (!failed)
+        return
+    Runtime.getRuntime().addShutdownHook(new Thread({
+        // What else QuPath does at its end is done meanwhile.
+        Thread.sleep(2000)
+        Runtime.getRuntime().halt(1)
+    } as Runnable))
+}
+// <<< batch
 
 // >>> files
 Map readJson(File file) {
     if (!file.isFile())
         refuse("${file}: no such file")
     try {
-        def found = file.withReader('UTF-8') { new Gson().fromJson(it, Map) }
+        // Whole numbers stay whole: QuPath wants them so where they are written again.
+        def gson = new GsonBuilder().setObjectToNumberStrategy(ToNumberPolicy.LONG_OR_DOUBLE).create()
+        def found = file.withReader('UTF-8') { gson.fromJson(it, Map) }
         if (found == null)
             refuse("${file}: is empty")
         return found
-    } catch (JsonSyntaxException ignored) {
+    } catch (JsonParseException ignored) {
         refuse("${file}: is not JSON, or cut off; write it again")
     }
+}
+
+void writeJson(File file, Map document) {
+    // QuPath refuses a class without the key "color", be it null.
+    file.setText(new GsonBuilder().serializeNulls().create().toJson(document), 'UTF-8')
 }
 
 /** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */
@@ -449,6 +676,21 @@ String fileName(String id) {
 
 void makeFolder(File folder) {
     Files.createDirectories(folder.toPath())
+}
+
+/** Return why something failed, in one line: what, where, and the remedy. Java itself often names a path alone. */
+String reasonOf(Throwable e) {
+    if (!(e instanceof IOException))
+        return e instanceof IllegalStateException && e.getMessage() ? e.getMessage() : e.toString()
+    def told = e instanceof FileSystemException ? "${e.getFile()}${e.getReason() ? ': ' + e.getReason() : ''}" :
+        e.getMessage() ?: e.toString()
+    if (told =~ /(?i)no space|not enough space|disk quota|disk is full/)
+        return "${told}: the disk is full; make room there and run the script again"
+    if (e instanceof AccessDeniedException || told =~ /(?i)denied|read-only|operation not permitted/)
+        return "${told}: cannot be written; allow writing in that folder, or copy the project to where you may write"
+    if (e instanceof FileAlreadyExistsException)
+        return "${told}: a file stands where a folder must be; rename it"
+    return "${told}: cannot be read or written; look whether the folder is there and the disk can be reached"
 }
 
 /** Write a file whole or not at all. */
@@ -463,12 +705,22 @@ void writeWhole(File file, String text) {
     }
 }
 
+/** Copy a file whole or not at all. */
+void copyWhole(File from, File to) {
+    def partial = new File(to.getParentFile(), ".${to.getName()}.partial")
+    try {
+        Files.copy(from.toPath(), partial.toPath(), StandardCopyOption.REPLACE_EXISTING)
+        moveWhole(partial, to)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
 void moveWhole(File from, File to) {
     try {
         Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
     } catch (IOException e) {
-        throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
-            'program?')
+        refuse("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another program?")
     }
 }
 

@@ -17,6 +17,7 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, settings
 
+from tests.qupath import groovy_jars
 from tests.qupath_rules import qupath_features
 
 if TYPE_CHECKING:
@@ -191,12 +192,12 @@ def write_features(path: Path, features: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def groovy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groovy]:
-    """A Groovy with the stand-ins of QuPath; skips, with the reason, where there is no Groovy."""
+@pytest.fixture(scope="session", params=groovy_jars.VERSIONS)
+def groovy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groovy]:
+    """Each Groovy of QuPath with the stand-ins; skips, with the reason, where there is none."""
     from tests.qupath.standin_qupath import Groovy
 
-    groovy = Groovy(tmp_path_factory.mktemp("standins"))
+    groovy = Groovy(tmp_path_factory.mktemp("standins"), request.param)
     yield groovy
     groovy.close()
 
@@ -214,4 +215,4 @@ def qupath(groovy: Groovy, isolated_python: str, tmp_path: Path) -> QuPath:
     """A stand-in of QuPath without images, in which the path of Python is set."""
     from tests.qupath.standin_qupath import QuPath
 
-    return QuPath(groovy, tmp_path, preferences={"slidemitosis.python": isolated_python})
+    return QuPath(groovy, tmp_path, settings={"PYTHON": json.dumps(isolated_python)})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.qupath import groovy_jars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +24,8 @@ SCRIPTS = REPOSITORY / "qupath_scripts"
 _BESIDE = Path(__file__).with_name("groovy")
 STANDINS = _BESIDE / "standins"
 HARNESS = _BESIDE / "harness.groovy"
-# QuPath brings these parts of Groovy and no others: not groovy-json, for one.
-_AS_IN_QUPATH = ("groovy-[0-9]*.jar", "groovy.jar", "groovy-jsr223*.jar", "groovy-xml*.jar")
-_NEEDED_BY_GROOVY_2 = ("antlr.jar", "asm.jar", "asm-*.jar", "commons-cli*.jar")
-# Groovy 2.4 calls methods of classes that newer Javas do not show; those in QuPath know better.
-_OPENED = ("java.lang", "java.util", "java.util.stream")
-GSON = Path("/usr/share/java/gson.jar")
-CLASS_PATH = "SLIDEMITOSIS_GROOVY"
-"""Environment variable: the class path of another Groovy than the one on the PATH, and of Gson."""
+JARS = "SLIDEMITOSIS_GROOVY_JARS"
+"""Environment variable: the folder of the Groovys that QuPath comes with, which `groovy_jars` fetches."""
 
 
 @functools.cache
@@ -44,41 +39,35 @@ def java() -> str:
     return found
 
 
-@functools.cache
-def groovy_class_path() -> str:
-    """Return the class path of what QuPath brings of Groovy, and of Gson; skips the test without them."""
-    if CLASS_PATH in os.environ:
-        return os.environ[CLASS_PATH]
-    command = shutil.which("groovy")
-    if command is None:
-        pytest.skip(f"no Groovy is here: apt-get install groovy libgoogle-gson-java, or set {CLASS_PATH}")
-    home = Path(command).resolve().parent
-    places = [home.parent / "lib", Path("/usr/share/groovy/lib")]
-    jars = [
-        j for p in places for name in (*_AS_IN_QUPATH, *_NEEDED_BY_GROOVY_2) for j in sorted(p.glob(name))
-    ]
-    if not jars or not GSON.exists():
-        pytest.skip(
-            "Groovy's jars or Gson are not where Debian has them: apt-get install libgoogle-gson-java"
-        )
-    return os.pathsep.join(map(str, dict.fromkeys([*jars, GSON])))
+def groovy_class_path(version: str) -> str:
+    """Return the class path of a Groovy as QuPath brings it, and of Gson; skips the test without them."""
+    folder = os.environ.get(JARS)
+    jars = None if folder is None else groovy_jars.class_path(Path(folder), version)
+    if jars is None:
+        pytest.skip(f"no Groovy {version} is here: python -m tests.qupath.groovy_jars FOLDER, and set {JARS}")
+    return os.pathsep.join(map(str, jars))
 
 
 def _groovy(main: str, *words: str | Path, class_path: str) -> list[str]:
-    opened = [w for package in _OPENED for w in ("--add-opens", f"java.base/{package}=ALL-UNNAMED")]
-    return [java(), *opened, "-XX:TieredStopAtLevel=1", "-cp", class_path, main, *map(str, words)]
+    # A comma between whole and part, as in Germany: nothing that is written may depend on it.
+    locale = ("-Duser.language=de", "-Duser.country=DE")
+    return [java(), "-XX:TieredStopAtLevel=1", *locale, "-cp", class_path, main, *map(str, words)]
+
+
+def compile_groovy(sources: Sequence[Path], folder: Path, class_path: str) -> None:
+    """Compile Groovy into classes in a folder."""
+    compiler = "org.codehaus.groovy.tools.FileSystemCompiler"
+    words = _groovy(compiler, "-d", folder, *sources, class_path=class_path)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 class Groovy:
     """A Groovy with the stand-ins, compiled into `folder`, that plays scenarios one after the other."""
 
-    def __init__(self, folder: Path) -> None:
-        libraries = groovy_class_path()
-        compiler = "org.codehaus.groovy.tools.FileSystemCompiler"
-        sources = sorted(STANDINS.rglob("*.groovy"))
-        words = _groovy(compiler, "-d", folder, *sources, class_path=libraries)
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
+    def __init__(self, folder: Path, version: str = groovy_jars.VERSIONS[0]) -> None:
+        libraries = groovy_class_path(version)
+        compile_groovy(sorted(STANDINS.rglob("*.groovy")), folder, libraries)
         command = _groovy("groovy.ui.GroovyMain", HARNESS, class_path=f"{libraries}{os.pathsep}{folder}")
         self._errors = folder / "errors.txt"
         with self._errors.open("w") as errors:
@@ -97,6 +86,12 @@ class Groovy:
         found: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))
         return found
 
+    def end(self) -> int:
+        """Let Groovy end by itself, as a QuPath without windows does, and return its exit code."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        return self._process.wait(timeout=60)
+
     def close(self) -> None:
         """End Groovy, whatever it is doing."""
         self._process.kill()
@@ -111,7 +106,8 @@ class QuPath:
     folder: Path
     version: str = "0.6"
     project: Path | None = None
-    preferences: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    """Settings at the top of the scripts, as Groovy texts, where they are not as shipped."""
     images: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
 
@@ -125,6 +121,7 @@ class QuPath:
         name: str = "",
         builder: dict[str, Any] | str | None = "uri",
         args: Sequence[str] = (),
+        broken: bool = False,
     ) -> QuPath:
         uri = slide.as_uri() if isinstance(slide, Path) else slide
         self.images.append(
@@ -137,6 +134,7 @@ class QuPath:
                 "mpp": None if mpp is None else [mpp, mpp],
                 "objects": None if objects is None else str(objects),
                 "args": list(args),
+                "broken": broken,
             }
         )
         if builder != "uri":
@@ -162,7 +160,7 @@ class QuPath:
         scenario = {
             "qupath": self.version,
             "project": None if self.project is None else str(self.project),
-            "preferences": self.preferences,
+            "settings": self.settings,
             "images": self.images,
             "steps": self.steps,
         }

@@ -226,26 +226,39 @@ def summary(**changes: Any) -> dict[str, Any]:
 
 def test_results_of_another_slide_or_another_origin_are_refused(qupath: QuPath) -> None:
     cases = [
-        (summary(), ("a.mrxs", 9000, 400, 300), None),
-        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800), None),
+        (summary(), ("a.mrxs", 9000, 400, 300, False), None),
+        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800, False), None),
         # Objects may count from elsewhere than the points: theirs is the frame that matters.
         (
             summary(reading={"offset_px": [0, 0], "objects_offset_px": [64, 32]}),
-            ("a.mrxs", 9000, 400, 300),
+            ("a.mrxs", 9000, 400, 300, False),
             None,
         ),
-        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800), None),
-        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 400, 300), r"count from 0, 0 px"),
-        (summary(), ("b.mrxs", 9000, 400, 300), r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs"),
-        (summary(), ("a.mrxs", 9001, 400, 300), r"9000 bytes.*9001 bytes"),
+        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800, False), None),
+        (
+            summary(reading={"objects_offset_px": [0, 0]}),
+            ("a.mrxs", 9000, 400, 300, False),
+            r"count from 0, 0 px",
+        ),
         (
             summary(),
-            ("a.mrxs", 9000, 900, 800),
+            ("b.mrxs", 9000, 400, 300, False),
+            r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs",
+        ),
+        (summary(), ("a.mrxs", 9001, 400, 300, False), r"9000 bytes.*9001 bytes"),
+        (
+            summary(),
+            ("a.mrxs", 9000, 900, 800, False),
             r"count from 64, 32 px .*900 x 800 px of it: the origins differ",
         ),
-        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 400, 300), r"count from 0, 0 px"),
-        (summary(), ("a.mrxs", 9000, 401, 300), r"401 x 300"),
-        ({"version": 2}, ("a.mrxs", 9000, 400, 300), r"is not one of \"slidemitosis classify\""),
+        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 400, 300, False), r"count from 0, 0 px"),
+        (summary(), ("a.mrxs", 9000, 401, 300, False), r"401 x 300"),
+        ({"version": 2}, ("a.mrxs", 9000, 400, 300, False), r"is not one of \"slidemitosis classify\""),
+    ]
+    # Of the image's own run: its file may have got another name, but no other content.
+    cases += [
+        (summary(), ("b.mrxs", 9000, 400, 300, True), None),
+        (summary(), ("a.mrxs", 9001, 400, 300, True), r"9000 bytes.*9001 bytes"),
     ]
     for stated, arguments, _ in cases:
         qupath.call("import_results", "otherImage", stated, *arguments)
@@ -298,14 +311,18 @@ def test_the_metadata_of_an_image_is_the_summary_and_nothing_is_not_zero(qupath:
 def test_what_the_run_said_is_told_by_metadata_or_by_probability_and_threshold(qupath: QuPath) -> None:
     as_float = float(np.float32(0.7))  # of a detection, whose measurements QuPath keeps as floats
     assert as_float < 0.7
+    nan = float("nan")
     cases = [
-        ((float("nan"), None, 0.1676), None),
-        ((0.9, "NMF metaphase", 0.1676), "Normal"),
-        ((0.1, "AMF multipolar", 0.1676), "Atypical"),
-        ((0.1676, None, 0.1676), "Atypical"),
-        ((as_float, None, 0.7), "Atypical"),
-        ((0.167599, None, 0.1676), "Normal"),
-        ((0.9, None, None), None),
+        ((nan, nan, None, 0.1676), None),
+        ((0.9, nan, "NMF metaphase", 0.1676), "Normal"),
+        ((0.1, nan, "AMF multipolar", 0.1676), "Atypical"),
+        ((0.1676, nan, None, 0.1676), "Atypical"),
+        ((as_float, nan, None, 0.7), "Atypical"),
+        ((0.167599, nan, None, 0.1676), "Normal"),
+        ((0.9, nan, None, None), None),
+        # The object's own threshold goes before that of the last run, and before metadata, which 0.5 cannot change.
+        ((0.5, 0.6, None, 0.4), "Normal"),
+        ((as_float, 0.7, "NMF metaphase", None), "Atypical"),
     ]
     for arguments, _ in cases:
         qupath.call("export_corrections", "recordedCall", *arguments)

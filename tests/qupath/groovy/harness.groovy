@@ -8,11 +8,15 @@
 
 import com.google.gson.Gson
 import com.google.gson.GsonBuilder
+import groovy.transform.Field
+import javax.script.CompiledScript
 import javax.script.ScriptContext
 import javax.script.ScriptEngine
 import javax.script.ScriptEngineManager
 import javax.script.ScriptException
 import javax.script.SimpleScriptContext
+import javafx.application.Platform
+import org.codehaus.groovy.runtime.InvokerHelper
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.objects.classes.PathClass
 import qupath.lib.scripting.ScriptAttributes
@@ -26,6 +30,10 @@ import standin.StandinImage
 import standin.StandinProject
 import standin.StandinServer
 
+/** What was compiled, by its text. */
+@Field Map<String, CompiledScript> compiled = [:]
+@Field Map<String, Class> parsed = [:]
+
 System.in.eachLine('UTF-8') { path ->
     def reports = played(new File(path).withReader('UTF-8') { new Gson().fromJson(it, Map) })
     def gson = new GsonBuilder().serializeNulls().serializeSpecialFloatingPointValues().create()
@@ -38,12 +46,12 @@ System.exit(0)
 
 List<Map> played(Map scenario) {
     Session.version = scenario.qupath
-    Session.preferences.clear()
-    Session.preferences.putAll(scenario.preferences)
+    Session.settings = scenario.settings
     Session.project = scenario.project == null ? null : new StandinProject(folder: new File(scenario.project))
     def images = scenario.images.collect { imageOf(it) }
     [scenario.images, images].transpose().each { stated, image ->
-        Session.project?.entries?.add(new StandinEntry(stated.entry, stated.name, image))
+        if (Session.project != null)
+            Session.project.entries << entryOf(stated, image)
     }
     return scenario.steps.collect { step -> step.call ? called(step) : ran(step, images) }
 }
@@ -56,14 +64,28 @@ StandinImage imageOf(Map stated) {
         builder = stated.builder == null ? null : new StandinBuilder(json: plain(stated.builder))
     def server = new StandinServer(width: stated.width as int, height: stated.height as int, uris: uris, mpp: mpp,
         name: stated.name, serverType: 'OpenSlide', builder: builder)
+    Session.restoring = true
     def objects = stated.objects == null ? [] : new File(stated.objects).withInputStream { GeoJson.read(it) }
-    return new StandinImage(server: server, hierarchy: new StandinHierarchy(objects: objects))
+    Session.restoring = false
+    return new StandinImage(server, new StandinHierarchy(objects))
+}
+
+/** Return the image's entry in the project, with its data file; "broken": a file that QuPath cannot read. */
+StandinEntry entryOf(Map stated, StandinImage image) {
+    def folder = Session.project.folder.toPath().resolve('data').resolve(stated.entry)
+    def entry = new StandinEntry(stated.entry, stated.name, image, folder)
+    entry.saveImageData()
+    if (stated.broken)
+        folder.resolve('data.qpdata').toFile().setText('cut off', 'UTF-8')
+    return entry
 }
 
 /** Call one function of a script, without running the script. */
 Map called(Map step) {
     def out = new StringWriter()
-    def script = shell([out: new PrintWriter(out, true)]).parse(scriptText(step.script))
+    def loader = new GroovyClassLoader(getClass().getClassLoader())
+    def type = parsed.computeIfAbsent(scriptText(step.script)) { loader.parseClass(it) }
+    def script = InvokerHelper.createScript(type, new Binding([out: new PrintWriter(out, true)]))
     (step.fields ?: [:]).each { name, value -> script.metaClass.setAttribute(script, name, plain(value)) }
     def result = [:]
     def caught = inThread(step) {
@@ -91,31 +113,63 @@ Map ran(Map step, List<StandinImage> images) {
     def open = images[(step.containsKey('open') ? step.open : step.image) as int]
     Session.gui = step.gui == false ? null : new StandinGui(imageData: open)
     Session.chosen = step.choose == null ? null : new File(step.choose)
-    Session.dialogs.clear()
-    Session.events.clear()
-    def hierarchy = Session.image.hierarchy
+    Session.choice = (step.containsKey('answer') ? step.answer : 0) as Integer
+    Session.failing = step.failing
+    [Session.dialogs, Session.events, Session.logged]*.clear()
+    def entry = Session.project?.entries?.find { it.data.is(Session.image) }
+    if (step.reload)
+        entry.reload()
+    def hierarchy = Session.image.getHierarchy()
     if (step.select != null)
         hierarchy.selected = hierarchy.objects.findAll { it.getID().toString() in step.select }
     (step.reclassify ?: [:]).each { id, name ->
-        hierarchy.objects.findAll { it.getID().toString() == id }.each { it.pathClass = PathClass.of([name]) }
+        hierarchy.objects.findAll { it.getID().toString() == id }.each { it.setPathClass(classNamed(name)) }
     }
     def byId = { id -> hierarchy.objects.find { it.getID().toString() == id } }
-    (step.within ?: [:]).each { id, parent -> byId(id).parent = byId(parent) }
+    (step.within ?: [:]).each { id, parent ->
+        hierarchy.objects.findAll { it.getID().toString() == id }.each { it.parent = byId(parent) }
+    }
     if (step.forget)
         hierarchy.objects.removeAll { it.getID().toString() in step.forget }
     def out = new StringWriter()
+    int size = (step.batch ?: 1) as int
+    def alone = Session.gui != null && size == 1 && Session.image.is(open)
+    def saves = step.containsKey('save') ? step.save : !alone
     def bound = [args: (step.args ?: []) as String[]]
-    bound[ScriptAttributes.BATCH_SIZE] = (step.batch ?: 1) as int
+    bound[ScriptAttributes.BATCH_SIZE] = size
+    bound[ScriptAttributes.BATCH_INDEX] = (step.index ?: 0) as int
+    bound[ScriptAttributes.BATCH_SAVE] = saves
     def text = scriptText(step.script, step.imports != false)
     def result = inThread(step) { evaluate(text, new File(step.script).getName(), bound, out) }
-    def entry = Session.project?.entries?.find { it.data.is(Session.image) }
+    // "Run for project" saves even if the script has failed; without windows QuPath does not.
+    if (entry != null && (step.save_after || (saves && (Session.gui != null || result.error_class == null))))
+        entry.saveImageData()
+    endSession(Session.gui)
     return result + [
         log: out.toString().readLines(), dialogs: new ArrayList(Session.dialogs), events: new ArrayList(Session.events),
+        logged: new ArrayList(Session.logged), run: Session.image.getProperty('slidemitosis.run'),
         objects: hierarchy.objects.collect { GeoJson.written(it) },
         selected: hierarchy.selected.collect { it.getID().toString() },
-        parents: hierarchy.objects.collectEntries { [it.getID().toString(), it.parent?.getID()?.toString()] },
-        metadata: entry == null ? [:] : new LinkedHashMap(entry.metadata), synced: Session.project?.synced,
+        parents: hierarchy.objects.collectEntries { [it.getID().toString(), parentId(it)] },
+        metadata: entry == null ? [:] : new LinkedHashMap(entry.getMetadataMap()), synced: Session.project?.synced,
     ]
+}
+
+String parentId(object) {
+    return object.parent.isRootObject() ? null : object.parent.getID().toString()
+}
+
+PathClass classNamed(String name) {
+    return name == null ? null : PathClass.fromCollection(name.split(':')*.trim() as List)
+}
+
+/** Close the viewer, after what waits for a save has seen one. */
+void endSession(StandinGui gui) {
+    def waiting = Thread.getAllStackTraces().keySet().findAll { it.getName() == 'slidemitosis saved' }
+    if (Session.image.isChanged() && gui != null)
+        gui.imageData = null
+    waiting.each { it.join(10_000) }
+    Thread.getAllStackTraces().keySet().findAll { it.getName() == Platform.NAME }.each { it.join(10_000) }
 }
 
 /** Work in a new thread, as QuPath does, interrupted at the start or once a file is there. Returns how it ended. */
@@ -148,23 +202,22 @@ Throwable rootCause(Throwable e) {
     return e.getCause() == null ? e : rootCause(e.getCause())
 }
 
-/** Evaluate a script by a script engine, as QuPath does, where this Groovy has come with one. */
+/** Evaluate a script by a script engine, as QuPath does, which keeps what it has compiled. */
 void evaluate(String text, String name, Map bound, Writer out) {
-    def engine = new ScriptEngineManager().getEngineByName('groovy')
-    if (engine == null) {
-        shell(bound + [out: new PrintWriter(out, true)]).evaluate(text, name)
-        return
-    }
     def context = new SimpleScriptContext()
     bound.each { key, value -> context.setAttribute(key, value, ScriptContext.ENGINE_SCOPE) }
     context.setAttribute(ScriptEngine.FILENAME, name, ScriptContext.ENGINE_SCOPE)
     context.setWriter(out)
-    engine.compile(text).eval(context)
+    compiled.computeIfAbsent(text) { new ScriptEngineManager().getEngineByName('groovy').compile(it) }.eval(context)
 }
 
 /** Return the script with QuPath's default imports in front of it, which a user can turn off. */
 String scriptText(String path, boolean imports = true) {
     def text = new File(path).getText('UTF-8')
+    Session.settings.each { name, value ->
+        def stated = text.find(~/(?m)^@Field \w+ ${name} = .*$/)
+        text = stated == null ? text : text.replace(stated, stated.replaceFirst(/= .*$/, '= ') + value)
+    }
     if (!imports)
         return text
     def dialogs = Session.version == '0.4' ? 'qupath.lib.gui.dialogs.Dialogs' : 'qupath.fx.dialogs.Dialogs'
@@ -174,8 +227,3 @@ String scriptText(String path, boolean imports = true) {
     ]
     return classes.collect { "import ${it};" }.join(' ') + ' import static qupath.lib.gui.scripting.QPEx.*\n' + text
 }
-
-GroovyShell shell(Map bound) {
-    return new GroovyShell(getClass().getClassLoader(), new Binding(bound))
-}
-

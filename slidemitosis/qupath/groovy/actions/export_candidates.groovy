@@ -21,10 +21,10 @@ import java.nio.file.Files
 
 import static qupath.lib.gui.scripting.QPEx.*
 
-// ---- Settings. QuPath remembers what stands here; null takes what it remembers, or else the default.
+// ---- Settings. What stands here is used, and nothing else is remembered.
 
-/** The class of the objects to export. Default: Mitosis. Unclassified: those without one. */
-@Field String CANDIDATE_CLASS = null
+/** The class of the objects to export. Unclassified: those without one. */
+@Field String CANDIDATE_CLASS = 'Mitosis'
 
 // ---- What is done.
 
@@ -38,14 +38,14 @@ reported { Map place -> exportCandidates(place) }
 String exportCandidates(Map place) {
     def image = checkedImage(place)
     refuseOutsideProject(place)
-    def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
-    def objects = objectsOfClass(wanted)
+    refuseUnreadable(place)
+    def objects = objectsOfClass(CANDIDATE_CLASS)
     def points = "candidates/${fileName(place.id)}.geojson".toString()
     writeObjects(objects, new File(place.folder, points))
     replaceRows(new File(place.folder, 'cohort.csv'), COLUMNS, [entry_id: place.id], 'entry_id',
         [manifestRow(place.id, place.name, image, points)])
     def others = objects.isEmpty() ? "; the classes here: ${classCounts()}" : ''
-    return "${objects.size()} objects of class ${wanted} exported for the cohort${others}".toString()
+    return "${objects.size()} objects of class ${CANDIDATE_CLASS} exported for the cohort${others}".toString()
 }
 
 Map manifestRow(String id, String name, Map image, String points) {
@@ -69,4 +69,4 @@ void writeObjects(Collection objects, File file) {
     }
 }
 
-// parts: objects, classes, project, image, report, files
+// parts: objects, classes, project, saved, image, report, batch, files

@@ -15,10 +15,10 @@
 import groovy.transform.Field
 import java.nio.file.Files
 
-// ---- Settings. QuPath remembers the text that stands here; null takes what it remembers, or else the default.
+// ---- Settings. What stands here is used, and nothing else is remembered.
 
-/** The class of figures: of those that a user has added after the run. Default: Mitosis. */
-@Field String CANDIDATE_CLASS = null
+/** The class of figures: of those that a user has added after the run. */
+@Field String CANDIDATE_CLASS = 'Mitosis'
 /** Whether only figures that were changed are exported. false, all, is right only if every one was looked at. */
 @Field boolean CHANGED_ONLY = true
 
@@ -38,7 +38,9 @@ String exportCorrections(Map place) {
     if (!summaryFile(place).isFile())
         refuse('slidemitosis has not run on this image; run classify_image.groovy or import_results.groovy first')
     def summary = readJson(summaryFile(place))
-    refuseOtherImage(summary, image)
+    refuseOtherImage(summary, image, true)
+    refuseUnreadable(place)
+    settleRun(place)
     def labelled = labelledObjects()
     def changed = labelled.findAll { lastCall(it, thresholdOf(summary)) != statedCall(className(it)) }
     def rows = distinctRows((CHANGED_ONLY ? changed : labelled).collect { labelRow(it, place, image, summary) })
@@ -49,10 +51,9 @@ String exportCorrections(Map place) {
 
 /** Return the objects that are called atypical or normal and are figures: of the class, or classified by a run. */
 List labelledObjects() {
-    def wanted = setting('candidateClass', CANDIDATE_CLASS, 'Mitosis')
     return allObjects().findAll {
         canBeCandidate(it) && statedCall(className(it)) != null &&
-            (isOfClass(className(it), wanted) || !Double.isNaN(it.getMeasurementList().get('P(atypical)')))
+            (isOfClass(className(it), CANDIDATE_CLASS) || !Double.isNaN(it.getMeasurementList().get('P(atypical)')))
     }
 }
 
@@ -110,4 +111,4 @@ void writeRows(Map place, List<Map> rows) {
         replaceRows(file, COLUMNS, [entry_id: place.id], 'object_id', rows)
 }
 
-// parts: classes, calls, summary, project, image, report, files
+// parts: classes, calls, summary, project, saved, image, report, batch, files

@@ -4,37 +4,62 @@ String statedCall(String name) {
     return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
 }
 
+/** Return a class without the calls at its end, in any case; one that is nothing else stays as it is. */
+String baseClass(String name) {
+    def parts = classParts(name)
+    int kept = parts.size()
+    while (kept > 1 && parts[kept - 1].toLowerCase(Locale.ROOT) in ['atypical', 'normal'])
+        kept--
+    return parts.take(kept).join(': ')
+}
+
 /**
  * Return what the last run called an object, "Atypical" or "Normal"; null where it was not classified, or where the
  * call cannot be told.
  *
- * `subtype` is the metadata "slidemitosis.subtype", which QuPath keeps from 0.6 on: its first word is the call.
+ * `own`: P(atypical) from which that run called it atypical, as the object states it, or NaN. `subtype`: the metadata
+ * "slidemitosis.subtype", whose first word is the call; it comes second, since QuPath 0.5 cannot change it.
+ * `threshold`: that of the run, for objects of versions that did not record it, or null.
  */
-String recordedCall(double p, String subtype, Double threshold) {
+String recordedCall(double p, double own, String subtype, Double threshold) {
     if (Double.isNaN(p))
         return null
-    if (subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
+    if (Double.isNaN(own) && subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
         return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
-    if (threshold == null)
+    def from = Double.isNaN(own) ? threshold : own
+    if (from == null)
         return null
     // Compared as floats, since QuPath keeps the measurements of detections as floats.
-    return ((float) p) >= threshold.floatValue() ? 'Atypical' : 'Normal'
+    return ((float) p) >= ((float) from) ? 'Atypical' : 'Normal'
+}
+
+/** Return what the last run called an object of the image, as `recordedCall`. */
+String lastCall(object, Double threshold) {
+    def list = object.getMeasurementList()
+    return recordedCall(list.get('P(atypical)'), list.get('Call threshold'),
+        metadataOf(object)['slidemitosis.subtype'], threshold)
 }
 
 /**
- * Return what the last run called an object of the image, as `recordedCall`.
- *
- * The object's own measurement says from which P(atypical) on it was called atypical. `threshold`: that of the run, for
- * objects of versions that did not record it.
+ * Return whether a person gave an object its class: a call before any run, another call than the last run's, or,
+ * since the export, another class than the results know (`result`: the object's class in these).
  */
-String lastCall(object, Double threshold) {
-    def list = object.getMeasurementList()
-    def own = list.get('Call threshold')
-    return recordedCall(list.get('P(atypical)'), metadataOf(object)['slidemitosis.subtype'],
-        Double.isNaN(own) ? threshold : own)
+boolean isClassByHand(object, String result, Double threshold) {
+    def unclassified = object.getPathClass() == null
+    def p = object.getMeasurementList().get('P(atypical)')
+    if (unclassified)
+        return !Double.isNaN(p)
+    def name = className(object)
+    if (baseClass(name) != baseClass(result))
+        return true
+    def stated = statedCall(name)
+    if (stated == null || Double.isNaN(p))
+        return stated != null
+    def recorded = lastCall(object, threshold)
+    return recorded != null && recorded != stated
 }
 
-/** Return the metadata of an object; none in QuPath before 0.5, where objects have no metadata. */
+/** Return the metadata of an object; none in QuPath 0.4, where objects have no metadata that a script can reach. */
 Map metadataOf(object) {
     return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
 }

@@ -1,5 +1,9 @@
-import com.google.gson.Gson
-import com.google.gson.JsonSyntaxException
+import com.google.gson.GsonBuilder
+import com.google.gson.JsonParseException
+import com.google.gson.ToNumberPolicy
+import java.nio.file.AccessDeniedException
+import java.nio.file.FileAlreadyExistsException
+import java.nio.file.FileSystemException
 import java.nio.file.Files
 import java.nio.file.StandardCopyOption
 
@@ -7,13 +11,20 @@ Map readJson(File file) {
     if (!file.isFile())
         refuse("${file}: no such file")
     try {
-        def found = file.withReader('UTF-8') { new Gson().fromJson(it, Map) }
+        // Whole numbers stay whole: QuPath wants them so where they are written again.
+        def gson = new GsonBuilder().setObjectToNumberStrategy(ToNumberPolicy.LONG_OR_DOUBLE).create()
+        def found = file.withReader('UTF-8') { gson.fromJson(it, Map) }
         if (found == null)
             refuse("${file}: is empty")
         return found
-    } catch (JsonSyntaxException ignored) {
+    } catch (JsonParseException ignored) {
         refuse("${file}: is not JSON, or cut off; write it again")
     }
+}
+
+void writeJson(File file, Map document) {
+    // QuPath refuses a class without the key "color", be it null.
+    file.setText(new GsonBuilder().serializeNulls().create().toJson(document), 'UTF-8')
 }
 
 /** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */
@@ -23,6 +34,21 @@ String fileName(String id) {
 
 void makeFolder(File folder) {
     Files.createDirectories(folder.toPath())
+}
+
+/** Return why something failed, in one line: what, where, and the remedy. Java itself often names a path alone. */
+String reasonOf(Throwable e) {
+    if (!(e instanceof IOException))
+        return e instanceof IllegalStateException && e.getMessage() ? e.getMessage() : e.toString()
+    def told = e instanceof FileSystemException ? "${e.getFile()}${e.getReason() ? ': ' + e.getReason() : ''}" :
+        e.getMessage() ?: e.toString()
+    if (told =~ /(?i)no space|not enough space|disk quota|disk is full/)
+        return "${told}: the disk is full; make room there and run the script again"
+    if (e instanceof AccessDeniedException || told =~ /(?i)denied|read-only|operation not permitted/)
+        return "${told}: cannot be written; allow writing in that folder, or copy the project to where you may write"
+    if (e instanceof FileAlreadyExistsException)
+        return "${told}: a file stands where a folder must be; rename it"
+    return "${told}: cannot be read or written; look whether the folder is there and the disk can be reached"
 }
 
 /** Write a file whole or not at all. */
@@ -37,12 +63,22 @@ void writeWhole(File file, String text) {
     }
 }
 
+/** Copy a file whole or not at all. */
+void copyWhole(File from, File to) {
+    def partial = new File(to.getParentFile(), ".${to.getName()}.partial")
+    try {
+        Files.copy(from.toPath(), partial.toPath(), StandardCopyOption.REPLACE_EXISTING)
+        moveWhole(partial, to)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
 void moveWhole(File from, File to) {
     try {
         Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
     } catch (IOException e) {
-        throw new IOException("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another " +
-            'program?')
+        refuse("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another program?")
     }
 }
 

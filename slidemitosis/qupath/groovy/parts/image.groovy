@@ -1,7 +1,6 @@
 import com.google.gson.JsonParseException
 import java.nio.file.Files
 import qupath.lib.common.GeneralTools
-import qupath.lib.gui.prefs.PathPrefs
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
 import qupath.lib.projects.Projects
@@ -22,7 +21,15 @@ Map whereWeAre() {
         name: entry != null ? entry.getImageName() : data != null ? data.getServer().getMetadata().getName() : '',
         folder: base == null ? null : new File(base, 'slidemitosis'),
         alone: runsAlone(),
+        saves: attribute(ScriptAttributes.BATCH_SAVE) == true,
+        index: attribute(ScriptAttributes.BATCH_INDEX) ?: 0,
+        size: attribute(ScriptAttributes.BATCH_SIZE) ?: 1,
     ]
+}
+
+/** Return what QuPath tells a script, or null. */
+Object attribute(String name) {
+    return binding.hasVariable(name) ? binding.getVariable(name) : null
 }
 
 /** Return whether a person runs this script on the image that is open, rather than a program on many. */
@@ -30,8 +37,7 @@ boolean runsAlone() {
     def gui = getQuPath()
     if (gui == null || !gui.getImageData().is(getCurrentImageData()))
         return false
-    def size = ScriptAttributes.BATCH_SIZE
-    return !binding.hasVariable(size) || binding.getVariable(size) == null || binding.getVariable(size) <= 1
+    return (attribute(ScriptAttributes.BATCH_SIZE) ?: 1) <= 1
 }
 
 /** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
@@ -106,10 +112,7 @@ String movedReason(List<String> types) {
         'project'
 }
 
-/** Return a setting: what the script states (`here`), which is remembered, or what was remembered, or `fallback`. */
-String setting(String name, String here, String fallback) {
-    def remembered = PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), fallback)
-    if (here != null)
-        remembered.set(here)
-    return remembered.get() ?: fallback
+/** Return whether this QuPath is of a version such as "0.5". */
+boolean isVersion(String wanted) {
+    return String.valueOf(GeneralTools.getVersion()).startsWith(wanted + '.')
 }

@@ -33,7 +33,11 @@ void runCommand(List<String> command) {
 String failureText(String said, int code, String program) {
     if (said == null)
         return "${program} ended with code ${code} and said nothing"
-    return said.endsWith('No module named slidemitosis') ? "${said}; ${INSTALL}" : said
+    if (said.endsWith('No module named slidemitosis'))
+        return "${said}; ${INSTALL}"
+    // The folder is the script's, and nobody can choose another in QuPath.
+    return said.replaceFirst(/; choose another --out.*/,
+        '; make room there and allow writing, or copy the project to where you may write')
 }
 
 Process startCommand(List<String> command) {

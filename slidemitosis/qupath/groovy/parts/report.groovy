@@ -9,6 +9,7 @@ void reported(Closure<String> work) {
         say(done)
         if (place.alone)
             show { it.showInfoNotification('slidemitosis', done) }
+        endImage(place, 'done', done)
     } catch (InterruptedException e) {
         writeStatus(place, 'failed', 'cancelled')
         say('cancelled; nothing was changed')
@@ -16,13 +17,14 @@ void reported(Closure<String> work) {
     } catch (Exception e) {
         // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
-        def reason = known && e.getMessage() ? e.getMessage() : e.toString()
+        def reason = reasonOf(e)
         writeStatus(place, 'failed', reason)
         say("failed: ${reason}")
         if (place.alone)
             show { it.showErrorMessage('slidemitosis', reason) }
+        endImage(place, 'failed', reason)
         if (!place.alone || !known)
-            throw e
+            throw known && reason != e.getMessage() ? new IllegalStateException(reason) : e
     }
 }
 
@@ -36,28 +38,32 @@ void say(CharSequence text) {
 }
 
 /**
- * Call `action` with QuPath's dialogs. Their package has moved, so QuPath's default imports must name it; without these
- * the log is enough.
+ * Return what `action` returns of QuPath's dialogs. Their package has moved, so QuPath's default imports must name it;
+ * without these the log is enough, and null is returned.
  */
-void show(Closure action) {
+Object show(Closure action) {
     try {
-        action.call(Dialogs)
+        return action.call(Dialogs)
     } catch (MissingPropertyException ignored) {
         say('(turn on "Include default imports" in the script editor to see this as a dialog)')
+        return null
     }
 }
 
 void writeStatus(Map place, String outcome, String reason) {
-    if (place.folder == null)
-        return
+    if (place.folder != null)
+        writeStatusOf(place.folder, place.id, place.name, outcome, reason)
+}
+
+void writeStatusOf(File folder, String id, String name, String outcome, String reason) {
     def row = [
-        script: SCRIPT, entry_id: place.id, image: place.name, outcome: outcome, what: reason,
+        script: SCRIPT, entry_id: id, image: name, outcome: outcome, what: reason,
         time: java.time.LocalDateTime.now().withNano(0).toString(),
     ]
     try {
-        replaceRows(new File(place.folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
-            [script: SCRIPT, entry_id: place.id], 'entry_id', [row])
+        replaceRows(new File(folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
+            [script: SCRIPT, entry_id: id], 'entry_id', [row])
     } catch (IOException | IllegalStateException e) {
-        say("status.csv could not be written: ${e.getMessage()}")
+        say("status.csv could not be written: ${reasonOf(e)}")
     }
 }

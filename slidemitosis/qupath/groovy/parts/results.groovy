@@ -1,4 +1,4 @@
-import qupath.lib.io.PathIO
+import java.nio.file.Files
 
 import static qupath.lib.gui.scripting.QPEx.*
 
@@ -18,25 +18,97 @@ Map earlierSummary(Map place, File folder) {
 /**
  * Bring a folder of results into the image and its project, and return what was done.
  *
- * `earlierThreshold`: of the run that the image's objects are from. `which`: which objects were classified.
+ * All is read and planned first; whatever fails later is taken back. `summary`: that of the folder. `run`: "which"
+ * objects were classified; whether they come "fromQuPath"; the folder that the results are moved "to", or null;
+ * the "slide".
  */
-String takeResults(Map place, File folder, Map summary, Double earlierThreshold, String which) {
-    def result = readResult(new File(folder, 'objects.geojson'))
-    // The objects come last: "Run for project" saves them even if the script has failed.
-    keepSummary(place, summary, new File(folder, 'summary.json'), which)
-    def told = updateObjects(result, earlierThreshold, which != 'selected')
-    return "${outcomeText(summary)}; ${told}".toString()
+String takeResults(Map place, File folder, Map summary, Map run) {
+    def whole = run.which != 'selected'
+    def threshold = thresholdOf(earlierSummary(place, resultFolder(place, run.slide)))
+    def plan = plannedUpdates(readJson(new File(folder, 'objects.geojson')), threshold, run.fromQuPath, whole)
+    def created = createdObjects(plan.added)
+    def text = new File(folder, 'summary.json').getText('UTF-8')
+    // The last moment to cancel: after it, things are changed.
+    if (Thread.interrupted())
+        throw new InterruptedException()
+    keepDataFile(place)
+    def undo = []
+    try {
+        if (run.to != null)
+            moveFolder(folder, run.to, undo)
+        if (whole)
+            keepRun(place, summary, text, run.which, undo)
+        applyUpdates(plan, created, undo)
+    } catch (Throwable e) {
+        undo.reverse().each { takeBack(it) }
+        throw e
+    }
+    if (run.to != null)
+        formerFolder(run.to).deleteDir()
+    if (whole && place.folder != null && place.alone)
+        watchSaving(place, runId(text))
+    def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
+    def kept = (plan.updates + plan.added).count { it.kept }
+    return "${outcome}; ${updateText(plan.told, kept)}".toString()
 }
 
-/** Give the image its metadata in the project, and keep the summary of the run that its objects are from. */
-void keepSummary(Map place, Map summary, File file, String which) {
+/** Take one step back. Where that fails too, the rest must still be taken back. */
+void takeBack(Closure step) {
+    try {
+        step()
+    } catch (Exception e) {
+        say("could not be taken back: ${reasonOf(e)}")
+    }
+}
+
+/** Move a folder of results into the place of an earlier one. */
+void moveFolder(File from, File to, List undo) {
+    def former = formerFolder(to)
+    former.deleteDir()
+    makeFolder(to.getParentFile())
+    if (to.exists()) {
+        Files.move(to.toPath(), former.toPath())
+        undo << { -> Files.move(former.toPath(), to.toPath()) }
+    }
+    Files.move(from.toPath(), to.toPath())
+    undo << { -> Files.move(to.toPath(), from.toPath()) }
+}
+
+File formerFolder(File folder) {
+    return new File(folder.getParentFile(), folder.getName() + '.former')
+}
+
+/**
+ * Give the image the id of the run, which is saved with its objects; and in a project the image's metadata, and the
+ * summary of the run that its objects are from.
+ */
+void keepRun(Map place, Map summary, String text, String which, List undo) {
+    def data = getCurrentImageData()
+    def id = runId(text)
+    def before = data.getProperty('slidemitosis.run')
+    undo << { ->
+        if (before == null)
+            data.removeProperty('slidemitosis.run')
+        else
+            data.setProperty('slidemitosis.run', before)
+    }
+    data.setProperty('slidemitosis.run', id)
     if (place.folder == null)
         return
-    def text = file.getText('UTF-8')
-    imageMetadata(summary, which).each { key, value -> place.entry.putMetadataValue(key, value) }
+    // The person who runs it alone has yet to save.
+    def told = imageMetadata(summary, which) + ['AMF run': place.alone ? id + NOT_SAVED : id]
+    def former = place.entry.getMetadataMap().findAll { key, value -> told.containsKey(key) }
+    undo << { ->
+        told.keySet().each { place.entry.removeMetadataValue(it) }
+        former.each { key, value -> place.entry.putMetadataValue(key, value) }
+        place.project.syncChanges()
+    }
+    told.each { key, value -> place.entry.putMetadataValue(key, value) }
     place.project.syncChanges()
-    // Last, since its threshold must be that of the objects' calls: by it a later run tells what was set by hand.
-    writeWhole(summaryFile(place), text)
+    def file = summaryFile(place)
+    def earlier = file.isFile() ? file.getText('UTF-8') : null
+    undo << { -> earlier == null ? Files.deleteIfExists(file.toPath()) : writeWhole(file, earlier) }
+    writeWhole(file, text)
 }
 
 /** Return the metadata of the image, by name; NA where there is no number. */
@@ -87,201 +159,19 @@ String whole(Number value) {
     return String.valueOf(value as long)
 }
 
-/** Return an objects.geojson's objects, and which of them are points of a points object. Throws if it is broken. */
-Map readResult(File file) {
-    // First as JSON, which says what is wrong with a broken file.
-    def points = pointsByObject(readJson(file))
-    def objects = new ArrayList(PathIO.readObjects(file))
-    // The last moment to cancel: after it, objects are changed.
-    if (Thread.interrupted())
-        throw new InterruptedException()
-    return [objects: objects, points: points]
-}
-
-/**
- * Bring what was read from an objects.geojson into the image, and return what was done. No file is read or written, so
- * that nothing is left half done.
- *
- * Objects whose id is there get class, measurements and metadata; the others are added. A points object is replaced if
- * each of its points has come back as an object of its own. A region keeps its class. Without `withHotSpot` the hot
- * spot and the rates of regions stay as they are: after a selection, new ones would be those of the selection alone.
- */
-String updateObjects(Map result, Double earlierThreshold, boolean withHotSpot) {
-    def hierarchy = getCurrentHierarchy()
-    def read = result.objects.findAll { !isHotSpot(it) }
-    def points = result.points
-    def there = objectsById(read.collect { it.getID().toString() } + points.keySet())
-    def known = read.findAll { there.containsKey(it.getID().toString()) }
-    // The cores of a microarray are of its grid: one that the image has not got has no place there.
-    def added = read.findAll { !there.containsKey(it.getID().toString()) && !it.isTMACore() }
-    def changed = []
-    int kept = 0
-    known.each { now ->
-        there[now.getID().toString()].each { old ->
-            def byHand = KEEP_CORRECTIONS && setByHand(old, earlierThreshold)
-            if (byHand && statedCall(className(old)) != statedCall(className(now)))
-                kept++
-            updateObject(old, now, byHand || hasRegionRate(now))
-            changed << old
-        }
-    }
-    addBelow(parentsOfPoints(points, there), added)
-    def forgotten = withHotSpot ? forgetRegions(read.collect { it.getID().toString() } as Set) : []
-    if (withHotSpot)
-        replaceHotSpot(result.objects.findAll { isHotSpot(it) })
-    def split = points.findAll { id, ids ->
-        there.containsKey(id) && there[id].every { it.getROI().isPoint() && it.getROI().getNumPoints() == ids.size() }
-    }
-    if (!split.isEmpty()) {
-        hierarchy.getSelectionModel().clearSelection()
-        split.keySet().each { id -> there[id].each { hierarchy.removeObject(it, true) } }
-    }
-    hierarchy.fireObjectClassificationsChangedEvent(this, changed)
-    hierarchy.fireObjectMeasurementsChangedEvent(this, changed + forgotten)
-    fireHierarchyUpdate()
-    return updateText(changed.size(), added.size(), split.size(), pointsLeft(points - split, there, added), kept)
-}
-
-/** Return the image's objects that have one of these ids, by id. No others are kept: an image may have millions. */
-Map<String, List> objectsById(Collection<String> ids) {
-    def wanted = new HashSet(ids)
-    return allObjects().findAll { wanted.contains(it.getID().toString()) && (canBeCandidate(it) || it.isTMACore()) }
-        .groupBy { it.getID().toString() }
-}
-
-/** Return, by the id of each point's own object, what its points object lies in, such as a core of a microarray. */
-Map parentsOfPoints(Map points, Map there) {
-    def parents = [:]
-    points.each { id, ids ->
-        def parent = there.containsKey(id) ? there[id][0].getParent() : null
-        if (parent != null && !parent.isRootObject())
-            ids.each { parents[it] = parent }
-    }
-    return parents
-}
-
-/** Add objects to the image, each below its parent where `parents` names one by the object's id. */
-void addBelow(Map parents, List objects) {
-    def hierarchy = getCurrentHierarchy()
-    def parted = objects.split { parents.containsKey(it.getID().toString()) }
-    parted[0].each { hierarchy.addObjectBelowParent(parents[it.getID().toString()], it, false) }
-    if (!parted[1].isEmpty())
-        hierarchy.addObjects(parted[1])
-}
-
-/** Put the hot spot of this run in the place of an earlier run's. */
-void replaceHotSpot(List spots) {
-    def hierarchy = getCurrentHierarchy()
-    def earlier = allObjects().findAll { isHotSpot(it) }
-    if (!earlier.isEmpty())
-        hierarchy.getSelectionModel().clearSelection()
-    earlier.each { hierarchy.removeObject(it, true) }
-    if (!spots.isEmpty())
-        hierarchy.addObjects(spots)
-}
-
-/** Take the rates of an earlier run from the regions whose id is not among these, and return them. */
-List forgetRegions(Collection<String> ids) {
-    def earlier = allObjects().findAll { hasRegionRate(it) && !ids.contains(it.getID().toString()) }
-    earlier.each { region ->
-        def list = region.getMeasurementList()
-        new ArrayList(region.getMeasurements().keySet()).findAll { isOfRegionRate(it) }.each { list.remove(it) }
-        list.close()
-    }
-    return earlier
-}
-
-/** Count the points objects that may stand beside their points: still there, or some of their points were added. */
-int pointsLeft(Map points, Map there, List added) {
-    def ids = added.collect { it.getID().toString() } as Set
-    return points.count { id, ofPoints -> there.containsKey(id) || ofPoints.any { ids.contains(it) } }
-}
-
-String updateText(int updated, int added, int split, int left, int kept) {
-    def told = ["${updated} objects updated"]
-    if (added > 0)
-        told << "${added} added"
-    if (split > 0)
-        told << "${split} points objects replaced by one object for each point"
-    if (kept > 0)
-        told << "${kept} classes set by hand were kept"
-    if (left > 0)
-        told << "${left} points objects are not there, or have other points by now: look for figures that stand twice"
-    return told.join(', ')
-}
-
-/** Return, by the id of each points object with several points, the ids of the objects that the result has for them. */
-Map<String, List> pointsByObject(Map collection) {
-    def points = [:]
-    collection.features.each { feature ->
-        // Not feature.properties, which Groovy 6 takes for the properties of the map itself.
-        def properties = feature.get('properties')
-        def metadata = properties == null ? null : properties.metadata
-        def source = metadata == null ? null : metadata['slidemitosis.source_id']
-        def found = source == null ? null : (source =~ /^([0-9a-fA-F-]{36})#\d+$/)
-        if (found != null && found.matches())
-            points.get(found.group(1), []) << feature.id
-    }
-    return points
-}
-
-/** Return whether a user has called this object Atypical or Normal, and the last run had not, or had otherwise. */
-boolean setByHand(object, Double threshold) {
-    def stated = statedCall(className(object))
-    if (stated == null)
-        return false
-    def p = object.getMeasurementList().get('P(atypical)')
-    if (Double.isNaN(p))
-        return true
-    def recorded = lastCall(object, threshold)
-    return recorded != null && recorded != stated
-}
-
-void updateObject(old, now, boolean keepClass) {
-    if (!keepClass)
-        old.setPathClass(now.getPathClass())
-    def list = old.getMeasurementList()
-    def news = now.getMeasurements()
-    def isOurs = { String name -> isOurMeasurement(name) || (hasRegionRate(now) && isOfRegionRate(name)) }
-    new ArrayList(old.getMeasurements().keySet()).each {
-        if (isOurs(it) && !news.containsKey(it))
-            list.remove(it)
-    }
-    def values = [:]
-    news.each { name, value ->
-        if (isOurs(name) || !old.getMeasurements().containsKey(name))
-            values[name] = value as double
-    }
-    list.putAll(values)
-    list.close()
-    if (old.getName() == null && now.getName() != null)
-        old.setName(now.getName())
-    updateMetadata(metadataOf(old), metadataOf(now))
-}
-
-void updateMetadata(Map old, Map now) {
-    new ArrayList(old.keySet()).each {
-        if (it.startsWith('slidemitosis.') && !now.containsKey(it))
-            old.remove(it)
-    }
-    now.each { key, value ->
-        if (key.startsWith('slidemitosis.') || !old.containsKey(key))
-            old.put(key, value)
-    }
-}
-
-boolean isOurMeasurement(String name) {
-    return name in ['P(atypical)', 'Call threshold', 'P(experts disagree)', 'Upsampled'] || name.startsWith('P(AMF ') ||
-        name.startsWith('P(NMF ')
-}
-
-/** Return whether a run has given this object, an annotation or a core of a microarray, a rate of its own. */
-boolean hasRegionRate(object) {
-    return !Double.isNaN(object.getMeasurementList().get('Region mm2'))
-}
-
-/** Return whether a measurement, of an object that is a region, is part of its rate. */
-boolean isOfRegionRate(String name) {
-    return name in ['Mitoses', 'Atypical', 'Normal', 'Uncertain', 'Mitoses per mm2', 'Region mm2'] ||
-        name.startsWith('Expected atypical fraction')
+/** Return what was said of selected figures: of one, its call, P(atypical) and subtype. */
+String selectionText(Map summary, List<Map> updates) {
+    def counts = summary.counts
+    if (updates.size() != 1)
+        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
+            "${whole(counts.normal)} normal"
+    def told = updates[0]
+    def p = told.put['P(atypical)']
+    if (p == null)
+        return "not classified: ${told.metadata['slidemitosis.reason'] ?: told.metadata['slidemitosis.status']}"
+    def call = told.metadata['slidemitosis.status'] == 'uncertain' ? 'uncertain' :
+        p >= told.put['Call threshold'] ? 'atypical' : 'normal'
+    def subtype = told.metadata['slidemitosis.subtype']
+    return "${call}, P(atypical) ${decimals(p, 3)} (atypical from ${decimals(told.put['Call threshold'], 3)})" +
+        (subtype == null ? '' : ", ${subtype}")
 }

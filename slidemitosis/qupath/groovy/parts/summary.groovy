@@ -6,9 +6,9 @@ Double thresholdOf(Map summary) {
     return summary == null ? null : summary.model.threshold as Double
 }
 
-/** Throw unless a summary is of this image, in the frame that QuPath shows it in. */
-void refuseOtherImage(Map summary, Map image) {
-    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height)
+/** Throw unless a summary is of this image, in the frame that QuPath shows it in. `ofEntry`: as `otherImage`. */
+void refuseOtherImage(Map summary, Map image, boolean ofEntry) {
+    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height, ofEntry)
     if (reason != null)
         refuse(reason)
 }
@@ -19,12 +19,15 @@ List objectsOffset(Map summary) {
     return summary.reading.objects_offset_px ?: summary.reading.offset_px
 }
 
-/** Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image. */
-String otherImage(Map summary, String name, long bytes, int width, int height) {
+/**
+ * Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image.
+ * `ofEntry`: whether the run was of this image of the project, whose file may have another name by now.
+ */
+String otherImage(Map summary, String name, long bytes, int width, int height, boolean ofEntry) {
     def slide = summary.slide
     if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
         return 'their summary.json is not one of "slidemitosis classify"; take the whole folder that it wrote'
-    if (slide.name != name || (long) slide.bytes != bytes)
+    if (!isSameSlide(summary, name, bytes, ofEntry))
         return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
             "(${bytes} bytes)"
     def offset = objectsOffset(summary).collect { (long) it }
@@ -41,4 +44,10 @@ String otherImage(Map summary, String name, long bytes, int width, int height) {
 
 String decimals(Number value, int places) {
     return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
+}
+
+/** Return whether a summary is of a slide's file of this name and size; of an image's own run, of this size. */
+boolean isSameSlide(Map summary, String name, long bytes, boolean ofEntry) {
+    def slide = summary.slide
+    return slide instanceof Map && slide.bytes != null && (long) slide.bytes == bytes && (ofEntry || slide.name == name)
 }

@@ -26,12 +26,30 @@ class GeoJson {
         object.name = properties.name
         if (properties.classification != null) {
             assert properties.classification.containsKey('color') : 'QuPath refuses a class without the key color'
-            object.pathClass = PathClass.of(properties.classification.names ?: [properties.classification.name])
+            def names = properties.classification.names ?: properties.classification.name.split(':')*.trim()
+            object.setPathClass(PathClass.fromCollection(names as List, packed(properties.classification.color)))
         }
         properties.measurements?.each { name, value -> object.measurementList.put(name, value as double) }
-        if (Session.version >= '0.6')
-            properties.metadata?.each { key, value -> object.getMetadata().put(key, value) }
+        object.setColor(packed(properties.color))
+        object.setLocked(properties.isLocked == true)
+        if (Session.version != '0.4')
+            readMetadata(object, properties.metadata ?: [:])
         return object
+    }
+
+    /** From a file 0.5 reads the metadata of annotations alone, and logs a stack trace for each detection with some. */
+    private static void readMetadata(PathObject object, Map metadata) {
+        if (metadata.isEmpty())
+            return
+        if (Session.version == '0.5' && object.kind != 'annotation' && !Session.restoring)
+            Session.logged << [level: 'warning', message: 'UnsupportedOperationException']
+        else
+            object.store(metadata)
+    }
+
+    private static Integer packed(List color) {
+        return color == null ? null :
+            (0xff << 24) | ((color[0] as int) << 16) | ((color[1] as int) << 8) | (color[2] as int)
     }
 
     static Map written(PathObject object) {
@@ -41,13 +59,17 @@ class GeoJson {
         def properties = [objectType: object.kind]
         if (object.name != null)
             properties.name = object.name
+        if (object.color != null)
+            properties.color = [16, 8, 0].collect { (object.color >> it) & 255 }
+        if (object.locked)
+            properties.isLocked = true
         if (object.pathClass != null) {
             def names = object.pathClass.names
             properties.classification = (names.size() == 1 ? [name: names[0]] : [names: names]) + [color: [200, 0, 0]]
         }
         if (!object.measurements.isEmpty())
             properties.measurements = new LinkedHashMap(object.measurements)
-        if (Session.version >= '0.6' && !object.getMetadata().isEmpty())
+        if (Session.version != '0.4' && !object.getMetadata().isEmpty())
             properties.metadata = new LinkedHashMap(object.getMetadata())
         feature.put('properties', properties)
         return feature

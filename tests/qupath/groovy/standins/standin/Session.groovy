@@ -9,8 +9,16 @@ class Session {
     static Thread thread
     static StandinProject project
     static StandinGui gui
-    static Map<String, String> preferences = [:]
+    /** Settings at the top of a script that differ from those that it comes with: Groovy texts by name. */
+    static Map<String, String> settings = [:]
     static List<Map> dialogs = []
     static List<String> events = []
+    static List<Map> logged = []
+    /** The choice in a dialog, by its number; null is Cancel. */
+    static Integer choice
+    /** What fails in the middle: "events" or "adding". */
+    static String failing
+    /** Whether objects come from a data file, which holds the metadata of all in every version. */
+    static boolean restoring
     static File chosen
 }

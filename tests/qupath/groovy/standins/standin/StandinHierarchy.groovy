@@ -2,10 +2,17 @@ package standin
 
 import qupath.lib.objects.PathObject
 
-/** After QuPath's PathObjectHierarchy and PathObjectSelectionModel. An object without a parent is the root's child. */
+/** After QuPath's PathObjectHierarchy and PathObjectSelectionModel. */
 class StandinHierarchy {
     List<PathObject> objects = []
     List<PathObject> selected = []
+    StandinImage image
+    final PathObject root = new PathObject('root')
+
+    StandinHierarchy(List<PathObject> objects) {
+        this.objects = new ArrayList(objects)
+        objects.findAll { it.parent == null }.each { it.parent = root }
+    }
 
     /** A set, as in QuPath: Groovy makes no list of it. */
     Collection<PathObject> getAllObjects(boolean includeRoot) {
@@ -14,19 +21,24 @@ class StandinHierarchy {
     }
 
     boolean addObjects(Collection<PathObject> added) {
-        Session.events << "added ${added.size()}".toString()
+        note("added ${added.size()}")
+        added.each { it.parent = root }
         return objects.addAll(added)
     }
 
     boolean addObjectBelowParent(PathObject parent, PathObject object, boolean fireUpdate) {
-        assert objects.any { it.is(parent) } && !fireUpdate
+        assert (parent.is(root) || objects.any { it.is(parent) }) && !fireUpdate
+        if (Session.failing == 'adding')
+            throw new IllegalArgumentException('no room for another object')
         object.parent = parent
         return objects.add(object)
     }
 
     boolean removeObject(PathObject object, boolean keepChildren) {
         assert keepChildren
-        Session.events << 'removed'
+        if (!objects.any { it.is(object) })
+            return false
+        note('removed')
         objects.findAll { object.is(it.parent) }.each { it.parent = object.parent }
         return objects.removeAll { it.is(object) }
     }
@@ -44,10 +56,17 @@ class StandinHierarchy {
     }
 
     void fireObjectClassificationsChangedEvent(Object source, Collection<PathObject> changed) {
-        Session.events << "classifications ${changed.size()}".toString()
+        note("classifications ${changed.size()}")
     }
 
     void fireObjectMeasurementsChangedEvent(Object source, Collection<PathObject> changed) {
-        Session.events << "measurements ${changed.size()}".toString()
+        if (Session.failing == 'events')
+            throw new OutOfMemoryError('a failure in the middle')
+        note("measurements ${changed.size()}")
+    }
+
+    private void note(CharSequence event) {
+        Session.events << event.toString()
+        image.setChanged(true)
     }
 }

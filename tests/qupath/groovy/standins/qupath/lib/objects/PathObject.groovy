@@ -9,13 +9,34 @@ class PathObject {
     StandinRoi nucleus
     String name
     PathObject parent
-    PathClass pathClass
+    boolean locked
     final MeasurementList measurementList
+    private PathClass pathClass
+    private Integer color
     private UUID id
 
     PathObject(String kind) {
         this.kind = kind
         this.measurementList = new MeasurementList(kind != 'annotation')
+    }
+
+    PathClass getPathClass() {
+        return pathClass
+    }
+
+    /** Forgets the object's own colour, as QuPath does for every class but null, even for the same class. */
+    void setPathClass(PathClass pathClass) {
+        this.pathClass = pathClass
+        if (pathClass != null)
+            color = null
+    }
+
+    Integer getColor() {
+        return color
+    }
+
+    void setColor(Integer color) {
+        this.color = color
     }
 
     UUID getID() {
@@ -47,7 +68,7 @@ class PathObject {
     }
 
     boolean isRootObject() {
-        return false
+        return kind == 'root'
     }
 
     Map<String, Number> getMeasurements() {

@@ -16,6 +16,19 @@ class StandinRoi {
         return geometry.type == 'Point' ? 1 : geometry.coordinates.size()
     }
 
+    List<StandinPoint> getAllPoints() {
+        return (geometry.type == 'Point' ? [geometry.coordinates] : geometry.coordinates)
+            .collect { new StandinPoint(x: it[0], y: it[1]) }
+    }
+
+    double getBoundsX() {
+        return edge(0)
+    }
+
+    double getBoundsY() {
+        return edge(1)
+    }
+
     double getBoundsWidth() {
         return extent(0)
     }
@@ -32,10 +45,17 @@ class StandinRoi {
         return centroid()[1]
     }
 
+    private double edge(int axis) {
+        return places()*.get(axis).min()
+    }
+
     private double extent(int axis) {
-        def points = geometry.type == 'Point' ? [geometry.coordinates] :
+        return places()*.get(axis).max() - edge(axis)
+    }
+
+    private List<List> places() {
+        return geometry.type == 'Point' ? [geometry.coordinates] :
             geometry.type == 'MultiPoint' ? geometry.coordinates : geometry.coordinates[0]
-        return points.collect { it[axis] }.max() - points.collect { it[axis] }.min()
     }
 
     private List<Double> centroid() {

@@ -4,4 +4,6 @@ package qupath.lib.scripting
 class ScriptAttributes {
     static final String ARGS = 'args'
     static final String BATCH_SIZE = 'qupath.script.batchSize'
+    static final String BATCH_INDEX = 'qupath.script.batchIndex'
+    static final String BATCH_SAVE = 'qupath.script.batchSave'
 }

@@ -20,11 +20,11 @@ class QPEx {
     }
 
     static StandinServer getCurrentServer() {
-        return getCurrentImageData()?.server
+        return getCurrentImageData()?.getServer()
     }
 
     static StandinHierarchy getCurrentHierarchy() {
-        return getCurrentImageData()?.hierarchy
+        return getCurrentImageData()?.getHierarchy()
     }
 
     static StandinProject getProject() {

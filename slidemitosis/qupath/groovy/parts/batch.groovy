@@ -1,0 +1,91 @@
+import com.google.gson.Gson
+import java.nio.file.Files
+import org.slf4j.LoggerFactory
+import qupath.lib.common.GeneralTools
+
+import static qupath.lib.gui.scripting.QPEx.*
+
+/** Note what became of an image of a batch; after the last one say it of all. */
+void endImage(Map place, String outcome, String reason) {
+    if (place.folder == null || place.alone)
+        return
+    def rows = batchRows(place) + [[id: place.id, name: place.name, outcome: outcome, what: reason]]
+    // Between the images of a batch a script knows only what it has left in QuPath itself.
+    System.setProperty(batchName(), new Gson().toJson([at: place.index, size: place.size, rows: rows]))
+    if (isLastOfBatch(place))
+        endBatch(place, rows)
+}
+
+String batchName() {
+    return "slidemitosis.batch.${SCRIPT}".toString()
+}
+
+/** Return what became of the images of this batch so far. */
+List<Map> batchRows(Map place) {
+    def kept = System.getProperty(batchName())
+    def former = kept == null ? null : new Gson().fromJson(kept, Map)
+    return former != null && former.size == place.size && former.at < place.index ? former.rows : []
+}
+
+/** Return whether no image follows that QuPath can open. It starts no script for one whose file is missing. */
+boolean isLastOfBatch(Map place) {
+    def entries = new ArrayList(place.project.getImageList())
+    if (place.index + 1 >= place.size)
+        return true
+    return place.size == entries.size() && entries.drop(place.index + 1).every { missingFile(it) != null }
+}
+
+/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
+File missingFile(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    return path == null || Files.exists(path) ? null : path.toFile()
+}
+
+/** Say what became of all images of a batch, those that were never begun too. */
+void endBatch(Map place, List<Map> rows) {
+    System.clearProperty(batchName())
+    def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
+    def done = rows.count { it.outcome == 'done' }
+    def told = "${done} done, ${failed.size()} failed" +
+        (failed.isEmpty() ? '' : ": ${failed.collect { "${it.name} (${it.what})" }.join('; ')}")
+    say(told)
+    def log = LoggerFactory.getLogger('slidemitosis')
+    if (failed.isEmpty())
+        log.info("${SCRIPT}: ${told}".toString())
+    else
+        log.error("${SCRIPT}: ${told}".toString())
+    if (getQuPath() == null)
+        exitWithError(!failed.isEmpty())
+    else if (failed.isEmpty())
+        show { it.showInfoNotification('slidemitosis', told) }
+    else
+        show { it.showErrorNotification('slidemitosis', told) }
+}
+
+/** Write a row for each image whose file is missing, so that no "done" of an earlier run stands, and return them. */
+List<Map> missedImages(Map place, List<Map> rows) {
+    def begun = rows*.id as Set
+    def whole = place.size == place.project.getImageList().size()
+    def before = readTable(new File(place.folder, 'status.csv'), ['script', 'entry_id']).rows
+        .findAll { it.script == SCRIPT }*.entry_id as Set
+    def missed = new ArrayList(place.project.getImageList()).findAll { !begun.contains(it.getID().toString()) }
+        .findAll { whole || before.contains(it.getID().toString()) }.findAll { missingFile(it) != null }
+    return missed.collect { entry ->
+        def reason = "there is no file ${missingFile(entry)}; tell the project where it is now (open the image, and " +
+            'QuPath asks)'
+        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason.toString())
+        [name: entry.getImageName(), what: reason.toString()]
+    }
+}
+
+/** Without windows let QuPath, which ends with 0 whatever has failed, end with 1 if something has. */
+void exitWithError(boolean failed) {
+    if (!failed)
+        return
+    Runtime.getRuntime().addShutdownHook(new Thread({
+        // What else QuPath does at its end is done meanwhile.
+        Thread.sleep(2000)
+        Runtime.getRuntime().halt(1)
+    } as Runnable))
+}
