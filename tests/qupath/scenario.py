@@ -1,9 +1,9 @@
 """The scenario of an import, which both importers run: `scenario_import.json` beside this file.
 
-Each case states the objects of an image before, an objects.geojson, and the objects after; or why it is refused. A
-RECORD is an object: id, type, geometry, class (its parts), measurements, metadata, color (its own), name, locked,
-parent (an id). `threshold` is that of the run before. `names_entry`: whether the candidates were exported from the
-image. docs/qupath.md states the rules.
+Each case states the objects of an image before, an objects.geojson, and the objects after; or why it is
+refused. A RECORD is an object: id, type, geometry, class (its parts), measurements, metadata, color (of its
+own), name, locked, parent (an id). `threshold` is that of the run before. `names_entry`: whether the candidates
+were exported from the image. docs/qupath.md states the rules.
 """
 
 from __future__ import annotations

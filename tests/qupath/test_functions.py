@@ -320,7 +320,7 @@ def test_what_the_run_said_is_told_by_metadata_or_by_probability_and_threshold(q
         ((as_float, nan, None, 0.7), "Atypical"),
         ((0.167599, nan, None, 0.1676), "Normal"),
         ((0.9, nan, None, None), None),
-        # The object's own threshold goes before that of the last run, and before metadata, which 0.5 cannot change.
+        # Its own threshold goes before that of the last run, and before metadata, which 0.5 cannot change.
         ((0.5, 0.6, None, 0.4), "Normal"),
         ((as_float, 0.7, "NMF metaphase", None), "Atypical"),
     ]
