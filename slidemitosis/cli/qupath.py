@@ -10,10 +10,11 @@ from slidemitosis.cli.report import print_table
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from slidemitosis.cli.report import Report
-    from slidemitosis.qupath.paquo import Exchanged
+
+INCOMPLETE = 3
+"""Exit code where an image of the project could not be exported or imported."""
 
 
 def add_qupath(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,12 @@ def add_qupath(parser: argparse.ArgumentParser) -> None:
         "--results",
         type=Path,
         metavar="FOLDER",
-        help="where the result folders are (default: where the candidates are)",
+        help="results, a folder of results, or that of a cohort (default: the project's own)",
+    )
+    results.add_argument(
+        "--force",
+        action="store_true",
+        help="also where the project is of a newer QuPath than paquo's, which writes it as an older one",
     )
     results.set_defaults(run=_import)
     for action in (export, results):
@@ -81,27 +87,31 @@ def _scripts(_args: argparse.Namespace, _report: Report) -> None:
         print(script)
 
 
-def _export(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.qupath.paquo import export_candidates  # noqa: PLC0415
+def _export(args: argparse.Namespace, report: Report) -> int:
+    from slidemitosis.qupath.exports import export_candidates  # noqa: PLC0415
 
-    table, exchanged = export_candidates(args.project, candidate_classes=args.candidate_class)
-    _tell_problems(exchanged, report)
-    candidates = sum(e.candidates for e in exchanged)
-    images = sum(not e.problem for e in exchanged)
+    table, exported = export_candidates(args.project, candidate_classes=args.candidate_class)
+    for image in exported:
+        if image.problem or image.note:
+            level = "warning" if image.problem else "info"
+            report.message(level, f"{image.name}: {image.problem or image.note}")
+    candidates = sum(e.candidates for e in exported)
+    images = sum(not e.problem for e in exported)
     print_table([("candidates", f"{candidates} of {images} images"), ("written", str(table))])
+    return 0 if images == len(exported) else INCOMPLETE
 
 
-def _import(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.qupath.paquo import import_results  # noqa: PLC0415
+def _import(args: argparse.Namespace, report: Report) -> int:
+    from slidemitosis.qupath.imports import import_results  # noqa: PLC0415
 
-    exchanged = import_results(args.project, results=args.results)
-    _tell_problems(exchanged, report)
-    updated, added = sum(e.updated for e in exchanged), sum(e.added for e in exchanged)
-    images = sum(not e.problem for e in exchanged)
+    report.outcome = "what is imported is saved, image by image"
+    imported = import_results(args.project, results=args.results, force=args.force)
+    for image in imported:
+        level = "warning" if image.problem else "info"
+        report.message(level, f"{image.name}: {image.problem or image.changes}")
+        if image.backup:
+            report.message("info", f"{image.name}: its objects as they were are kept in {image.backup}")
+    updated, added = (sum(getattr(i.changes, n) for i in imported) for n in ("updated", "added"))
+    images = sum(not i.problem for i in imported)
     print_table([("updated", f"{updated} objects of {images} images"), ("added", f"{added} objects")])
-
-
-def _tell_problems(exchanged: Sequence[Exchanged], report: Report) -> None:
-    for image in exchanged:
-        if image.problem:
-            report.message("warning", f"{image.name}: {image.problem}")
+    return 0 if images == len(imported) else INCOMPLETE

@@ -1,63 +1,19 @@
-"""By what a finished slide is recognised: the content of slide, points and model, and the options."""
+"""The work that a finished slide is recognised by: points, model and options; see also `slides.identity`."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slidemitosis.models.files import file_sha256, networks_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from slidemitosis.models.card import ModelCard
     from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
-
-
-def slide_identity(path: Path, quickhash: str | None) -> dict[str, Any]:
-    """Of a slide's file: its size, its time, and OpenSlide's hash of its content, where it gives one.
-
-    Of slides that are made of several files, `others` stands for names, sizes and times of the rest.
-    """
-    stat = path.stat()
-    others = hashlib.sha256()
-    for other in _other_files(path):
-        of = other.stat()
-        others.update(f"{other.name}\n{of.st_size}\n{of.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    return {
-        "bytes": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-        "others": others.hexdigest(),
-        "quickhash": quickhash,
-    }
-
-
-def _other_files(path: Path) -> list[Path]:
-    """What a slide's pixels lie in beside its own file: MIRAX, DICOM, Hamamatsu VMS and VMU."""
-    suffix = path.suffix.lower()
-    folder = path.with_suffix("") if suffix == ".mrxs" else path.parent
-    if suffix not in (".mrxs", ".dcm", ".vms", ".vmu") or not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.is_file() and p != path)
-
-
-def same_slide(earlier: object, path: Path, quickhash: Callable[[], str | None]) -> bool:
-    """Whether a file holds the slide that was recorded.
-
-    Sizes and times decide where they are as they were, and nothing is opened. A file of the same size with
-    another time, a copy, is the same slide if OpenSlide's quickhash is the same.
-    """
-    if not isinstance(earlier, dict):
-        return False
-    now = slide_identity(path, None)
-    if now["bytes"] != earlier.get("bytes"):
-        return False
-    if all(now[key] == earlier.get(key) for key in ("mtime_ns", "others")):
-        return True
-    return earlier.get("quickhash") is not None and quickhash() == earlier["quickhash"]
 
 
 def work_identity(

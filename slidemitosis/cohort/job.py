@@ -7,10 +7,10 @@ import functools
 import logging
 import traceback
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from slidemitosis.classify.classifier import SlideClassifier
-from slidemitosis.cohort.identity import same_slide, slide_identity, work_identity
+from slidemitosis.cohort.identity import work_identity
 from slidemitosis.cohort.slides import Outcome
 from slidemitosis.cohort.store import ROW, CohortStore
 from slidemitosis.cohort.tables.columns import row_values
@@ -32,10 +32,11 @@ from slidemitosis.options import RateOptions
 from slidemitosis.outputs.folder import REGIONS, SUMMARY, summary_text
 from slidemitosis.rates.slide import analysed_area, check_band
 from slidemitosis.reading.prepare import prepare
+from slidemitosis.slides.identity import same_slide, slide_identity
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from slidemitosis.cohort.slides import CohortSlide, Step
@@ -159,7 +160,7 @@ class SlideJobs:
         done = (
             row is not None
             and row["work"] == work
-            and same_slide(row["slide"], slide.slide, lambda: _quickhash(slide))
+            and same_slide(row["slide"], slide.slide, whole=_whole(row), quickhash=lambda: _quickhash(slide))
         )
         return Outcome("done", fresh=False) if done else work
 
@@ -170,7 +171,7 @@ class SlideJobs:
         rates = self._rates(slide)
         # Of figures that are not in doubt the card's counts say nothing; see `rates.slide.rate_slide`.
         corrects = rates.abstain is None or rates.errors is not None
-        identity = slide_identity(slide.slide, None)
+        identity = slide_identity(slide.slide)
         self.store.tidy(slide.name)
 
         begun = self.classifier.begin(slide.slide, slide.points, read=slide.read, rates=rates)
@@ -196,6 +197,11 @@ class SlideJobs:
         if slide.area_mm2 is not None:
             rates = dataclasses.replace(rates, area_mm2=slide.area_mm2, tissue=False)
         return rates
+
+
+def _whole(row: Mapping[str, Any]) -> bool:
+    """Whether every figure of a slide that is done could be read, and none was bare glass."""
+    return not (row["rate"]["unreadable"] or row["rate"]["blank"])
 
 
 def _quickhash(slide: CohortSlide) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import OutputError
+from slidemitosis.slides.identity import same_slide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
         return
     try:
         earlier = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
-        ours = all(_same_input(given, earlier[kind]) for kind, given in inputs.items())
+        ours = _is_of_slide(earlier, slide) and (points is None or _is_of_points(earlier, points))
         of = " with ".join(Path(earlier[kind]["path"]).name for kind in inputs)
     except (OSError, ValueError, KeyError, TypeError):
         raise OutputError(
@@ -72,12 +73,21 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
         )
 
 
-def _same_input(given: Path, earlier: Mapping[str, Any]) -> bool:
-    """Whether a summary speaks of this file: the same place, or moved with its name and its size."""
-    before = Path(earlier["path"])
-    if before == given.resolve():
+def _is_of_slide(summary: Mapping[str, Any], slide: Path) -> bool:
+    """Whether a summary is of the slide at this place, or of the same slide, which was moved."""
+    recorded, counts = summary["slide"], summary["counts"]
+    if Path(recorded["path"]) == slide.resolve():
         return True
-    return before.name == given.name and bool(earlier["bytes"] == given.stat().st_size)
+    return same_slide(recorded, slide, whole=not (counts["unreadable"] or counts["blank"]))
+
+
+def _is_of_points(summary: Mapping[str, Any], points: Path) -> bool:
+    """Whether a summary is of this file of candidates: the same place, or moved with name and size."""
+    recorded = summary["points"]
+    before = Path(recorded["path"])
+    if before == points.resolve():
+        return True
+    return before.name == points.name and bool(recorded["bytes"] == points.stat().st_size)
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:

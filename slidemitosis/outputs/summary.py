@@ -18,6 +18,7 @@ from slidemitosis.outputs.rate_fields import (
     hot_spot_fields,
 )
 from slidemitosis.outputs.regions import region_fields
+from slidemitosis.slides.identity import slide_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +92,7 @@ def _slide(prepared: Prepared, read: ReadOptions) -> dict[str, Any]:
     return {
         "path": str(slide.path.resolve()),
         "name": slide.path.name,
-        "bytes": slide.path.stat().st_size,
+        **slide_identity(slide.path),
         "quickhash": slide.quickhash,
         "reader": slide.reader,
         "reader_version": slide.reader_version,

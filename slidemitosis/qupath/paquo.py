@@ -1,4 +1,4 @@
-"""Read and update the objects of a QuPath project by paquo, which no other module imports.
+"""Open a QuPath project by paquo, which no other module imports, and read and save the objects of its images.
 
 paquo runs QuPath's own classes in a Java machine, and so needs an installed QuPath. Its own proxies show no
 ids and its GeoJSON holds annotations alone, so the Java objects behind them are used. The project must not
@@ -8,245 +8,202 @@ be open in QuPath meanwhile, which would save over what is written here.
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
+import platform
+import shlex
+import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.candidates import parse_geojson, select_candidates
-from slidemitosis.errors import CandidateError, InvalidOption, UnreadableProject
-from slidemitosis.files import csv_lines, write_whole
-from slidemitosis.outputs.folder import OBJECTS, SUMMARY
-from slidemitosis.outputs.objects import MEASUREMENTS, PREFIX, feature_collection
-from slidemitosis.qupath.project import COLUMNS, MANIFEST, project_file, project_slides, read_project
+from slidemitosis.errors import InvalidOption, UnreadableProject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from slidemitosis.qupath.project import ProjectImage
-
-_PLACE = re.compile(r"feature (\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """What was exchanged for one image of the project."""
-
-    name: str
-    candidates: int = 0
-    """Objects that were exported."""
-    updated: int = 0
-    """Objects of the project that got a new class and new measurements."""
-    added: int = 0
-    """Objects that the project did not have."""
-    problem: str | None = None
-    """Why nothing was exchanged, in one line; None where something was."""
+QUPATH_FOLDER = "PAQUO_QUPATH_DIR"
+"""Environment variable of paquo: the folder of an installed QuPath."""
+_LAYOUTS = {
+    "Linux": ("QuPath", "lib/app", "lib/runtime/lib/server/libjvm.so"),
+    "Darwin": ("QuPath-0.6.0.app", "Contents/app", "Contents/runtime/Contents/Home/lib/libjli.dylib"),
+    "Windows": ("QuPath-0.6.0", "app", "runtime/bin/server/jvm.dll"),
+}
+"""Of each system: an example of the folder, and where in it the jars and the Java machine are."""
+_METADATA_READ = (0, 6)
+"""The first QuPath that reads the metadata of detections in GeoJSON; 0.5 logs a page for each of them."""
 
 
-def export_candidates(
-    path: Path | str, *, candidate_classes: Sequence[str] = ()
-) -> tuple[Path, tuple[Exchanged, ...]]:
-    """Write the candidates of each image, and their table, as export_candidates.groovy does.
-
-    Returns the path of the table and what was exchanged for each image. Which objects are candidates is told
-    by their classes, as everywhere: see `select_candidates`. Raises UnreadableProject, InvalidOption without
-    paquo or QuPath, OutputError.
-    """
-    path = project_file(path)
-    images = read_project(path)
-    table = path.absolute().parent / MANIFEST
-    project = _Project(path, "r")
-    refused = (CandidateError, project.error, OSError)
-    rows: list[dict[str, str]] = []
-    exchanged = []
-    for image in images:
-        points = table.parent / f"{image.entry_id}.geojson"
-        try:
-            features = _candidates(project.geojson(image.entry_id), points, candidate_classes)
-        except refused as e:
-            exchanged.append(Exchanged(image.name, problem=_one_line(e)))
-            continue
-        if features is None:
-            exchanged.append(Exchanged(image.name, problem="it has no objects"))
-            continue
-        table.parent.mkdir(exist_ok=True)
-        lines = (json.dumps(f, ensure_ascii=False).encode("utf-8", "backslashreplace") for f in features)
-        write_whole(points, b"".join(feature_collection(lines)))
-        rows.append(_row(image, points.name))
-        exchanged.append(Exchanged(image.name, candidates=len(features)))
-    if not rows:
-        raise UnreadableProject(f"{path}: no image has candidates ({_problems(exchanged)})")
-    write_whole(table, "".join(csv_lines([COLUMNS, *([row[c] for c in COLUMNS] for row in rows)])).encode())
-    return table, tuple(exchanged)
-
-
-def import_results(path: Path | str, *, results: Path | str | None = None) -> tuple[Exchanged, ...]:
-    """Give the project's objects the classes and measurements of the results, in place, by their ids.
-
-    results: folder below which the result folders are; by default that of the exported candidates.
-    Objects that the project does not have, as the points of one object, are added. Returns what was exchanged
-    for each image, with the problem of those without results. Raises UnreadableProject, and InvalidOption
-    without paquo or QuPath.
-    """
-    path = project_file(path)
-    slides = project_slides(path)
-    below = Path(results) if results is not None else path.absolute().parent / MANIFEST.parent
-    if not below.is_dir():
-        raise InvalidOption(f"{below}: no such folder of results; classify the exported candidates first")
-    found = _results(below)
-    project = _Project(path, "r+")
-    exchanged = []
-    for slide in slides:
-        folder, problem = _result_of(slide, found)
-        updated = added = 0
-        if folder is not None:
-            try:
-                updated, added = project.update(slide.entry_id, folder / OBJECTS)
-            except (project.error, OSError) as e:
-                problem = _one_line(e)
-        exchanged.append(Exchanged(slide.name, updated=updated, added=added, problem=problem))
-    if all(e.problem for e in exchanged):
-        raise UnreadableProject(f"{path}: no image has results below {below} ({_problems(exchanged)})")
-    return tuple(exchanged)
-
-
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error says, without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _problems(exchanged: Sequence[Exchanged]) -> str:
-    told = [f"{e.name}: {e.problem}" for e in exchanged]
-    return "; ".join(told[:3]) + ("; ..." if len(told) > 3 else "") or "it has no images"
+class OpenedProject:
+    """A project that QuPath's classes have opened.
 
-
-def _candidates(text: str, path: Path, classes: Sequence[str]) -> list[Mapping[str, Any]] | None:
-    """Return the features of a GeoJSON text that are candidates; None where there is no object at all."""
-    features: list[Mapping[str, Any]] = json.loads(text)
-    candidates = parse_geojson(text, path=path)
-    if not candidates.items:
-        return None
-    taken = select_candidates(candidates, classes).candidates
-    # An object with several points is several candidates, and yet one object.
-    places = [_PLACE.match(c.source) for c in taken]
-    return [features[i - 1] for i in dict.fromkeys(int(p[1]) for p in places if p)]
-
-
-def _row(image: ProjectImage, points: str) -> dict[str, str]:
-    size = f"{image.width}x{image.height}" if image.width and image.height else ""
-    return {
-        "slide": str(image.slide or ""),
-        "points": points,
-        "image": image.name,
-        "entry_id": image.entry_id,
-        "viewer_size": size,
-        "viewer_server": image.provider or "",
-        "mpp_x": str(image.mpp.x) if image.mpp else "",
-        "mpp_y": str(image.mpp.y) if image.mpp else "",
-    }
-
-
-def _results(below: Path) -> dict[Path, list[tuple[Path, dict[str, Any]]]]:
-    """Return the whole results below a folder, by the file of candidates that they are for."""
-    found: dict[Path, list[tuple[Path, dict[str, Any]]]] = {}
-    for path in sorted(below.rglob(SUMMARY)):
-        try:
-            summary = json.loads(path.read_text(encoding="utf-8"))
-            points = Path(summary["points"]["path"]).resolve()
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # of another program
-        found.setdefault(points, []).append((path.parent, summary))
-    return found
-
-
-def _result_of(
-    slide: ProjectImage, found: Mapping[Path, Sequence[tuple[Path, dict[str, Any]]]]
-) -> tuple[Path | None, str | None]:
-    """Return the folder with an image's results, or why there is none that can be used."""
-    if slide.points is None:
-        return None, slide.problem
-    of_it = found.get(slide.points.resolve(), [])
-    if len(of_it) != 1:
-        places = ", ".join(str(folder) for folder, _ in of_it)
-        return None, f"it has several results: {places}; remove all but one" if of_it else "it has no results"
-    folder, summary = of_it[0]
-    if summary["points"].get("bytes") != slide.points.stat().st_size:
-        return None, f"its candidates were exported anew after {folder} was written; classify again"
-    reading = summary.get("reading", {})
-    if reading.get("offset_px") != reading.get("objects_offset_px"):
-        # The candidates came from this project, and so it counts from where they do.
-        return None, f"the objects in {folder} were moved to another origin; classify without --origin"
-    return folder, None
-
-
-class _Project:
-    """A project that paquo has opened. Raises InvalidOption where there is no paquo, or no QuPath for it."""
+    Raises InvalidOption where there is no paquo, or no QuPath that it can use; UnreadableProject.
+    """
 
     def __init__(self, path: Path, mode: str) -> None:
+        self._java, projects = _imported()
+        self.error: type[Exception] = _java_error()
+        """What Java raises; OSError comes beside it."""
+        self.version = str(self._java.qupath_version or "")
+        """Of QuPath; empty where it does not say."""
         try:
-            from jpype import JException
-            from paquo import java
-            from paquo.projects import QuPathProject
-        except ImportError as e:
-            raise InvalidOption(
-                f"objects of a project are read by paquo, which needs {e.name}: "
-                "pip install 'slidemitosis[qupath]', or run export_candidates.groovy in QuPath"
-            ) from e
-        except (ValueError, OSError, RuntimeError) as e:  # no QuPath, or Java cannot be started from it
-            raise InvalidOption(
-                f"paquo finds no QuPath that it can use ({_one_line(e)}); name its folder in "
-                "PAQUO_QUPATH_DIR, or run export_candidates.groovy in QuPath"
-            ) from e
-        self.error: type[Exception] = JException
-        self._java = java
+            self._project = projects.QuPathProject(path, mode=mode)
+        except (self.error, OSError, ValueError) as e:
+            raise UnreadableProject(f"{path}: QuPath cannot open it: {one_line(e)}") from e
+        # What QuPath logs is no result. Not before: paquo, which hides it so far, gives its own output back.
+        self._java.System.setOut(self._java.System.err)
+        self._entries = {str(e.getID()): e for e in self._project.java_object.getImageList()}
+
+    def hierarchy(self, entry_id: str) -> Any:
+        """Read the objects of an image, and no slide. Raises UnreadableProject for what cannot be read."""
+        entry = self._entries[entry_id]
+        if not entry.hasImageData():
+            return self._java.PathObjectHierarchy()
+        data_file = self._java.File(str(entry.getEntryPath().resolve("data.qpdata")))
+        from jpype import JClass
+
+        # QuPath waits for ever for the end of a file that was cut off; a pipe that ends nowhere is an error.
+        stream = JClass("java.io.SequenceInputStream")(
+            JClass("java.io.FileInputStream")(data_file), JClass("java.io.PipedInputStream")()
+        )
         try:
-            self._project = QuPathProject(path, mode=mode)
-        except (JException, OSError, ValueError) as e:
-            raise UnreadableProject(f"{path}: QuPath cannot open it: {_one_line(e)}") from e
-        self._entries = {entry.entry_id: entry.java_object for entry in self._project.images}
+            return self._java.PathIO.readHierarchy(stream)
+        except self.error as e:
+            raise UnreadableProject(
+                f"its data file cannot be read, and is left as it is ({one_line(e)}): {data_file}; put an "
+                "earlier one there"
+            ) from e
+        finally:
+            stream.close()
 
     def geojson(self, entry_id: str) -> str:
         """Return the objects of an image as a list of Features, in JSON."""
-        objects = self._entries[entry_id].readHierarchy().getAllObjects(False)
-        return str(self._java.GsonTools.getInstance().toJson(objects))
+        return self.as_geojson(self.hierarchy(entry_id))
 
-    def update(self, entry_id: str, objects: Path) -> tuple[int, int]:
-        """Update and save an image's objects from a file; return how many were known and how many new."""
+    def as_geojson(self, hierarchy: Any) -> str:
+        """Return the objects of a hierarchy as a list of Features, in JSON."""
+        return str(self._java.GsonTools.getInstance().toJson(hierarchy.getAllObjects(False)))
+
+    def image_data(self, entry_id: str) -> Any:
+        """Read an image with its objects, to be changed and saved; it opens the slide.
+
+        Raises UnreadableProject where the data file cannot be read: QuPath alone would give an image without
+        objects.
+        """
+        there = self.hierarchy(entry_id).getAllObjects(False).size()
+        data = self._entries[entry_id].readImageData()
+        read = data.getHierarchy().getAllObjects(False).size()
+        if read != there:
+            raise UnreadableProject(f"its data file has {there} objects, of which QuPath reads {read}")
+        return data
+
+    def read_objects(self, features: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return the objects of QuPath that these Features are, in their order."""
+        if _numbers(self.version) < _METADATA_READ:
+            features = [_without_metadata(f) for f in features]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "objects.geojson"
+            text = json.dumps({"type": "FeatureCollection", "features": list(features)})
+            path.write_text(text, encoding="utf-8")
+            return list(self._java.PathIO.readObjects(self._java.File(str(path))))
+
+    def save(self, entry_id: str, data: Any) -> None:
+        """Save an image's objects."""
+        self._entries[entry_id].saveImageData(data)
+
+    def metadata(self, entry_id: str) -> dict[str, str]:
+        """Return the metadata of an image."""
         entry = self._entries[entry_id]
-        data = entry.readImageData()  # not the hierarchy alone, which cannot be saved; it opens the slide
-        read = self._java.PathIO.readObjects(self._java.File(str(objects)))
-        counts = update_in_place(data.getHierarchy(), read)
-        entry.saveImageData(data)
+        return {str(key): str(entry.getMetadataValue(key)) for key in entry.getMetadataKeys()}
+
+    def set_metadata(self, entry_id: str, values: Mapping[str, str | None]) -> None:
+        """Change metadata of an image, or remove it, and save the project."""
+        entry = self._entries[entry_id]
+        for key, value in values.items():
+            if value is None:
+                entry.removeMetadataValue(key)
+            else:
+                entry.putMetadataValue(key, value)
         self._project.java_object.syncChanges()
-        return counts
 
 
-def update_in_place(hierarchy: Any, read: Iterable[Any]) -> tuple[int, int]:
-    """Give the objects of a hierarchy the classes and measurements of those read with the same id.
+def _without_metadata(feature: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a Feature without metadata if it is a detection; annotations keep theirs."""
+    properties = feature["properties"]
+    if properties.get("objectType") not in ("detection", "cell", "tile") or "metadata" not in properties:
+        return feature
+    return {**feature, "properties": {k: v for k, v in properties.items() if k != "metadata"}}
 
-    Returns how many were known, and how many were new and so added. Both are of QuPath's Java classes, with
-    methods that every version from 0.4 on has. Importing instead would put each object there a second time.
-    """
-    known = {str(o.getID()): o for o in hierarchy.getAllObjects(False)}
-    new, updated = [], 0
-    for fresh in read:
-        old = known.get(str(fresh.getID()))
-        if old is None:
-            new.append(fresh)
-            continue
-        updated += 1
-        old.setPathClass(fresh.getPathClass())
-        measurements = old.getMeasurementList()
-        for name in MEASUREMENTS:  # of an earlier run, which this one may not have
-            if measurements.containsKey(name):
-                measurements.remove(name)
-        measurements.putAll(fresh.getMeasurementList())
-        measurements.close()
-        if hasattr(old, "getMetadata"):  # QuPath 0.6 and later
-            metadata = old.getMetadata()
-            for key in [k for k in map(str, metadata.keySet()) if k.startswith(PREFIX)]:
-                metadata.remove(key)
-            metadata.putAll(fresh.getMetadata())
-    if new:
-        hierarchy.addObjects(new)
-    hierarchy.fireHierarchyChangedEvent(hierarchy.getRootObject())
-    return updated, len(new)
+
+def is_newer(project: str, qupath: str) -> bool:
+    """Whether a project is of a later version than the QuPath that is to write it: 0.7.0 than 0.6.0."""
+    return bool(qupath) and _numbers(project) > _numbers(qupath)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return (0, 6) for 0.6.0-rc1: later digits change no format."""
+    parts = version.split("-", maxsplit=1)[0].split(".")
+    return tuple(int(p) for p in parts[:2] if p.isdecimal())
+
+
+def _imported() -> tuple[Any, Any]:
+    """Import paquo, which starts Java; return its modules `java` and `projects`. Raises InvalidOption."""
+    try:
+        import jpype  # noqa: F401
+        import paquo
+    except ImportError as e:
+        raise InvalidOption(
+            f"objects of a project are read by paquo, which needs {e.name}: "
+            "pip install 'slidemitosis[qupath]', or run the script in QuPath"
+        ) from e
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _settle(paquo.settings)
+            from paquo import java, projects
+    except InvalidOption:
+        raise
+    except Exception as e:
+        # Whatever is wrong with QuPath, its Java or a .paquo.toml: what paquo raises is of any kind.
+        raise InvalidOption(f"paquo finds no QuPath that it can use ({one_line(e)}); {_remedy()}") from e
+    if java.LogManager is not None:
+        java.LogManager.setWarn()  # paquo has set DEBUG
+    return java, projects
+
+
+def _java_error() -> type[Exception]:
+    from jpype import JException
+
+    error: type[Exception] = JException
+    return error
+
+
+def _settle(settings: Any) -> None:
+    """Check and complete what paquo is told of QuPath, by the environment or a .paquo.toml."""
+    if settings.qupath_dir:
+        folder = Path(settings.qupath_dir).expanduser()
+        settings.qupath_dir = str(folder)
+        _check_folder(folder, own_java=not settings.jvm_path_override)
+    options = settings.java_opts
+    words = shlex.split(options) if isinstance(options, str) else list(options)
+    # Java 24 and later warn of JPype, in four lines.
+    settings.java_opts = [*words, "--enable-native-access=ALL-UNNAMED"]
+
+
+def _check_folder(folder: Path, *, own_java: bool) -> None:
+    _, app, jvm = _LAYOUTS.get(platform.system(), _LAYOUTS["Linux"])
+    if not any((folder / app).glob("qupath*.jar")):
+        raise InvalidOption(f"{folder}: no QuPath: there is no {app}/qupath*.jar in it; {_remedy()}")
+    if own_java and not (folder / jvm).is_file():
+        raise InvalidOption(f"{folder}: no whole QuPath: there is no {jvm} in it; {_remedy()}")
+
+
+def _remedy() -> str:
+    example, app, jvm = _LAYOUTS.get(platform.system(), _LAYOUTS["Linux"])
+    return (
+        f"set {QUPATH_FOLDER} to the folder of QuPath that holds {app}/qupath*.jar and {jvm}, "
+        f"such as {example}, or run the script in QuPath"
+    )

@@ -80,6 +80,12 @@ def project_file(path: Path | str) -> Path:
     return path / "project.qpproj" if path.is_dir() else path
 
 
+def project_version(path: Path | str) -> str:
+    """Return the version of QuPath that wrote a project, "0.6.0"; empty where it does not say."""
+    version = _load(project_file(path)).get("version")
+    return version if isinstance(version, str) else ""
+
+
 def read_project(path: Path | str, *, search: Iterable[Path | str] = ()) -> tuple[ProjectImage, ...]:
     """Return the images of a project, in its order.
 
@@ -264,7 +270,10 @@ def _searched(image: ProjectImage, stated: PurePath, places: Sequence[Path]) -> 
         listed = ", ".join(map(str, places[:3])) + (", ..." if len(places) > 3 else "")
         problem = f"{image.problem}, and {len(places)} of the name {stated.name}: {listed}; search one folder"
     else:
-        problem = f"{image.problem}; name the folder that holds {stated.name} with --search"
+        problem = (
+            f"{image.problem}; open the image in QuPath, which asks where it is, or name the folder that "
+            f"holds {stated.name} to `slidemitosis cohort` with --search"
+        )
     return replace(image, problem=problem)
 
 
@@ -284,25 +293,32 @@ def project_slides(path: Path | str, *, search: Iterable[Path | str] = ()) -> tu
 
 def _rows(table: Path) -> dict[str, list[dict[str, str]]]:
     """Return the rows of the export's table by entry; none where there is no table."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in read_table(table)[1]:
+        found.setdefault(row["entry_id"], []).append({k: row[k].strip() for k in COLUMNS})
+    return found
+
+
+def read_table(table: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and rows of the export's table; none where there is no table.
+
+    Raises UnreadableProject.
+    """
     try:
         text = table.read_text(encoding="utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text), strict=True)
-        missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
-        rows = list(reader)
+        reader = csv.DictReader(io.StringIO(text), strict=True, restval="")
+        columns = list(reader.fieldnames or ())
+        rows = [{c: row[c] or "" for c in columns} for row in reader]
     except FileNotFoundError:
-        return {}
+        return [], []
     except (OSError, ValueError, csv.Error) as e:
         raise UnreadableProject(f"{table}: cannot be read: {e}; export the candidates again") from e
+    missing = [c for c in COLUMNS if c not in columns]
     if missing:
         raise UnreadableProject(
             f"{table}: lacks the columns {', '.join(missing)}; export the candidates again"
         )
-    found: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        found.setdefault((row["entry_id"] or "").strip(), []).append(
-            {k: (row[k] or "").strip() for k in COLUMNS}
-        )
-    return found
+    return columns, [{**row, "entry_id": row["entry_id"].strip()} for row in rows]
 
 
 def _joined(image: ProjectImage, rows: Sequence[Mapping[str, str]], folder: Path) -> ProjectImage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import os
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ from slidemitosis.models.classifier import empty_network
 from slidemitosis.models.decision import HardnessPart
 from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ReadOptions
+from slidemitosis.outputs.folder import result_folder
 from slidemitosis.reading.prepare import prepare
 from slidemitosis.train.export import network_part, new_card, write_network
 from slidemitosis.train.recipe.recipe import load_recipe
@@ -505,6 +507,21 @@ def test_a_rerun_on_objects_finds_the_same_duplicates_and_unclassified_ones(tmp_
     assert [r["status"] for r in rows_of(first)] == ["blank", "classified", "duplicate", "classified"]
     again = classify(slide, first.files.objects, out=tmp_path / "again")
     assert again.files.objects.read_bytes() == first.files.objects.read_bytes()
+
+
+def test_results_of_a_slide_that_was_renamed_are_replaced_and_those_of_another_are_not(
+    painted: Path, tmp_path: Path
+) -> None:
+    points = write_points(tmp_path / "points.geojson", [(300, 200)])
+    out = tmp_path / "out"
+    classify(painted, points, out=out)
+    slide = painted.rename(painted.with_name("renamed.svs"))
+    os.utime(slide, (1, 1))
+    assert classify(slide, points, out=out).summary["slide"]["name"] == "renamed.svs"
+    (tmp_path / "elsewhere").mkdir()
+    other = write_aperio(tmp_path / "elsewhere/renamed.svs", [position_colours(500, 500)])
+    with pytest.raises(OutputError, match="results of other inputs"):
+        result_folder(out, other, points)
 
 
 def test_inputs_and_results_of_other_inputs_are_never_replaced(painted: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from slidemitosis.slides.identity import slide_identity
+
 SCENARIO: dict[str, Any] = json.loads(Path(__file__).with_name("scenario_import.json").read_text("utf-8"))
 CASES: list[dict[str, Any]] = SCENARIO["cases"]
 NEEDS_METADATA = CASES[1]
@@ -67,7 +69,7 @@ def summary(case: dict[str, Any], slide: Path, points: str, threshold: float = 0
         "slide": {
             "path": f"/cluster/{slide.name}",
             "name": slide.name,
-            "bytes": slide.stat().st_size,
+            **slide_identity(slide),
             "quickhash": None,
             "width_px": SIZE[0],
             "height_px": SIZE[1],

@@ -54,16 +54,20 @@ def _groovy(main: str, *words: str | Path, class_path: str) -> list[str]:
     return [java(), "-XX:TieredStopAtLevel=1", *locale, "-cp", class_path, main, *map(str, words)]
 
 
+def compile_groovy(sources: Sequence[Path], folder: Path, class_path: str) -> None:
+    """Compile Groovy into classes in a folder."""
+    compiler = "org.codehaus.groovy.tools.FileSystemCompiler"
+    words = _groovy(compiler, "-d", folder, *sources, class_path=class_path)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 class Groovy:
     """A Groovy with the stand-ins, compiled into `folder`, that plays scenarios one after the other."""
 
     def __init__(self, folder: Path, version: str = groovy_jars.VERSIONS[0]) -> None:
         libraries = groovy_class_path(version)
-        compiler = "org.codehaus.groovy.tools.FileSystemCompiler"
-        sources = sorted(STANDINS.rglob("*.groovy"))
-        words = _groovy(compiler, "-d", folder, *sources, class_path=libraries)
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
+        compile_groovy(sorted(STANDINS.rglob("*.groovy")), folder, libraries)
         command = _groovy("groovy.ui.GroovyMain", HARNESS, class_path=f"{libraries}{os.pathsep}{folder}")
         self._errors = folder / "errors.txt"
         with self._errors.open("w") as errors:

@@ -1,349 +1,378 @@
-"""Export the objects of a project, classify them, and update them in place.
-
-One test goes the whole way with paquo and a QuPath, if there is one; the others use objects that answer as
-QuPath's Java classes do, so that everything but Java itself is run.
-"""
+"""Export and import by paquo, as processes, on stand-ins of QuPath and on the QuPath that is named."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
+import os
+import shutil
+import struct
 import sys
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slidemitosis.cli.qupath import add_qupath
-from slidemitosis.cli.report import Report
-from slidemitosis.errors import InvalidOption, UnreadableProject
-from slidemitosis.qupath import paquo as qupath_objects
-from slidemitosis.qupath.paquo import Exchanged, export_candidates, import_results, update_in_place
-from slidemitosis.qupath.project import COLUMNS, MANIFEST, project_slides
+from slidemitosis.errors import InvalidOption
+from slidemitosis.qupath.exports import export_candidates
+from slidemitosis.qupath.project import COLUMNS, project_slides
 from tests.classify.written import classify
+from tests.command import run
 from tests.conftest import position_colours, write_aperio
-from tests.qupath.test_project import entry, metadata, server, write_project
+from tests.qupath.test_project import entry, server, write_project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from slidemitosis.qupath.project import ProjectImage
-    from tests.classify.written import Written
+    from tests.qupath.paquo_qupath import Installation
 
 ID = "00000000-0000-4000-8000-{:012d}"
+FIGURES = [(300, 200), (400, 300), (200, 150), (250, 350)]
 
 
-class JavaMap(dict[str, Any]):
-    """The methods that maps and lists of measurements share."""
-
-    def remove(self, key: str) -> None:
-        del self[key]
-
-    def putAll(self, other: dict[str, Any]) -> None:  # noqa: N802
-        self.update(other)
-
-
-class Measurements(JavaMap):
-    """The methods of QuPath's MeasurementList that are used."""
-
-    closed = False
-
-    def containsKey(self, name: str) -> bool:  # noqa: N802
-        return name in self
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Texts(JavaMap):
-    """The methods of java.util.Map that are used."""
-
-    def keySet(self) -> list[str]:  # noqa: N802
-        return list(self)
-
-
-class PathObject:
-    """A Feature that answers as QuPath's PathObject does."""
-
-    def __init__(self, feature: dict[str, Any]) -> None:
-        self.feature = feature
-        properties = feature["properties"]
-        self.path_class = (properties.get("classification") or {}).get("names")
-        self.measurements = Measurements(properties.get("measurements", {}))
-        self.metadata = Texts(properties.get("metadata", {}))
-
-    def getID(self) -> str:  # noqa: N802
-        return str(self.feature["id"])
-
-    def getPathClass(self) -> Any:  # noqa: N802
-        return self.path_class
-
-    def setPathClass(self, path_class: Any) -> None:  # noqa: N802
-        self.path_class = path_class
-
-    def getMeasurementList(self) -> Measurements:  # noqa: N802
-        return self.measurements
-
-    def getMetadata(self) -> Texts:  # noqa: N802
-        return self.metadata
-
-
-class Hierarchy:
-    """The methods of QuPath's PathObjectHierarchy that are used."""
-
-    def __init__(self, features: Iterable[dict[str, Any]]) -> None:
-        self.objects = [PathObject(f) for f in features]
-        self.fired = 0
-
-    def getAllObjects(self, include_root: bool) -> list[PathObject]:  # noqa: N802
-        assert not include_root
-        return list(self.objects)
-
-    def addObjects(self, objects: list[PathObject]) -> None:  # noqa: N802
-        self.objects += objects
-
-    def getRootObject(self) -> None:  # noqa: N802
-        return None
-
-    def fireHierarchyChangedEvent(self, _root: None) -> None:  # noqa: N802
-        self.fired += 1
-
-
-def feature(number: int, geometry: dict[str, Any], name: str | None, **properties: Any) -> dict[str, Any]:
-    if name is not None:
-        properties["classification"] = {"names": name.split(": "), "color": [200, 0, 0]}
-    plain = {"objectType": "annotation", "measurements": {"Area": 3.0}, **properties}
-    return {"type": "Feature", "id": ID.format(number), "geometry": geometry, "properties": plain}
-
-
-def point(x: float, y: float) -> dict[str, Any]:
-    return {"type": "Point", "coordinates": [x, y]}
+def record(number: int, geometry: dict[str, Any], name: str | None, **keys: Any) -> dict[str, Any]:
+    """Return an object of QuPath as tests state it; see tests/qupath/scenario.py."""
+    nothing = {"measurements": {"Area": 3.0}, "metadata": {}, "color": None, "name": None, "parent": None}
+    return {
+        "id": ID.format(number),
+        "type": "annotation",
+        "geometry": geometry,
+        "class": name and name.split(": "),
+        "locked": False,
+        **nothing,
+        **keys,
+    }
 
 
 def in_qupath() -> list[dict[str, Any]]:
+    """Two figures, a points object of two more, and a tumour."""
+    one, two, *points = FIGURES
+    tumour = [[[50, 50], [150, 50], [150, 150], [50, 150], [50, 50]]]
     return [
-        feature(1, point(300, 200), "Mitosis"),
-        feature(2, point(400, 300), "Mitosis", measurements={"P(AMF multipolar)": 0.5, "Area": 3.0}),
-        feature(3, point(100, 100), "Tumor"),
-        feature(4, {"type": "MultiPoint", "coordinates": [[200, 150], [250, 350]]}, "Mitosis"),
+        record(1, {"type": "Point", "coordinates": one}, "Mitosis", color=[1, 2, 3]),
+        record(2, {"type": "Point", "coordinates": two}, "Mitosis"),
+        record(3, {"type": "Polygon", "coordinates": tumour}, "Tumor"),
+        record(4, {"type": "MultiPoint", "coordinates": points}, "Mitosis"),
     ]
 
 
-class Opened:
-    """A stand-in for the project that paquo opens."""
-
-    error = RuntimeError
-    hierarchies: dict[str, Hierarchy]
-
-    def __init__(self, _path: Path, _mode: str) -> None:
-        pass
-
-    def geojson(self, entry_id: str) -> str:
-        if entry_id == "3":
-            raise RuntimeError("java.io.IOException:\n data.qpdata is cut off")
-        return json.dumps([o.feature for o in self.hierarchies[entry_id].objects])
-
-    def update(self, entry_id: str, objects: Path) -> tuple[int, int]:
-        read = [PathObject(f) for f in json.loads(objects.read_text())["features"]]
-        return update_in_place(self.hierarchies[entry_id], read)
-
-
-def classified(slide: ProjectImage, **options: Any) -> Written:
-    assert slide.slide is not None
-    assert slide.points is not None
-    return classify(slide.slide, slide.points, workers=0, model="lite0", **options)
+def make_project(folder: Path, slides: list[Path], **keys: Any) -> Path:
+    """Write a project with an image of each slide, named slide 1 and so on."""
+    listed = enumerate(slides, start=1)
+    return write_project(folder, *(entry(server(s.as_uri()), number) for number, s in listed), **keys)
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    slide = write_aperio(tmp_path / "a.svs", [position_colours(700, 500)])
-    builder = server(slide.as_uri(), metadata=metadata())
-    Opened.hierarchies = {"1": Hierarchy(in_qupath()), "2": Hierarchy([])}
-    monkeypatch.setattr(qupath_objects, "_Project", Opened)
-    return write_project(tmp_path / "p", *(entry(builder, n) for n in (1, 2, 3)))
+def slide(tmp_path: Path) -> Path:
+    return write_aperio(tmp_path / "a.svs", [position_colours(700, 500)])
 
 
-def test_candidates_go_out_and_their_classes_come_back_once(project: Path) -> None:
-    table, exported = export_candidates(project)
-    assert table == project.parent / MANIFEST
-    assert exported == (
-        Exchanged("slide 1", candidates=3),
-        Exchanged("slide 2", problem="it has no objects"),
-        Exchanged("slide 3", problem="java.io.IOException: data.qpdata is cut off"),
-    )
-    with table.open() as file:
-        (row,) = csv.DictReader(file)
-    assert tuple(row) == COLUMNS
-    assert (row["points"], row["entry_id"], row["viewer_size"]) == ("1.geojson", "1", "700x500")
-    slide, *others = project_slides(project)
-    assert all(o.problem for o in others)
-    result = classified(slide, viewer=slide.viewer)
-    assert result.rate.classified == 4
-    one, two, three = import_results(project)
-    # The two points of one object are candidates with ids of their own.
-    assert one == Exchanged("slide 1", updated=2, added=2)
-    assert two.problem == "no exported candidates; run export_candidates.groovy for the project"
-    assert three.problem == two.problem
-    hierarchy = Opened.hierarchies["1"]
-    objects = {o.getID(): o for o in hierarchy.objects}
-    assert len(hierarchy.objects) == len(objects) == 6
-    for p in result.candidates[:2]:
-        found = objects[p.placed.object_id]
-        assert found.path_class == ["Mitosis", "Atypical" if p.call and p.call.atypical else "Normal"]
-        assert found.measurements["P(atypical)"] == p.probability
-        assert found.measurements["Area"] == 3.0
-        assert found.measurements.closed
-        assert found.metadata["slidemitosis.status"] == "classified"
-    assert objects[ID.format(3)].path_class == ["Tumor"]
-    assert "P(atypical)" not in objects[ID.format(3)].measurements
-    assert hierarchy.fired == 1
-    assert import_results(project)[0] == Exchanged("slide 1", updated=4, added=0)
-    assert len(hierarchy.objects) == 6
+@pytest.fixture
+def standin(standin_installation: Installation) -> Installation:
+    return standin_installation
 
 
-def test_what_an_earlier_run_left_is_gone_where_this_one_says_nothing() -> None:
-    old = feature(
-        1, point(1, 2), "Mitosis: Atypical", measurements={"P(atypical)": 0.9, "Upsampled": 1.0, "Area": 2.0}
-    )
-    old["properties"]["metadata"] = {"slidemitosis.subtype": "AMF multipolar", "mine": "kept"}
-    new = feature(1, point(1, 2), "Mitosis", measurements={}, metadata={"slidemitosis.status": "blank"})
-    hierarchy = Hierarchy([old])
-    assert update_in_place(hierarchy, [PathObject(new)]) == (1, 0)
-    (found,) = hierarchy.objects
-    assert found.path_class == ["Mitosis"]
-    assert found.measurements == {"Area": 2.0}
-    assert found.metadata == {"slidemitosis.status": "blank", "mine": "kept"}
+def classes(records: list[dict[str, Any]]) -> dict[str, str]:
+    return {r["id"]: ": ".join(r["class"] or []) for r in records}
 
 
-def test_only_the_classes_that_are_asked_for_are_exported(project: Path) -> None:
-    table, exported = export_candidates(project, candidate_classes=["Tumor"])
-    assert exported[0] == Exchanged("slide 1", candidates=1)
-    (found,) = json.loads((table.parent / "1.geojson").read_text())["features"]
-    assert found["id"] == ID.format(3)
-    with pytest.raises(
-        UnreadableProject, match=r"no image has candidates.*no object has the class 'Foo'"
-    ) as e:
-        export_candidates(project, candidate_classes=["Foo"])
-    assert "\n" not in str(e.value)
-
-
-def test_results_that_are_not_of_these_candidates_are_not_imported(project: Path, tmp_path: Path) -> None:
-    table, _ = export_candidates(project)
-    with pytest.raises(UnreadableProject, match=r"no image has results below .*: it has no results"):
-        import_results(project)
-    with pytest.raises(InvalidOption, match="no such folder of results"):
-        import_results(project, results=tmp_path / "gone")
-    slide = project_slides(project)[0]
-    for name in ("one", "two"):
-        classified(slide, viewer=slide.viewer, out=tmp_path / "results" / name)
-    with pytest.raises(UnreadableProject, match=r"several results: .*one, .*two"):
-        import_results(project, results=tmp_path / "results")
-    assert import_results(project, results=tmp_path / "results" / "two")[0].updated == 2
-    points = table.parent / "1.geojson"
-    points.write_text(points.read_text() + "\n")
-    with pytest.raises(UnreadableProject, match="exported anew"):
-        import_results(project, results=tmp_path / "results" / "two")
-
-
-def test_objects_that_were_moved_away_from_the_projects_origin_are_not_imported(project: Path) -> None:
-    export_candidates(project)
-    result = classified(project_slides(project)[0])
-    summary = json.loads(result.files.summary.read_text())
-    summary["reading"]["objects_offset_px"] = [100, 0]
-    result.files.summary.write_text(json.dumps(summary))
-    with pytest.raises(UnreadableProject, match="were moved to another origin"):
-        import_results(project)
-
-
-def run(*words: str | Path) -> None:
-    """Run an action as `slidemitosis qupath` does."""
-    parser = argparse.ArgumentParser()
-    add_qupath(parser)
-    args = parser.parse_args([str(word) for word in words])
-    args.run(args, Report("none"))
-
-
-def test_the_commands_say_what_was_exchanged_and_what_was_not(
-    project: Path, capsys: pytest.CaptureFixture[str]
+def test_a_cohort_goes_out_and_comes_back_as_the_documentation_says(
+    installation: Installation, slide: Path, tmp_path: Path
 ) -> None:
-    run("export-candidates", project.parent, "--candidate-class", "Mitosis")
-    said = capsys.readouterr()
-    assert said.out == (
-        f"candidates  3 of 1 images\nwritten     {project.parent / 'slidemitosis' / 'cohort.csv'}\n"
+    project = make_project(tmp_path / "p", [slide, tmp_path / "gone.svs", slide], version="0.5.1")
+    installation.write(project, {"1": in_qupath()})
+    done = installation.command("export-candidates", project.parent)
+    table = project.parent / "slidemitosis/cohort.csv"
+    assert done.stdout == f"candidates  3 of 2 images\nwritten     {table}\n"
+    assert f"warning: slide 2: there is no file {tmp_path / 'gone.svs'}; open the image" in done.stderr
+    assert "slidemitosis: slide 3: no candidates; the classes here: none\n" in done.stderr
+    assert done.returncode == 3
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [(r["entry_id"], r["points"]) for r in rows] == [
+        ("1", "candidates/1.geojson"),
+        ("3", "candidates/3.geojson"),
+    ]
+    results = tmp_path / "R"
+    assert run("cohort", table, "--out", results, "--model", "lite0").returncode == 0
+    done = installation.command("import-results", project, "--results", results)
+    assert done.stdout == "updated     2 objects of 2 images\nadded       2 objects\n"
+    told = "2 objects updated, 2 added, 1 points objects replaced by one object for each point"
+    assert f"slidemitosis: slide 1: {told}\n" in done.stderr
+    found = installation.read(project)
+    assert found["3"] == []
+    points = [o for o in found["1"] if o["geometry"]["type"] == "Point"]
+    assert sorted(o["geometry"]["coordinates"] for o in points) == sorted(map(list, FIGURES))
+    assert all(o["class"][:1] == ["Mitosis"] and "P(atypical)" in o["measurements"] for o in points)
+    assert next(o for o in found["1"] if o["id"] == ID.format(1))["color"] == [1, 2, 3]
+    assert classes(found["1"])[ID.format(3)] == "Tumor"
+    one, _, three = json.loads(project.read_text())["images"]
+    assert one["metadata"]["AMF objects"] == "imported"
+    assert (one["metadata"]["AMF candidates"], three["metadata"]["AMF fraction"]) == ("4", "NA")
+    summary = next(p for p in results.glob("slides/*/summary.json") if _entry_of(p) == "1")
+    assert (table.parent / "summaries/1.json").read_bytes() == summary.read_bytes()
+
+    # Nothing is added by another cycle, whatever it begins with.
+    counted = len(found["1"])
+    done = installation.command("import-results", project, "--results", results / "slides")
+    assert done.stdout == "updated     4 objects of 2 images\nadded       0 objects\n"
+    assert installation.command("export-candidates", project.parent).returncode == 3
+    assert run("cohort", table, "--out", results, "--model", "lite0").returncode == 0
+    done = installation.command("import-results", project, "--results", results)
+    assert done.stdout == "updated     4 objects of 2 images\nadded       0 objects\n"
+    assert len(installation.read(project)["1"]) == counted
+
+
+def _entry_of(summary: Path) -> str:
+    """Return the entry whose candidates results are of."""
+    return Path(json.loads(summary.read_text())["points"]["path"]).stem
+
+
+def test_columns_and_rows_that_a_person_added_survive_a_second_export(
+    standin: Installation, slide: Path, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "p", [slide])
+    standin.write(project, {"1": in_qupath()})
+    assert standin.command("export-candidates", project).returncode == 0
+    table = project.parent / "slidemitosis/cohort.csv"
+    head, row = table.read_text().splitlines()
+    table.write_text(f'{head},patient\n{row},"P, 1"\n{row.replace(",1,", ",9,")},other\n')
+    assert standin.command("export-candidates", project, "--candidate-class", "Tumor").returncode == 0
+    with table.open() as file:
+        rows = {r["entry_id"]: r for r in csv.DictReader(file)}
+    assert {name: r["patient"] for name, r in rows.items()} == {"1": "P, 1", "9": "other"}
+    (found,) = json.loads((table.parent / rows["1"]["points"]).read_text())["features"]
+    assert found["id"] == ID.format(3)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
+def test_an_unreadable_data_file_is_left_as_it_is(
+    installation: Installation, exported: Path, tmp_path: Path, damage: str
+) -> None:
+    """QuPath would take it for an image without objects, or wait for its end for ever."""
+    project = exported
+    (project.parent / "data/1/data.qpdata").unlink()
+    installation.write(project, {"1": in_qupath()})
+    data = project.parent / "data/1/data.qpdata"
+    whole = data.read_bytes()
+    half = len(whole) // 2
+    data.write_bytes(whole[:half] if damage == "cut off" else whole[:half] + b"\0" * 64 + whole[half + 64 :])
+    before = {p: p.read_bytes() for p in project.parent.rglob("*") if p.is_file()}
+    for words in (
+        ("export-candidates", project),
+        ("import-results", project, "--results", tmp_path / "R", "--force"),
+    ):
+        done = installation.command(*words)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert "(slide 1: its data file cannot be read" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert {p: p.read_bytes() for p in project.parent.rglob("*") if p.is_file()} == before
+
+
+def classified(project: Path, out: Path, **options: Any) -> None:
+    """Classify the exported candidates of a project's first image."""
+    image = project_slides(project)[0]
+    assert image.slide is not None
+    assert image.points is not None
+    classify(image.slide, image.points, out=out, workers=0, model="lite0", viewer=image.viewer, **options)
+
+
+def test_the_data_file_before_the_first_import_is_kept_and_takes_everything_back(
+    installation: Installation, exported: Path, tmp_path: Path
+) -> None:
+    project = exported
+    (project.parent / "data/1/data.qpdata").unlink()
+    installation.write(project, {"1": in_qupath()})
+    before = installation.read(project)
+    kept = project.parent / "data/1/data.qpdata.before-slidemitosis"
+    words = ("import-results", project, "--results", tmp_path / "R", "--force")
+    first = installation.command(*words)
+    assert f"slidemitosis: slide 1: its objects as they were are kept in {kept}\n" in first.stderr
+    second = installation.command(*words)
+    assert "are kept in" not in second.stderr
+    kept.replace(kept.with_name("data.qpdata"))
+    assert installation.read(project) == before
+
+
+@pytest.fixture(scope="module")
+def classified_once(standin_installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a slide, a project of it that was exported, and the results R."""
+    folder = tmp_path_factory.mktemp("classified")
+    slide = write_aperio(folder / "a.svs", [position_colours(700, 500)])
+    project = make_project(folder / "p", [slide], version="0.7.0")
+    standin_installation.write(project, {"1": in_qupath()})
+    assert standin_installation.command("export-candidates", project).returncode == 0
+    classified(project, folder / "R")
+    return folder
+
+
+@pytest.fixture
+def exported(classified_once: Path, tmp_path: Path) -> Path:
+    """The project of a copy of that folder."""
+    shutil.copytree(classified_once, tmp_path, dirs_exist_ok=True)
+    project = tmp_path / "p/project.qpproj"
+    text = project.read_text()
+    project.write_text(text.replace(classified_once.as_uri(), tmp_path.as_uri()))
+    return project
+
+
+def test_an_import_that_fails_leaves_objects_metadata_and_summary_as_they_were(
+    standin: Installation, exported: Path, tmp_path: Path
+) -> None:
+    (exported.parent / "slidemitosis/summaries").write_text("a file where the folder is to be")
+    document, objects = json.loads(exported.read_text()), standin.read(exported)
+    done = standin.command("import-results", exported, "--results", tmp_path / "R")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "summaries: cannot be written" in done.stderr
+    assert json.loads(exported.read_text()) == document
+    assert standin.read(exported) == objects
+
+
+def test_a_project_of_a_newer_qupath_is_refused_unless_it_is_forced(
+    standin: Installation, exported: Path, tmp_path: Path
+) -> None:
+    older, text = standin.of("0.6.0"), exported.read_bytes()
+    assert older.command("export-candidates", exported).returncode == 0
+    done = older.command("import-results", exported, "--results", tmp_path / "R")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is of QuPath 0.7.0, and paquo's QuPath 0.6.0 would write it as one of 0.6.0" in done.stderr
+    assert exported.read_bytes() == text
+    assert older.command("import-results", exported, "--results", tmp_path / "R", "--force").returncode == 0
+    assert json.loads(exported.read_text())["version"] == "0.6.0"
+
+
+def test_a_project_that_was_moved_takes_results_that_were_made_before(
+    standin: Installation, exported: Path, tmp_path: Path
+) -> None:
+    """By entry and slide, as results that were made on a cluster, where all paths are others."""
+    moved = exported.parent.rename(tmp_path / "moved") / exported.name
+    slide = (tmp_path / "a.svs").rename(tmp_path / "renamed.svs")
+    document = json.loads(moved.read_text())
+    document["images"][0]["serverBuilder"]["uri"] = slide.as_uri()
+    moved.write_text(json.dumps(document))
+    os.utime(slide, (1, 1))
+    assert standin.command("import-results", moved, "--results", tmp_path / "R").returncode == 0
+
+
+def test_results_of_another_slide_or_of_one_that_was_still_copied_are_refused(
+    standin: Installation, exported: Path, tmp_path: Path
+) -> None:
+    def refused() -> str:
+        done = standin.command("import-results", exported, "--results", tmp_path / "R")
+        assert (done.returncode, done.stdout) == (2, "")
+        return done.stderr
+
+    os.utime(tmp_path / "a.svs", (1, 1))
+    summary = json.loads((tmp_path / "R/summary.json").read_text())
+    summary["counts"]["unreadable"] = 2
+    (tmp_path / "R/summary.json").write_text(json.dumps(summary))
+    assert "has another time than" in (told := refused())
+    assert "2 figures were unreadable or blank then" in told
+    with (tmp_path / "a.svs").open("ab") as file:
+        file.write(b"more")
+    assert "is of another slide than" in refused()
+    summary["points"]["path"] = "/elsewhere/candidates/1.csv"
+    (tmp_path / "R/summary.json").write_text(json.dumps(summary))
+    assert "it has no results" in refused()
+
+
+def test_objects_that_count_from_elsewhere_are_refused(
+    standin: Installation, exported: Path, tmp_path: Path
+) -> None:
+    summary = json.loads((tmp_path / "R/summary.json").read_text())
+    summary["reading"]["objects_offset_px"] = [100, 0]
+    (tmp_path / "R/summary.json").write_text(json.dumps(summary))
+    done = standin.command("import-results", exported, "--results", tmp_path / "R")
+    assert "its objects count from 100, 0 px of a slide of 700 x 500 px" in done.stderr
+
+
+def test_of_several_results_of_one_entry_the_folder_must_be_named(
+    standin: Installation, exported: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "all").mkdir()
+    for name in ("one", "two"):
+        shutil.copytree(tmp_path / "R", tmp_path / "all" / name)
+    done = standin.command("import-results", exported, "--results", tmp_path / "all")
+    assert "slide 1: it has several results: " in done.stderr
+    assert standin.command("import-results", exported, "--results", tmp_path / "all/two").returncode == 0
+    assert "no such folder of results" in standin.command("import-results", exported, "--results", "x").stderr
+
+
+def test_each_of_several_entries_of_one_slide_takes_the_results_of_its_own_candidates(
+    standin: Installation, slide: Path, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "p", [slide, slide])
+    one, two, *_ = in_qupath()
+    standin.write(project, {"1": [one], "2": [two]})
+    assert standin.command("export-candidates", project).returncode == 0
+    table = project.parent / "slidemitosis/cohort.csv"
+    assert run("cohort", table, "--out", tmp_path / "R", "--model", "lite0").returncode == 0
+    done = standin.command("import-results", project, "--results", tmp_path / "R")
+    assert done.stdout == "updated     2 objects of 2 images\nadded       0 objects\n"
+
+
+def lines(standin: Installation, project: Path, **environment: str) -> str:
+    """Return the one line with which the command refuses."""
+    done = standin.command("export-candidates", project, **environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_what_is_wrong_with_qupath_is_one_line_with_the_folder_that_is_expected(
+    standin: Installation, slide: Path, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "p", [slide])
+    layout = "the folder of QuPath that holds lib/app/qupath*.jar and lib/runtime/lib/server/libjvm.so"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert layout in lines(standin, project, PAQUO_QUPATH_DIR=str(empty))
+    shutil.copytree(
+        standin.folder, tmp_path / "QuPath", symlinks=True, ignore=shutil.ignore_patterns("runtime")
     )
-    assert "slidemitosis: warning: slide 2: it has no objects\n" in said.err
-    assert "slidemitosis: warning: slide 3: java.io.IOException: data.qpdata is cut off\n" in said.err
-    classified(project_slides(project)[0])
-    run("import-results", project)
-    assert capsys.readouterr().out == "updated     2 objects of 1 images\nadded       2 objects\n"
+    told = lines(standin, project, PAQUO_QUPATH_DIR=str(tmp_path / "QuPath"))
+    assert f"{tmp_path / 'QuPath'}: no whole QuPath" in told
+    assert layout in told
+    (tmp_path / "QuPath/lib/runtime").symlink_to((standin.folder / "lib/runtime").resolve())
+    jar = tmp_path / "QuPath/lib/app/qupath-standins.jar"
+    _for_a_newer_java(standin.folder / "lib/app" / jar.name, jar)
+    told = lines(standin, project, PAQUO_QUPATH_DIR=str(tmp_path / "QuPath"))
+    assert "UnsupportedClassVersionError" in told
+    jar.unlink()
+    (jar.parent / "qupath-nothing.jar").symlink_to(standin.folder / "lib/app/gson-2.10.1.jar")
+    assert layout in lines(standin, project, PAQUO_QUPATH_DIR=str(tmp_path / "QuPath"))
+
+
+def _for_a_newer_java(source: Path, target: Path) -> None:
+    """Copy a jar with its classes marked as compiled for a Java that is not there yet."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(name, data[:6] + struct.pack(">H", 200) + data[8:])
+
+
+def test_a_setting_that_paquo_cannot_read_is_one_line(
+    standin: Installation, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path / "p", [slide])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".paquo.toml").write_text("java_opts = [\n")
+    assert "paquo finds no QuPath that it can use (" in lines(standin, project)
+
+
+def test_a_folder_below_the_home_may_be_written_with_a_tilde(
+    standin: Installation, slide: Path, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "p", [slide])
+    (tmp_path / "QuPath").symlink_to(standin.folder)
+    done = standin.command("export-candidates", project, PAQUO_QUPATH_DIR="~/QuPath", HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_paquo_the_remedies_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_project(tmp_path, entry(server("file:/a.svs")))
     monkeypatch.setitem(sys.modules, "jpype", None)
-    with pytest.raises(InvalidOption, match=r"pip install 'slidemitosis\[qupath\]'.*groovy") as e:
+    with pytest.raises(InvalidOption, match=r"pip install 'slidemitosis\[qupath\]'.*script in QuPath") as e:
         export_candidates(path)
     assert "\n" not in str(e.value)
-
-
-def test_without_qupath_the_remedies_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As paquo behaves: importing it from a machine without QuPath raises a ValueError."""
-    packages = tmp_path / "packages"
-    (packages / "paquo").mkdir(parents=True)
-    (packages / "jpype.py").write_text("class JException(Exception): pass\n")
-    (packages / "paquo" / "__init__.py").write_text("")
-    (packages / "paquo" / "java.py").write_text("raise ValueError('no valid qupath installation found')\n")
-    for name in [m for m in sys.modules if m.split(".")[0] in ("jpype", "paquo")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.syspath_prepend(packages)
-    path = write_project(tmp_path / "p", entry(server("file:/a.svs")))
-    try:
-        with pytest.raises(InvalidOption, match=r"no valid qupath.*PAQUO_QUPATH_DIR"):
-            export_candidates(path)
-    finally:
-        for name in [m for m in sys.modules if m.split(".")[0] in ("jpype", "paquo")]:
-            del sys.modules[name]
-
-
-@pytest.fixture
-def paquo_projects() -> Any:
-    """paquo with a QuPath; skips where either is absent."""
-    try:
-        from paquo import projects
-    except ImportError:
-        pytest.skip("paquo is not installed (extra: qupath)")
-    except (ValueError, OSError, RuntimeError) as e:
-        pytest.skip(f"paquo has no QuPath to run: {e}")
-    return projects
-
-
-@pytest.mark.slow
-def test_a_real_project_is_updated_in_place_by_paquo(paquo_projects: Any, tmp_path: Path) -> None:
-    from paquo.classes import QuPathPathClass
-    from shapely.geometry import Point, Polygon
-
-    slide = write_aperio(tmp_path / "a.svs", [position_colours(700, 500)])
-    mitosis = QuPathPathClass("Mitosis")
-    with paquo_projects.QuPathProject(tmp_path / "p", mode="x") as made:
-        image = made.add_image(slide)
-        image.hierarchy.add_detection(Polygon([(280, 180), (320, 180), (320, 220), (280, 220)]), mitosis)
-        image.hierarchy.add_annotation(Point(400, 300), mitosis)
-        image.hierarchy.add_annotation(Polygon([(0, 0), (699, 0), (699, 499)]), QuPathPathClass("Tumor"))
-    project = tmp_path / "p" / "project.qpproj"
-    _, (exported,) = export_candidates(project)
-    assert exported.candidates == 2
-    (found,) = project_slides(project)
-    assert found.slide == slide
-    assert found.points is not None
-    result = classify(slide, found.points, viewer=found.viewer, workers=0, model="lite0")
-    for _ in range(2):
-        assert import_results(project) == (Exchanged("a.svs", updated=2, added=0),)
-    (image,) = paquo_projects.QuPathProject(project, mode="r").images
-    objects = {str(o.getID()): o for o in image.hierarchy.java_object.getAllObjects(False)}
-    assert len(objects) == 3
-    for p in result.candidates:
-        kind = "Atypical" if p.call and p.call.atypical else "Normal"
-        assert str(objects[p.placed.object_id].getPathClass().toString()) == f"Mitosis: {kind}"
-        measured = objects[p.placed.object_id].getMeasurementList().get("P(atypical)")
-        assert float(measured) == pytest.approx(p.probability, abs=1e-6)

@@ -30,7 +30,20 @@ BIOFORMATS = "qupath.lib.images.servers.bioformats.BioFormatsServerBuilder"
 def metadata(width: int = 700, height: int = 500, mpp: Any = 0.25, unit: str = "µm") -> dict[str, Any]:
     size = {"value": mpp, "unit": unit}
     calibration = {"pixelWidth": size, "pixelHeight": size, "zSpacing": {"value": 1.0, "unit": "z-slice"}}
-    return {"name": "a.svs", "width": width, "height": height, "pixelCalibration": calibration}
+    colours = {"Red": -65536, "Green": -16711936, "Blue": -16776961}
+    return {
+        "name": "a.svs",
+        "width": width,
+        "height": height,
+        "sizeZ": 1,
+        "sizeT": 1,
+        "channelType": "DEFAULT",
+        "isRGB": True,
+        "pixelType": "UINT8",
+        "levels": [{"downsample": 1.0, "width": width, "height": height}],
+        "channels": [{"name": name, "color": colour} for name, colour in colours.items()],
+        "pixelCalibration": calibration,
+    }
 
 
 def server(uri: str, *args: str, provider: str = OPENSLIDE, **keys: Any) -> dict[str, Any]:
@@ -52,8 +65,9 @@ def entry(builder: Any, number: int = 1, **keys: Any) -> dict[str, Any]:
 def write_project(folder: Path, *entries: dict[str, Any], version: str = "0.5.1", **keys: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "project.qpproj"
+    times = {"createTimestamp": 1, "modifyTimestamp": 1}
     document = {"version": version, "uri": path.absolute().as_uri(), "lastID": 9, "images": list(entries)}
-    path.write_text(json.dumps(document | keys))
+    path.write_text(json.dumps(document | times | keys))
     return path
 
 
@@ -156,7 +170,8 @@ def test_a_slide_on_another_drive_is_searched_by_its_name(tmp_path: Path, slide:
     path = write_project(tmp_path / "p", entry(server(uri)), uri="file:/D:/study/p/project.qpproj")
     (image,) = read_project(path)
     assert problem(image) == (
-        "there is no file E:\\scans\\a b.svs; name the folder that holds a b.svs with --search"
+        "there is no file E:\\scans\\a b.svs; open the image in QuPath, which asks where it is, or name the "
+        "folder that holds a b.svs to `slidemitosis cohort` with --search"
     )
     (image,) = read_project(path, search=[tmp_path])
     assert image.slide == slide

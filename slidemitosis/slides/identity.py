@@ -1,0 +1,90 @@
+"""What counts as the same slide: one rule for cohorts, results in one folder, and results of a project.
+
+The scripts for QuPath know it too, for slides that are one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+_SAMPLES, _SAMPLE_BYTES = 64, 65536
+
+
+def slide_identity(path: Path) -> dict[str, Any]:
+    """Return what a slide's file is recognised by: `bytes`, `modified_ms`, `others` and `content_sha256`.
+
+    modified_ms: time of the file since 1970, ms. others: of the further files that a slide may be made of, a
+    SHA-256 of names, sizes and times; None where there are none. content_sha256: of 64 samples of the file,
+    from its first to its last byte, and of the others' names and sizes; of small files all bytes. Raises
+    OSError.
+    """
+    return {**_by_time(path), "content_sha256": content_sha256(path)}
+
+
+def _by_time(path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    listed = [(p.name, p.stat()) for p in _other_files(path)]
+    others = _digest(f"{name}\n{of.st_size}\n{_ms(of.st_mtime_ns)}\n" for name, of in listed)
+    return {"bytes": stat.st_size, "modified_ms": _ms(stat.st_mtime_ns), "others": others}
+
+
+def content_sha256(path: Path) -> str:
+    """Return a SHA-256 that copies of a slide share, without reading the gigabytes of one."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= _SAMPLES * _SAMPLE_BYTES:
+            digest.update(file.read())
+        else:
+            for i in range(_SAMPLES):
+                file.seek((size - _SAMPLE_BYTES) * i // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    for other in _other_files(path):
+        digest.update(f"{other.name}\n{other.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def same_slide(
+    earlier: Mapping[str, Any], path: Path, *, whole: bool, quickhash: Callable[[], str | None] = lambda: None
+) -> bool:
+    """Whether a file holds the slide that was recorded.
+
+    Of the same size and time, it does, and nothing is opened. Of the same size and another time, as a copy,
+    it does if the content or OpenSlide's quickhash is the same, and every figure could be read.
+
+    earlier: `slide_identity`, and `quickhash` where there is one. whole: whether no figure was unreadable or
+    blank. Otherwise the file may have been cut off or still been copied, in parts that neither hash covers.
+    """
+    now = _by_time(path)
+    if now["bytes"] != earlier.get("bytes"):
+        return False
+    if all(now[key] == earlier.get(key) for key in ("modified_ms", "others")):
+        return True
+    if not whole:
+        return False
+    if earlier.get("content_sha256") == content_sha256(path):
+        return True
+    return earlier.get("quickhash") is not None and earlier["quickhash"] == quickhash()
+
+
+def _other_files(path: Path) -> list[Path]:
+    """What a slide's pixels lie in beside its own file: MIRAX, DICOM, Hamamatsu VMS and VMU."""
+    suffix = path.suffix.lower()
+    folder = path.with_suffix("") if suffix == ".mrxs" else path.parent
+    if suffix not in (".mrxs", ".dcm", ".vms", ".vmu") or not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_file() and p != path)
+
+
+def _digest(lines: Iterable[str]) -> str | None:
+    text = "".join(lines)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest() if text else None
+
+
+def _ms(nanoseconds: int) -> int:
+    return nanoseconds // 1_000_000

@@ -1,0 +1,7 @@
+package org.locationtech.jts.io
+
+class WKBWriter {
+}
+
+class WKBReader {
+}

@@ -1,0 +1,5 @@
+package qupath.lib.roi.interfaces
+
+/** Stand-in after QuPath's ROI. */
+interface ROI {
+}
