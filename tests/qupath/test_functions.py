@@ -224,44 +224,49 @@ def summary(**changes: Any) -> dict[str, Any]:
     return found
 
 
-def test_results_of_another_slide_or_another_origin_are_refused(qupath: QuPath) -> None:
+def test_results_of_another_slide_or_another_origin_are_refused(qupath: QuPath, tmp_path: Path) -> None:
+    for name in ("a.mrxs", "b.mrxs"):
+        (tmp_path / name).write_bytes(bytes(9000))
+    (tmp_path / "longer").mkdir()
+    (tmp_path / "longer" / "a.mrxs").write_bytes(bytes(9001))
     cases = [
-        (summary(), ("a.mrxs", 9000, 400, 300, False), None),
-        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800, False), None),
+        (summary(), ("a.mrxs", 400, 300, False), None),
+        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 900, 800, False), None),
         # Objects may count from elsewhere than the points: theirs is the frame that matters.
         (
             summary(reading={"offset_px": [0, 0], "objects_offset_px": [64, 32]}),
-            ("a.mrxs", 9000, 400, 300, False),
+            ("a.mrxs", 400, 300, False),
             None,
         ),
-        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800, False), None),
+        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 900, 800, False), None),
         (
             summary(reading={"objects_offset_px": [0, 0]}),
-            ("a.mrxs", 9000, 400, 300, False),
+            ("a.mrxs", 400, 300, False),
             r"count from 0, 0 px",
         ),
         (
             summary(),
-            ("b.mrxs", 9000, 400, 300, False),
-            r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs",
+            ("b.mrxs", 400, 300, False),
+            r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs \(9000 bytes\), or has",
         ),
-        (summary(), ("a.mrxs", 9001, 400, 300, False), r"9000 bytes.*9001 bytes"),
+        (summary(), ("longer/a.mrxs", 400, 300, False), r"9000 bytes.*9001 bytes"),
         (
             summary(),
-            ("a.mrxs", 9000, 900, 800, False),
+            ("a.mrxs", 900, 800, False),
             r"count from 64, 32 px .*900 x 800 px of it: the origins differ",
         ),
-        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 400, 300, False), r"count from 0, 0 px"),
-        (summary(), ("a.mrxs", 9000, 401, 300, False), r"401 x 300"),
-        ({"version": 2}, ("a.mrxs", 9000, 400, 300, False), r"is not one of \"slidemitosis classify\""),
+        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 400, 300, False), r"count from 0, 0 px"),
+        (summary(), ("a.mrxs", 401, 300, False), r"401 x 300"),
+        ({"version": 2}, ("a.mrxs", 400, 300, False), r"is not one of \"slidemitosis classify\""),
     ]
     # Of the image's own run: its file may have got another name, but no other content.
     cases += [
-        (summary(), ("b.mrxs", 9000, 400, 300, True), None),
-        (summary(), ("a.mrxs", 9001, 400, 300, True), r"9000 bytes.*9001 bytes"),
+        (summary(), ("b.mrxs", 400, 300, True), None),
+        (summary(), ("longer/a.mrxs", 400, 300, True), r"9000 bytes.*9001 bytes"),
     ]
     for stated, arguments, _ in cases:
-        qupath.call("import_results", "otherImage", stated, *arguments)
+        name, *others = arguments
+        qupath.call("import_results", "otherImage", stated, {"file": str(tmp_path / name)}, *others)
     for found, (_, _, expected) in zip(results(qupath), cases, strict=True):
         assert (found is None) == (expected is None), found
         assert expected is None or re.search(expected, found), found
@@ -320,7 +325,7 @@ def test_what_the_run_said_is_told_by_metadata_or_by_probability_and_threshold(q
         ((as_float, nan, None, 0.7), "Atypical"),
         ((0.167599, nan, None, 0.1676), "Normal"),
         ((0.9, nan, None, None), None),
-        # The object's own threshold goes before that of the last run, and before metadata, which 0.5 cannot change.
+        # Its own threshold goes before that of the last run, and before metadata, which 0.5 cannot change.
         ((0.5, 0.6, None, 0.4), "Normal"),
         ((as_float, 0.7, "NMF metaphase", None), "Atypical"),
     ]

@@ -1,4 +1,4 @@
-"""Bring results that were computed elsewhere into QuPath: real Groovys, stand-ins of QuPath, and the real command."""
+"""Bring results into QuPath: real Groovys, stand-ins of QuPath, and the real command."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ void refuseStranger(Map place, File folder, Map image) {
     if (place.folder != null || !folder.exists() || folder.list()?.length == 0)
         return
     def summary = new File(folder, 'summary.json')
-    if (!summary.isFile() || !isSameSlide(readJson(summary), image.slide.getName(), image.slide.length(), true))
+    if (!summary.isFile() || !isSameSlide(readJson(summary), image.slide, true))
         refuse("${folder}: is there already, and holds no results of this slide; move it away")
 }
 
