@@ -75,7 +75,7 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
 def _same_input(given: Path, earlier: Mapping[str, Any]) -> bool:
     """Whether a summary speaks of this file: the same place, or moved with its name and its size."""
     before = Path(earlier["path"])
-    if before == given.resolve():
+    if before.resolve() == given.resolve():
         return True
     return before.name == given.name and bool(earlier["bytes"] == given.stat().st_size)
 
