@@ -93,6 +93,8 @@ OWNERS = {
     "torchvision": {"train"},
     "sklearn": {"train"},
     "msgspec": {"candidates"},
+    "pandas": {"outputs"},
+    "shtab": {"cli"},
     "tifffile": {"demo", "reading"},
     "imagecodecs": {"demo"},
     "simplejpeg": {"slides"},

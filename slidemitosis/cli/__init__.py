@@ -7,7 +7,6 @@ Exit codes: 0 done; 2 bad input or options, one line says what; 3 some slides of
 from __future__ import annotations
 
 import _thread
-import argparse
 import functools
 import io
 import logging
@@ -15,13 +14,16 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from slidemitosis._version import __version__
 from slidemitosis.cli.bench import add_bench
 from slidemitosis.cli.cohort import add_cohort
+from slidemitosis.cli.completion import add_completion
 from slidemitosis.cli.convert import add_convert
+from slidemitosis.cli.examples import EXAMPLES
 from slidemitosis.cli.models import add_models
+from slidemitosis.cli.parser import Parser
 from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
@@ -30,23 +32,16 @@ from slidemitosis.cli.training import add_calibrate, add_compare, add_data, add_
 from slidemitosis.errors import SlideMitosisError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
     from sys import UnraisableHookArgs
     from types import FrameType
 
 
-class _Parser(argparse.ArgumentParser):
-    """One line for a wrong option, rather than the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"slidemitosis: error: {message} (see {self.prog} --help)", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     args = _parser().parse_args(argv)
-    report = Report(getattr(args, "progress", "none"))
+    report = Report(getattr(args, "progress", "none"), log=getattr(args, "log", None))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show
@@ -59,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     hook = sys.unraisablehook
     sys.unraisablehook = functools.partial(_raise_again, report, hook)
     try:
+        report.open_log()
         return args.run(args, report) or 0
     except SlideMitosisError as e:
         report.close()
@@ -75,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
         log.removeHandler(handler)
+        report.close_log()
     return 0
 
 
@@ -95,27 +92,40 @@ def _raise_again(
         threading.Timer(0.01, _thread.interrupt_main).start()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="slidemitosis", description=_DESCRIPTION)
+def _parser() -> Parser:
+    parser = Parser(prog="slidemitosis", description=_DESCRIPTION, examples=_FIRST_STEPS)
     parser.add_argument("--version", action="version", version=f"slidemitosis {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
-    add_cohort(commands.add_parser("cohort", help="classify the candidates of many slides, and go on"))
-    add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
-    add_patches(commands.add_parser("patches", help="classify patches that are cut already"))
-    add_convert(commands.add_parser("convert", help="candidates of any format as GeoJSON or CSV"))
-    add_models(commands.add_parser("models", help="list the models that come with this package"))
-    add_bench(commands.add_parser("bench", help="where the time goes on your slide and machine"))
-    add_demo(commands.add_parser("demo", help="draw a small slide and classify it"))
-    add_qupath(commands.add_parser("qupath", help="the scripts for QuPath: install, or show where"))
-    add_train(commands.add_parser("train", help="train a recipe's models on labelled figures"))
-    add_evaluate(commands.add_parser("evaluate", help="score models on labelled figures"))
-    add_calibrate(commands.add_parser("calibrate", help="adapt a model's rates to your own labelled figures"))
-    add_compare(commands.add_parser("compare", help="compare runs by their scores on the same figures"))
-    add_tune(commands.add_parser("tune", help="look for a recipe's best numbers on its folds"))
-    add_data(commands.add_parser("data", help="look at labelled figures before training"))
+    for name, add, meaning in _COMMANDS:
+        described = f"{meaning[0].upper()}{meaning[1:]}."
+        add(commands.add_parser(name, help=meaning, description=described, examples=EXAMPLES[name]))
     return parser
 
+
+_COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], None], str], ...] = (
+    ("classify", add_classify, "classify the candidates of one slide"),
+    ("cohort", add_cohort, "classify the candidates of many slides, and go on"),
+    ("inspect", add_inspect, "show what would be read; classify nothing"),
+    ("patches", add_patches, "classify patches that are cut already"),
+    ("convert", add_convert, "candidates of any format as GeoJSON or CSV"),
+    ("models", add_models, "list the models that come with this package"),
+    ("bench", add_bench, "where the time goes on your slide and machine"),
+    ("demo", add_demo, "draw a small slide and classify it"),
+    ("qupath", add_qupath, "the scripts for QuPath: install, or show where"),
+    ("train", add_train, "train a recipe's models on labelled figures"),
+    ("evaluate", add_evaluate, "score models on labelled figures"),
+    ("calibrate", add_calibrate, "adapt a model's rates to your own labelled figures"),
+    ("compare", add_compare, "compare runs by their scores on the same figures"),
+    ("tune", add_tune, "look for a recipe's best numbers on its folds"),
+    ("data", add_data, "look at labelled figures before training"),
+    (
+        "completion",
+        lambda parser: add_completion(parser, _parser),
+        "let a shell complete commands and options",
+    ),
+)
+
+_FIRST_STEPS = ("demo", "classify slide.svs --points slide.geojson", "classify --help")
 
 _DESCRIPTION = (
     "Classify candidate mitoses on whole-slide images as normal or atypical mitotic figures. "

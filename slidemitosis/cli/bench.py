@@ -20,11 +20,11 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis bench`."""
     add_slide_and_points(parser, points_required=False)
     add_model(parser)
-    add_options(parser, ReadOptions)
-    add_options(parser, ComputeOptions)
     parser.add_argument(
         "--figures", type=int, default=1000, metavar="N", help="places to draw where there are no --points"
     )
+    add_options(parser, ReadOptions)
+    add_options(parser, ComputeOptions)
     parser.set_defaults(run=_bench, progress="bar")
 
 

@@ -80,11 +80,11 @@ def _cohort(args: argparse.Namespace, report: Report) -> int:
 
     cohort = read_cohort(args.slides, read=options_given(args, ReadOptions), search=args.search)
     if args.join:
-        from slidemitosis.cohort.lists.join import join_columns  # noqa: PLC0415
+        from slidemitosis.cohort.lists.join import join_columns, unfit_text  # noqa: PLC0415
 
         cohort, unfit = join_columns(cohort, args.join)
         if unfit:
-            report.message("warning", f"{args.join}: {unfit} rows fit no slide of the cohort")
+            report.message("warning", unfit_text(args.join, unfit))
     if args.area_class and any(s.area_mm2 is not None for s in cohort.slides):
         raise InvalidOption(
             f"{args.slides} has area_mm2, and --area-class says the area too: give one of them"

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
 from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.options.option import options_of
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from slidemitosis.options.option import Flag
 
 _Options = TypeVar("_Options")
+_TITLES = {
+    ReadOptions: "reading the slide and its candidates",
+    RateOptions: "rates",
+    ComputeOptions: "computing",
+}
+"""Of the group of each class's options in a command's help."""
 
 
 def add_slide_and_points(parser: argparse.ArgumentParser, *, points_required: bool) -> None:
@@ -38,25 +45,34 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_progress(parser: argparse.ArgumentParser) -> None:
     """Add how progress is shown."""
-    parser.add_argument(
+    group = parser.add_argument_group("progress")
+    group.add_argument(
         "--progress",
         choices=("bar", "json", "none"),
         default="bar",
-        help="on standard error; json: one object a line, for programs",
+        help="on standard error; bar: a line every ten seconds where that is no terminal; "
+        "json: one object a line, for programs (default: %(default)s)",
+    )
+    group.add_argument(
+        "--log", type=Path, metavar="FILE", help="add messages and progress to this file, each with its time"
     )
 
 
 def add_options(
     parser: argparse.ArgumentParser, kind: type, *, only: Collection[str] = (), but: Collection[str] = ()
 ) -> None:
-    """Add the flags of a class of options: of all fields, of those in `only`, or of all but `but`."""
+    """Add the flags of a class of options, as a group: of all fields, of those in `only`, or all but `but`.
+
+    A command that has a few of them alone shows these among its own options.
+    """
+    group = parser if only else parser.add_argument_group(_TITLES[kind])
     for name, stated in options_of(kind):
         if name not in but and (not only or name in only):
             for flag in stated.flags:
-                _add_flag(parser, flag)
+                _add_flag(group, flag)
 
 
-def _add_flag(parser: argparse.ArgumentParser, flag: Flag) -> None:
+def _add_flag(parser: argparse._ActionsContainer, flag: Flag) -> None:
     further: dict[str, Any] = {"help": flag.meaning, "dest": flag.name}
     if flag.default is False:
         parser.add_argument(flag.word, action="store_true", **further)

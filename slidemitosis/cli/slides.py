@@ -34,10 +34,10 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis classify`."""
     add_slide_and_points(parser, points_required=True)
     add_model(parser)
-    add_options(parser, ReadOptions)
     parser.add_argument(
         "--out", type=Path, help="folder for results (default: <slide name>.slidemitosis beside the points)"
     )
+    add_options(parser, ReadOptions)
     add_options(parser, RateOptions)
     add_options(parser, ComputeOptions)
     add_progress(parser)
@@ -48,8 +48,8 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis inspect`."""
     add_slide_and_points(parser, points_required=False)
     add_model(parser)
-    add_options(parser, ReadOptions)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of some patches")
+    add_options(parser, ReadOptions)
     parser.set_defaults(run=_inspect)
 
 

@@ -177,11 +177,11 @@ class SlideJobs:
         begun = self.classifier.begin(slide.slide, slide.points, read=slide.read, rates=rates)
         with staged_folder(self.store.folder(slide.name), last=SUMMARY, gone=(REGIONS,)) as stage:
             result = self.classifier.finish(begun, progress=progress)
-            result.write_into(stage)
+            seconds = result.write_into(stage)
             record = {
                 "slide": {**identity, "quickhash": result.prepared.slide.quickhash},
                 "work": work,
-                "values": row_values(result),
+                "values": row_values(result, seconds=seconds["total"]),
                 "rate": dataclasses.asdict(result.rate),
                 "spread": dataclasses.asdict(spread) if (spread := result.rated.decision.spread) else None,
                 "cutoff": rates.cutoff,

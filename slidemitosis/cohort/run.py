@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from slidemitosis.cohort.executors.events import Event, Executor
     from slidemitosis.cohort.slides import Cohort, CohortSlide, Outcome
+
+log = logging.getLogger(__name__)
+
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ def run_cohort(
             left = held
     finally:
         written = tables.finish() if tables is not None else []
+    if tables is not None:
+        _tell_of_others(cohort, store)
     return CohortResult(outcomes, written)
 
 
@@ -95,4 +102,20 @@ def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Pa
     tables = CohortTables(cohort, store)
     tables.collect()
     written = tables.finish()
+    _tell_of_others(cohort, store)
     return Counter(str(row["status"]) for row in tables.rows()), written
+
+
+def _tell_of_others(cohort: Cohort, store: CohortStore) -> None:
+    """Warn of results that are in no table, since the list that they are of was another one."""
+    others = store.others([s.name for s in cohort.slides])
+    if others:
+        named = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
+        log.warning(
+            "%s: holds results of %d slides that are not in %s, and in no table: %s; remove their folders if "
+            "they are not wanted",
+            store.out / "slides",
+            len(others),
+            cohort.path.name,
+            named,
+        )

@@ -62,3 +62,5 @@ class Cohort:
     slides: tuple[CohortSlide, ...]
     column_names: tuple[str, ...]
     """Names of the further columns, in their order."""
+    patient_columns: tuple[str, ...] = ()
+    """Those that are the same for all slides of a patient, since they were joined by patient."""

@@ -25,7 +25,7 @@ from slidemitosis.files import write_whole, writing
 from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, REGIONS, SUMMARY, summary_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from slidemitosis.cohort.slides import Outcome
@@ -77,6 +77,14 @@ class CohortStore:
     def folder(self, name: str) -> Path:
         """Of one slide."""
         return self.out / "slides" / name
+
+    def others(self, names: Collection[str]) -> list[str]:
+        """Name the slides of which there are results, and that are not among these."""
+        try:
+            found = os.listdir(self.out / "slides")  # noqa: PTH208 - as above
+        except FileNotFoundError:
+            return []
+        return sorted(set(found) - set(names))
 
     @contextlib.contextmanager
     def lock(self, name: str, *, wait: bool) -> Iterator[None]:

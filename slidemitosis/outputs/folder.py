@@ -76,7 +76,7 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
 def _is_of_slide(summary: Mapping[str, Any], slide: Path) -> bool:
     """Whether a summary is of the slide at this place, or of the same slide, which was moved."""
     recorded, counts = summary["slide"], summary["counts"]
-    if Path(recorded["path"]) == slide.resolve():
+    if Path(recorded["path"]).resolve() == slide.resolve():
         return True
     return same_slide(recorded, slide, whole=not (counts["unreadable"] or counts["blank"]))
 
@@ -85,7 +85,7 @@ def _is_of_points(summary: Mapping[str, Any], points: Path) -> bool:
     """Whether a summary is of this file of candidates: the same place, or moved with name and size."""
     recorded = summary["points"]
     before = Path(recorded["path"])
-    if before == points.resolve():
+    if before.resolve() == points.resolve():
         return True
     return before.name == points.name and bool(recorded["bytes"] == points.stat().st_size)
 

@@ -93,7 +93,7 @@ def slide_summary(
 def _slide(prepared: Prepared, read: ReadOptions) -> dict[str, Any]:
     slide = prepared.slide
     return {
-        "path": str(slide.path.resolve()),
+        "path": str(slide.path.absolute()),
         "name": slide.path.name,
         **slide_identity(slide.path),
         "quickhash": slide.quickhash,
@@ -134,7 +134,7 @@ def _reading(prepared: Prepared, card: ModelCard) -> dict[str, Any]:
 def _points(prepared: Prepared) -> dict[str, Any]:
     candidates, selection = prepared.candidates, prepared.selection
     return {
-        "path": str(candidates.path.resolve()) if candidates.path else None,
+        "path": str(candidates.path.absolute()) if candidates.path else None,
         "bytes": candidates.path.stat().st_size if candidates.path else None,
         "format": candidates.format,
         "unit": candidates.unit,

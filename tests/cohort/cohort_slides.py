@@ -38,7 +38,7 @@ def paint_slides(folder: Path, names: list[str], *, figures: int = 3) -> Path:
 
 
 def result_bytes(out: Path) -> dict[str, bytes]:
-    """All that a cohort's folder holds, by path, but for locks, and for seconds and workers in summaries."""
+    """All that a cohort's folder holds, by path, but for locks, seconds, and workers in summaries."""
     found = {}
     for path in sorted(p for p in out.rglob("*") if p.is_file()):
         name = path.relative_to(out).as_posix()
@@ -49,5 +49,23 @@ def result_bytes(out: Path) -> dict[str, bytes]:
             summary = json.loads(data)
             del summary["seconds"], summary["options"]["workers"]
             data = json.dumps(summary).encode()
-        found[name] = data
+        found[name] = without_seconds(path, data)
     return found
+
+
+def without_seconds(path: Path, data: bytes) -> bytes:
+    """A table or a record without what its slides took, in which two runs differ."""
+    if path.name == "cohort.csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            return repr([{**row, "seconds": None} for row in csv.DictReader(file)]).encode()
+    if path.name == "cohort.parquet":
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path).drop_columns(["seconds"])
+        return f"{table.schema}{table.to_pylist()}".encode()
+    if path.name in ("cohort.json", "row.json"):
+        found = json.loads(data)
+        for values in found["slides"] if "slides" in found else [found["values"]]:
+            values.pop("seconds", None)
+        return json.dumps(found).encode()
+    return data

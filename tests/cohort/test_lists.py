@@ -85,7 +85,7 @@ def test_further_columns_are_kept_in_their_order(table: Callable[..., Path]) -> 
         (["slide,points,mpp", "a.svs,a.geojson,-1"], "mpp is '-1'"),
         (["slide,points,mpp_x,mpp_y", "a.svs,a.geojson,1,"], "mpp_x and mpp_y must both be given"),
         (["slide,points,origin", "a.svs,a.geojson,corner"], "origin 'corner' is not known"),
-        (["slide,points,area_mm2", "a.svs,a.geojson,nan"], "area_mm2 is 'nan'"),
+        (["slide,points,area_mm2", "a.svs,a.geojson,inf"], "area_mm2 is 'inf'"),
         (["slide,points,points", "a.svs,a.geojson,x"], "two columns are named 'points'"),
         (["slide,points", "a.svs,a.geojson", "", "a.svs,a.geojson"], "line 4: the same slide and candidates"),
         (["slide,points"], "holds no slide"),

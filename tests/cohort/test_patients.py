@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slidemitosis.cohort.tables.columns import is_ours
+from slidemitosis.cohort.lists.read import read_cohort
+from slidemitosis.cohort.tables.columns import COLUMN_TYPES, is_ours
 from slidemitosis.cohort.tables.patients import Recorded, patient_rows, patients_together, pooled_values
 from slidemitosis.models.decision import SpreadPart
-from slidemitosis.options import ErrorCounts
+from slidemitosis.options import ErrorCounts, ReadOptions
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.expected import expected_fraction
 from slidemitosis.rates.intervals import wilson_interval
@@ -54,6 +56,14 @@ def test_a_density_is_given_only_where_every_slide_has_an_area() -> None:
 def test_slides_without_a_patient_are_nobodys() -> None:
     rows = [row("a", None), row("b", "")]
     assert [r["patient"] for r in patient_rows(rows, recorded(a=(1, 2), b=(1, 2)))] == [""]
+
+
+def test_of_a_patient_whose_slides_all_failed_nothing_is_known_and_nothing_is_zero() -> None:
+    rows = [row("a", "P"), row("b", "Q", "failed"), row("c", "Q", "pending")]
+    p, q = patient_rows(rows, recorded(a=(0, 10)))
+    assert (p["atypical"], p["unreadable"], p["slides_done"]) == (0, 0, 1)
+    known = {name: value for name, value in q.items() if value is not None}
+    assert known == {"patient": "Q", "slides": 2, "slides_done": 0}
 
 
 def test_drawing_patients_is_wider_than_drawing_their_alike_slides() -> None:
@@ -115,7 +125,8 @@ def test_a_cohort_of_patients_comes_out_whole(tmp_path: Path) -> None:
     words = ("--join", tmp_path / "clinical.csv", "--model", "lite0")
     done = run("cohort", tmp_path / "list.csv", "--out", tmp_path / "r", *words)
     assert done.returncode == 0, done.stderr
-    assert "1 rows fit no slide" in done.stderr
+    assert "clinical.csv: 1 row fits no slide of the cohort: line 4 (patient 'R')\n" in done.stderr
+    assert [r["age"] for r in rows(tmp_path / "r", "patients.csv").values()] == ["61", "47"]
     p, q = rows(tmp_path / "r", "patients.csv").values()
     wanted = {"slides_done": "2", "candidates": "6", "area_mm2": "0.01", "mitoses_per_mm2": "600"}
     assert {name: p[name] for name in wanted} == wanted
@@ -128,6 +139,40 @@ def test_a_cohort_of_patients_comes_out_whole(tmp_path: Path) -> None:
     values = json.loads((tmp_path / "r/slides/a/row.json").read_text())["values"]
     assert values.keys() <= whole["slides"][0].keys()
     assert all(map(is_ours, values))
+    of_subtypes = [name for name in values if name.startswith(("expected_NMF", "expected_AMF"))]
+    assert len(of_subtypes) == 8
+    ours = [*("status", "step", "cause"), *values]
+    borrowed = [name for name in COLUMN_TYPES if name.startswith("borrowed_")]
+    assert [n for n in ours if n not in of_subtypes] == [n for n in COLUMN_TYPES if n not in borrowed]
+    assert all(isinstance(v, COLUMN_TYPES.get(n, float)) for n, v in values.items() if v is not None)
+    assert isinstance(values["seconds"], float)
+    assert 0 < values["seconds"] == float(rows(tmp_path / "r")["a"]["seconds"])
+
+
+R_NAME = re.compile(r"(?:[A-Za-z]|\.(?!\d))[A-Za-z0-9._]*")
+"""A name that R reads as a column without changing it (make.names)."""
+
+
+def test_r_can_take_every_column_as_it_is_named(tmp_path: Path) -> None:
+    paint_slides(tmp_path, ["a"])
+    (tmp_path / "list.csv").write_text("slide,points,patient\na.svs,a.geojson,P\n")
+    assert run("cohort", tmp_path / "list.csv", "--out", tmp_path / "r", "--model", "lite0").returncode == 0
+    tables = sorted((tmp_path / "r").rglob("*.csv"))
+    assert {t.name for t in tables} == {"cohort.csv", "patients.csv", "candidates.csv"}
+    for table in tables:
+        names = table.read_text().splitlines()[0].split(",")
+        assert not [name for name in names if not R_NAME.fullmatch(name)], table
+
+
+@pytest.mark.parametrize("unknown", ["NA", "", "nan", "None"])
+def test_slides_of_unknown_patients_are_not_pooled(tmp_path: Path, unknown: str) -> None:
+    """R writes NA for what is not known: two such slides are of no patient, and not of one."""
+    paint_slides(tmp_path, ["a", "b", "c"])
+    patients = {"a": unknown, "b": unknown, "c": "P"}
+    lines = (f"{name}.svs,{name}.geojson,{patient},NA" for name, patient in patients.items())
+    (tmp_path / "list.csv").write_text("\n".join(["slide,points,patient,area_mm2", *lines]) + "\n")
+    cohort = read_cohort(tmp_path / "list.csv", read=ReadOptions())
+    assert [(s.patient, s.area_mm2) for s in cohort.slides] == [(None, None), (None, None), ("P", None)]
 
 
 def test_every_column_is_explained(tmp_path: Path) -> None:

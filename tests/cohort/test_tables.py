@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slidemitosis.cohort.lists.join import join_columns
+from slidemitosis.cohort.lists.join import join_columns, unfit_text
 from slidemitosis.cohort.slides import Cohort, CohortSlide
 from slidemitosis.cohort.store import CohortStore
 from slidemitosis.cohort.tables.cohort import CohortTables, table_text
+from slidemitosis.cohort.tables.columns import COLUMN_TYPES
 from slidemitosis.cohort.tables.plot import write_figure
 from slidemitosis.errors import InvalidCohort
 from slidemitosis.options import ReadOptions
@@ -41,7 +42,7 @@ def cohort(*slides: CohortSlide, names: tuple[str, ...] = ()) -> Cohort:
     return Cohort(Path("slides.csv"), slides, names)
 
 
-def joined(tmp_path: Path, text: str, of: Cohort) -> tuple[list[dict[str, str]], int]:
+def joined(tmp_path: Path, text: str, of: Cohort) -> tuple[list[dict[str, str]], list[str]]:
     path = tmp_path / "clinical.csv"
     path.write_text(text, encoding="utf-8")
     found, left = join_columns(of, path)
@@ -79,11 +80,23 @@ def test_columns_of_a_failed_slide_stand_where_those_of_the_others_stand() -> No
 def test_a_users_table_joins_by_name_slide_or_patient(tmp_path: Path, text: str, cells: list[str]) -> None:
     rows, left = joined(tmp_path, text, cohort(slide("a", patient="P"), slide("b", patient="P")))
     assert [r["grade"] for r in rows] == cells
-    assert left == 0
+    assert left == []
 
 
-def test_rows_that_fit_no_slide_are_counted(tmp_path: Path) -> None:
-    assert joined(tmp_path, "name,grade\na,1\nz,2\ny,3\n", cohort(slide("a")))[1] == 2
+def test_rows_that_fit_no_slide_are_named_by_line_and_key(tmp_path: Path) -> None:
+    unfit = joined(tmp_path, "name,grade\na,1\nz,2\ny,3\n", cohort(slide("a")))[1]
+    assert unfit == ["line 3 (name 'z')", "line 4 (name 'y')"]
+    assert unfit_text(Path("c.csv"), unfit) == (
+        "c.csv: 2 rows fit no slide of the cohort: line 3 (name 'z'), line 4 (name 'y')"
+    )
+    assert unfit_text(Path("c.csv"), unfit * 10).endswith("line 4 (name 'y'), ...")
+
+
+@pytest.mark.parametrize("unknown", ["NA", "", "nan", "None", " <NA> "])
+def test_a_patient_that_is_not_known_joins_nobody(tmp_path: Path, unknown: str) -> None:
+    of = cohort(slide("a", patient="P"), slide("b"))
+    rows, left = joined(tmp_path, f"patient,grade\nP,7\n{unknown},9\n", of)
+    assert ([r["grade"] for r in rows], left) == (["7", ""], [])
 
 
 def test_a_column_that_the_list_has_too_is_kept_beside_it(tmp_path: Path) -> None:
@@ -112,7 +125,7 @@ def test_a_row_of_a_clinical_table_is_never_given_to_two_slides(tmp_path: Path) 
 
 
 def test_a_name_joins_though_it_had_to_become_a_folders(tmp_path: Path) -> None:
-    assert joined(tmp_path, "name,grade\ncase 1,5\n", cohort(slide("case_1"))) == ([{"grade": "5"}], 0)
+    assert joined(tmp_path, "name,grade\ncase 1,5\n", cohort(slide("case_1"))) == ([{"grade": "5"}], [])
 
 
 def test_a_users_column_never_lands_under_ours(tmp_path: Path) -> None:
@@ -159,12 +172,30 @@ def test_parquet_holds_the_types_of_the_columns(tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     from slidemitosis.cohort.tables.parquet import write_parquet
 
+    names = ["name", "classified", "mpp_x", "few_figures", "cause", "grade"]
     rows: list[dict[str, Any]] = [
-        {"name": "a", "n": 1, "p": 0.5, "few": True, "cause": None},
-        {"name": "b", "n": None, "p": 1, "few": None, "cause": None},
+        {"name": "a", "classified": 1, "mpp_x": 0.5, "few_figures": True, "cause": None, "grade": "2"},
+        {"name": "b", "classified": None, "mpp_x": 1, "few_figures": None, "cause": None, "grade": ""},
     ]
-    path = write_parquet(["name", "n", "p", "few", "cause"], rows, tmp_path)
+    path = write_parquet(names, rows, tmp_path)
     assert path is not None
     table = pq.read_table(path)
-    assert [str(f.type) for f in table.schema] == ["string", "int64", "double", "bool", "string"]
-    assert table.to_pylist()[1] == {"name": "b", "n": None, "p": 1.0, "few": None, "cause": None}
+    assert [str(f.type) for f in table.schema] == ["string", "int64", "double", "bool", "string", "string"]
+    assert table.to_pylist()[1] == {**rows[1], "mpp_x": 1.0}
+
+
+def test_a_parquet_file_has_the_same_schema_if_nothing_is_known(tmp_path: Path) -> None:
+    """Files of several cohorts can be read as one, whatever failed in them."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    schemas = []
+    for name, row in (("full", dict.fromkeys(COLUMN_TYPES, 1)), ("empty", {})):
+        store = CohortStore(tmp_path / name)
+        store.begin()
+        tables = CohortTables(cohort(slide("a", columns={"grade": "2"})), store)
+        tables._rows["a"] |= row
+        tables.finish()
+        schemas.append(pq.read_schema(store.out / "cohort.parquet"))
+    assert schemas[0].equals(schemas[1])
+    types = {field.name: str(field.type) for field in schemas[1]}
+    told = [types[n] for n in ("classified", "expected_tumour_95_low", "upsampled", "cause", "grade")]
+    assert told == ["int64", "double", "bool", "string", "string"]

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slidemitosis.cohort.lists.read import folder_name
-from slidemitosis.cohort.lists.rows import folded, read_rows
+from slidemitosis.cohort.lists.rows import folded, read_rows, said
 from slidemitosis.errors import InvalidCohort
 from slidemitosis.outputs.folder import slide_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from slidemitosis.cohort.slides import Cohort, CohortSlide
@@ -24,13 +24,17 @@ _KEYS: Mapping[str, Callable[[CohortSlide], tuple[str, ...]]] = {
 }
 
 
-def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, int]:
-    """Return the cohort with the further columns of a table, and how many of its rows fit no slide.
+_NAMED = 10
+
+
+def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, list[str]]:
+    """Return the cohort with the further columns of a table, and which of its rows fit no slide.
 
     The rows are told by the first of the columns name, slide (its path, file name, or that without suffix)
     and patient that the table has; in a table of patients one row fits all slides of its patient. Slides that
-    no row fits get empty cells. Raises InvalidCohort for a table without such a column, with two rows of
-    one key, or with a row that fits several slides and is no patient's.
+    no row fits get empty cells; columns of a table of patients stand in `patients.csv` too. Raises
+    InvalidCohort for a table without such a column, with two rows of one key, or with a row that fits several
+    slides and is no patient's.
     """
     names, rows = read_rows(path)
     by_folded = {folded(n): i for i, n in enumerate(names)}
@@ -42,7 +46,7 @@ def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, int]:
     further = [n for n in names if folded(n) != key]
     by_value: dict[str, tuple[int, list[str]]] = {}
     for line, cells in rows:
-        value = cells[by_folded[key]].strip()
+        value = said(cells[by_folded[key]]) if key == "patient" else cells[by_folded[key]].strip()
         # A list's names are those of folders by now.
         value = folder_name(value) if key == "name" and value else value
         if value in by_value:
@@ -63,8 +67,22 @@ def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, int]:
         joined = {_free(n, cohort.column_names): stated.get(n, "") for n in further}
         slides.append(replace(slide, columns={**slide.columns, **joined}))
     fitted = {v for v in fits.values() if v is not None}
-    columns = (*cohort.column_names, *(_free(n, cohort.column_names) for n in further))
-    return replace(cohort, slides=tuple(slides), column_names=columns), len(by_value) - len(fitted)
+    unfit = [f"line {line} ({key} {value!r})" for value, (line, _) in by_value.items() if value not in fitted]
+    new = tuple(_free(n, cohort.column_names) for n in further)
+    of_patients = new if key == "patient" else ()
+    return replace(
+        cohort,
+        slides=tuple(slides),
+        column_names=(*cohort.column_names, *new),
+        patient_columns=(*cohort.patient_columns, *of_patients),
+    ), unfit
+
+
+def unfit_text(path: Path, unfit: Sequence[str]) -> str:
+    """Say which rows of a table fit no slide, the first ten by their lines."""
+    named = ", ".join(unfit[:_NAMED]) + (", ..." if len(unfit) > _NAMED else "")
+    rows = "1 row fits" if len(unfit) == 1 else f"{len(unfit)} rows fit"
+    return f"{path}: {rows} no slide of the cohort: {named}"
 
 
 def _free(name: str, taken: tuple[str, ...]) -> str:

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_UNKNOWN = frozenset(("", "na", "<na>", "n/a", "nan", "none", "null"))
+"""How tables of R, pandas and spreadsheets write that a cell is not known, in lower case."""
+
+
+def said(cell: str) -> str:
+    """Return what a cell says, without spaces around it; "" where it says that nothing is known."""
+    text = cell.strip()
+    return "" if text.casefold() in _UNKNOWN else text
+
+
 def read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the names of the columns, and each row that is not empty with the line on which it begins.
 

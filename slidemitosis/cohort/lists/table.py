@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cohort.lists.rows import folded, read_rows
+from slidemitosis.cohort.lists.rows import folded, read_rows, said
 from slidemitosis.cohort.slides import CohortSlide, Outcome
 from slidemitosis.errors import InvalidCohort
 from slidemitosis.geometry import PixelSize, Viewer
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _STATED = columns_of(ReadOptions, RateOptions)
 """Options that a row may state, by the name of their column."""
 _KNOWN = ("name", "slide", "points", "patient", "mpp_x", "mpp_y", *_STATED)
+_AS_IT_STANDS = ("name", "slide", "candidate_class")
+"""Columns in which a word such as "None" is a name and does not mean that nothing is known."""
 
 
 def table_slides(
@@ -33,7 +35,8 @@ def table_slides(
 
     The table has the columns slide and points, whose paths count from its folder; optionally name, patient,
     mpp (or mpp_x and mpp_y; um/px), origin, viewer_size and viewer_server (what QuPath states),
-    candidate_class (several parted by ";"), unit, format, area_mm2 and tumour. An empty cell says nothing.
+    candidate_class (several parted by ";"), unit, format, area_mm2 and tumour. A cell that is empty, or NA,
+    nan or None as R and pandas write it, says nothing.
     search: folders in which slides that are not where the table says are looked for by name. Raises
     InvalidCohort, which names the line that is wrong; InvalidOption if a place to search is no folder.
     """
@@ -45,7 +48,7 @@ def table_slides(
             f"{path}: no column {' and no column '.join(lacking)}; its first line names {listed}"
         )
     further = [n for n in names if folded(n) not in _KNOWN]
-    stated = [{folded(n): cell.strip() for n, cell in zip(names, cells, strict=True)} for _, cells in rows]
+    stated = [_stated(names, cells) for _, cells in rows]
     found = _find({path.parent / row["slide"] for row in stated}, search)
     slides = []
     for (line, cells), row in zip(rows, stated, strict=True):
@@ -54,6 +57,12 @@ def table_slides(
         columns = {n: cell for n, cell in zip(names, cells, strict=True) if n in further}
         slides.append(_slide(row, columns, path=path, line=line, read=read, found=found))
     return slides, further
+
+
+def _stated(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Return what a row says, by the names of its columns as they are compared."""
+    by_name = {folded(n): cell for n, cell in zip(names, cells, strict=True)}
+    return {n: cell.strip() if n in _AS_IT_STANDS else said(cell) for n, cell in by_name.items()}
 
 
 def _find(slides: Collection[Path], search: Sequence[Path]) -> dict[Path, Path | str]:

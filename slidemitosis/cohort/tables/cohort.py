@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
 from slidemitosis.cohort.slides import Status
-from slidemitosis.cohort.tables.columns import is_ours
+from slidemitosis.cohort.tables.columns import COLUMN_TYPES, FIRST_COLUMNS, own_column
 from slidemitosis.cohort.tables.parquet import PARQUET, write_parquet
 from slidemitosis.cohort.tables.patients import (
     Recorded,
@@ -81,9 +81,9 @@ class CohortTables:
         out, rows = self._store.out, self._with_borrowed()
         with self._store.lock(_TABLES_LOCK, wait=True):
             written = [self._write(COHORT_CSV, table_text(rows))]
-            written += filter(None, [write_parquet(column_order(rows), rows, out)])
+            written += filter(None, [write_parquet(column_order([_EVERY_COLUMN, *rows]), rows, out)])
             written.append(self._write(COHORT_JSON, summary_text(self._whole(rows))))
-            if patients := patient_rows(rows, self._recorded):
+            if patients := patient_rows(rows, self._recorded, self._cohort.patient_columns):
                 written.append(self._write(PATIENTS_CSV, table_text(patients)))
             written += filter(None, [write_figure(rows, out)])
             for name in {COHORT_CSV, COHORT_JSON, PATIENTS_CSV, FIGURE, PARQUET} - {p.name for p in written}:
@@ -130,6 +130,9 @@ def recorded(store: CohortStore, slide: CohortSlide) -> tuple[Row, Recorded | No
     return {"status": "pending"}, None
 
 
+_EVERY_COLUMN: Row = dict.fromkeys((*FIRST_COLUMNS, *COLUMN_TYPES))
+
+
 def _ended(slide: CohortSlide, record: Row) -> Row:
     """A row of `cohort.csv`: what it is of, how it ended, the list's own columns last."""
     row: Row = {
@@ -141,8 +144,7 @@ def _ended(slide: CohortSlide, record: Row) -> Row:
         **record,
     }
     for name, cell in slide.columns.items():
-        # One of the list's columns may be named like one of ours, which other slides may have.
-        row[f"list.{name}" if name in row or is_ours(name) else name] = cell
+        row[own_column(name)] = cell
     return row
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from slidemitosis.outputs.rate_fields import area_fields, count_fields
 from slidemitosis.outputs.summary import expected_hard, expected_subtypes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from slidemitosis.geometry import PixelSize
     from slidemitosis.outputs.result import SlideResult
     from slidemitosis.rates.correction import Corrected
@@ -18,35 +21,65 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | None
 Row = dict[str, Value]
 
-_NAMES = frozenset(
-    (
-        *("status", "step", "cause", "candidates", "classified", "atypical", "normal", "uncertain"),
-        *("unreadable", "outside", "blank", "duplicates", "fraction_amf_of_all"),
-        *("expected_fraction_amf_of_all", "expected_figures_95_low", "expected_figures_95_high"),
-        *("expected_tumour_95_low", "expected_tumour_95_high", "expected_atypical"),
-        *("borrowed_fraction_amf_of_all", "borrowed_tumour_95_low", "borrowed_tumour_95_high"),
-        *("probability_above_cutoff", "hot_spot_expected_fraction_amf_of_all", "operating_point"),
-        *("tumour", "warnings"),
-        *("hot_spot_expected_figures_95_low", "hot_spot_expected_figures_95_high", "threshold"),
-        *("hot_spot_expected_tumour_95_low", "hot_spot_expected_tumour_95_high"),
-        *("wilson_95_low", "wilson_95_high", "jeffreys_95_low", "jeffreys_95_high", "few_figures"),
-        *("ratio_amf_to_nmf", "mean_p_atypical", "corrected_fraction_amf_of_all"),
-        *("corrected_95_low", "corrected_95_high", "area_source", "area_mm2", "mitoses_in_area"),
-        *("atypical_in_area", "mitoses_per_mm2", "atypical_per_mm2", "hot_spot_mitoses"),
-        *("hot_spot_atypical", "hot_spot_fraction_amf_of_all", "hot_spot_mm2", "hot_spot_level0_x"),
-        *("hot_spot_level0_y", "hot_spot_at_most", "expected_hard", "width_px", "height_px", "mpp_x"),
-        *("mpp_y", "upsampled", "model", "model_sha256"),
-    )
-)
+COLUMN_TYPES: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
+    **dict.fromkeys(("status", "step", "cause"), str),
+    **dict.fromkeys(("candidates", "classified", "atypical", "normal", "uncertain", "unreadable"), int),
+    **dict.fromkeys(("outside", "blank", "duplicates"), int),
+    **dict.fromkeys(("expected_fraction_amf_of_all", "expected_figures_95_low"), float),
+    **dict.fromkeys(("expected_figures_95_high", "expected_tumour_95_low", "expected_tumour_95_high"), float),
+    **dict.fromkeys(("expected_atypical", "probability_above_cutoff"), float),
+    **dict.fromkeys(("borrowed_fraction_amf_of_all", "borrowed_tumour_95_low"), float),
+    **dict.fromkeys(("borrowed_tumour_95_high", "fraction_amf_of_all", "wilson_95_low"), float),
+    **dict.fromkeys(("wilson_95_high", "jeffreys_95_low", "jeffreys_95_high"), float),
+    "few_figures": bool,
+    **dict.fromkeys(("ratio_amf_to_nmf", "mean_p_atypical", "corrected_fraction_amf_of_all"), float),
+    **dict.fromkeys(("corrected_95_low", "corrected_95_high"), float),
+    "area_source": str,
+    "area_mm2": float,
+    **dict.fromkeys(("mitoses_in_area", "atypical_in_area"), int),
+    **dict.fromkeys(("mitoses_per_mm2", "atypical_per_mm2"), float),
+    **dict.fromkeys(("hot_spot_mitoses", "hot_spot_atypical"), int),
+    **dict.fromkeys(("hot_spot_expected_fraction_amf_of_all", "hot_spot_expected_figures_95_low"), float),
+    **dict.fromkeys(("hot_spot_expected_figures_95_high", "hot_spot_expected_tumour_95_low"), float),
+    **dict.fromkeys(("hot_spot_expected_tumour_95_high", "hot_spot_fraction_amf_of_all"), float),
+    **dict.fromkeys(("hot_spot_mm2", "hot_spot_level0_x", "hot_spot_level0_y"), float),
+    "hot_spot_at_most": int,
+    "expected_hard": float,
+    **dict.fromkeys(("width_px", "height_px"), int),
+    **dict.fromkeys(("mpp_x", "mpp_y"), float),
+    "upsampled": bool,
+    **dict.fromkeys(("model", "tumour", "warnings", "operating_point"), str),
+    "threshold": float,
+    "model_sha256": str,
+    "seconds": float,
+}
+"""What the columns of a slide that is done hold, in their order; the model says which subtypes it has."""
+
+
+FIRST_COLUMNS = ("name", "slide", "points", "patient")
+_OF_SUBTYPES = ("expected_NMF_", "expected_AMF_")
 
 
 def is_ours(name: str) -> bool:
     """Whether a slide that is done may have a column of this name."""
-    return name in _NAMES or name.startswith(("expected_NMF_", "expected_AMF_"))
+    return name in COLUMN_TYPES or name.startswith(_OF_SUBTYPES)
 
 
-def row_values(result: SlideResult) -> Row:
-    """Make the columns that come from one slide's results, in their order; all of them plain values."""
+def own_column(name: str) -> str:
+    """Name a column of the list, which may be named like one of ours that other slides may have."""
+    return f"list.{name}" if is_ours(name) or name in FIRST_COLUMNS else name
+
+
+def column_type(name: str) -> type | None:
+    """What a column of ours holds; None where it is of the user's own table, in which all is text."""
+    return float if name.startswith(_OF_SUBTYPES) else COLUMN_TYPES.get(name)
+
+
+def row_values(result: SlideResult, *, seconds: float) -> Row:
+    """Make the columns that come from one slide's results, in their order; all of them plain values.
+
+    seconds: what the slide took in all, the one value in which two runs differ.
+    """
     rate, card, prepared = result.rate, result.card, result.prepared
     subtypes, area = expected_subtypes(rate, card) or {}, area_fields(result.rated.area) or {}
     return {
@@ -60,7 +93,7 @@ def row_values(result: SlideResult) -> Row:
         "atypical_per_mm2": area.get("atypical_per_mm2"),
         **_hot_spot_values(result.rated.hot_spot, prepared.mpp),
         "expected_hard": expected_hard(rate, card),
-        **{f"expected_{name.replace(' ', '_')}": n for name, n in subtypes.items()},
+        **{f"expected_{re.sub('[ -]', '_', name)}": n for name, n in subtypes.items()},
         "width_px": prepared.slide.size[0],
         "height_px": prepared.slide.size[1],
         "mpp_x": prepared.mpp.x,
@@ -72,6 +105,7 @@ def row_values(result: SlideResult) -> Row:
         "operating_point": result.rated.decision.point,
         "threshold": result.rated.decision.threshold,
         "model_sha256": card.weights_sha256,
+        "seconds": seconds,
     }
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import io
 from typing import TYPE_CHECKING
 
+from slidemitosis.cohort.tables.columns import column_type
 from slidemitosis.files import write_whole
 
 if TYPE_CHECKING:
@@ -20,23 +21,20 @@ PARQUET = "cohort.parquet"
 def write_parquet(names: Sequence[str], rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
     """Write the columns `names` of the rows; return the file, or None if pyarrow is not installed.
 
-    A column is text, a number or a truth value by what it holds; null means not known. Raises OutputError.
+    A column of ours has the type that `COLUMN_TYPES` states, whether it holds anything or not, so that the
+    files of several cohorts fit together; every other one is text. null means not known. Raises OutputError.
     """
     if importlib.util.find_spec("pyarrow") is None:
         return None
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    types = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
     columns = {}
     for name in names:
-        values = [row.get(name) for row in rows]
-        kinds = {type(v) for v in values if v is not None}
-        if kinds == {int, float}:
-            values = [None if v is None else float(v) for v in values]
-        elif len(kinds) > 1:
-            values = [None if v is None else str(v) for v in values]
-        # A column without a known value is text, as those of the user's own table are.
-        columns[name] = pa.array(values, None if kinds else pa.string())
+        kind = column_type(name) or str
+        values = [None if (v := row.get(name)) is None else kind(v) for row in rows]
+        columns[name] = pa.array(values, types[kind])
     data = io.BytesIO()
     pq.write_table(pa.table(columns), data)
     write_whole(out / PARQUET, data.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cohort.tables.columns import interval_ends, rate_values
+from slidemitosis.cohort.tables.columns import interval_ends, own_column, rate_values
 from slidemitosis.models.decision import SpreadPart
 from slidemitosis.options import ErrorCounts
 from slidemitosis.outputs.rate_fields import count_fields
@@ -44,17 +44,24 @@ class Recorded:
         )
 
 
-def patient_rows(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> list[Row]:
+def patient_rows(
+    slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded], columns: Sequence[str] = ()
+) -> list[Row]:
     """One row for each patient, in the order of the list: the figures of all of its slides that are done.
 
-    slides: rows of the cohort's table. recorded: by name, of the slides that are done.
+    slides: rows of the cohort's table. recorded: by name, of the slides that are done. columns: those of the
+    list that are the same for all slides of a patient; they come last.
     """
     patients = _by_patient(slides)
     borrowed = borrowed_values(list(patients.values()), recorded)
-    return [
+    rows = [
         {"patient": patient, **pooled_values(theirs, recorded, tumours=1), **more, **_densities(theirs)}
         for (patient, theirs), more in zip(patients.items(), borrowed, strict=True)
     ]
+    for row, theirs in zip(rows, patients.values(), strict=True):
+        for name in map(own_column, columns):
+            row[f"list.{name}" if name in row else name] = theirs[0][name]
+    return rows
 
 
 def borrowed_values(
@@ -94,7 +101,8 @@ def pooled_values(
 
     Of several `tumours` together there is no fraction of the tumour.
 
-    The bootstrap intervals draw slides, not figures: see `slidemitosis.rates.pooling`.
+    The bootstrap intervals draw slides, not figures: see `slidemitosis.rates.pooling`. Where none of the
+    slides is done nothing is known, not even that there are no figures.
     """
     done = [recorded[str(s["name"])] for s in slides if s["status"] == "done"]
     found = pooled(
@@ -104,9 +112,7 @@ def pooled_values(
         cutoff=_common_cutoff(done),
     )
     expected = found.expected if tumours == 1 else replace(found.expected, tumour=None, above=None)
-    return {
-        "slides": len(slides),
-        "slides_done": len(done),
+    values: Row = {
         **count_fields(found.rate),
         **rate_values(found.rate, expected, found.corrected),
         **interval_ends("bootstrap_expected_95", found.expected_interval),
@@ -114,6 +120,8 @@ def pooled_values(
         **interval_ends("bootstrap_corrected_95", found.corrected_interval),
         "bootstrap_of": found.units,
     }
+    known = values if done else dict.fromkeys(values)
+    return {"slides": len(slides), "slides_done": len(done), **known}
 
 
 def patients_together(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> Row | None:
