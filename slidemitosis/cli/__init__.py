@@ -22,6 +22,7 @@ from slidemitosis.cli.bench import add_bench
 from slidemitosis.cli.cohort import add_cohort
 from slidemitosis.cli.convert import add_convert
 from slidemitosis.cli.models import add_models
+from slidemitosis.cli.pages import add_report
 from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
     add_cohort(commands.add_parser("cohort", help="classify the candidates of many slides, and go on"))
+    add_report(commands.add_parser("report", help="make report.html or cohort.html again"))
     add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
     add_patches(commands.add_parser("patches", help="classify patches that are cut already"))
     add_convert(commands.add_parser("convert", help="candidates of any format as GeoJSON or CSV"))
