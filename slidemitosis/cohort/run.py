@@ -47,17 +47,19 @@ def run_cohort(
     *,
     slides: Sequence[CohortSlide] | None = None,
     tell: Callable[[Event], None] | None = None,
+    page: bool = True,
 ) -> CohortResult:
     """Do the slides of a cohort that are not done yet, and write its tables as they finish.
 
     Slides that another run on the same folder is at work on are left to it, and waited for at the end.
     slides: the part of the cohort to be done here; the tables are then left to `collect_cohort`. tell: called
-    with every event. An interrupted run leaves tables that say what was done. Raises OutputError,
+    with every event. page: whether
+    `cohort.html` is among the tables. An interrupted run leaves tables that say what was done. Raises OutputError,
     ModelError, and what the executor raises if it cannot run anything; a slide's own errors are outcomes.
     """
     store = CohortStore(out)
     store.begin()
-    tables = CohortTables(cohort, store) if slides is None else None
+    tables = CohortTables(cohort, store, page=page) if slides is None else None
     if tables is not None:
         tables.collect()  # a run that is broken off must not say less than is known
     outcomes: dict[str, Outcome] = {}
@@ -83,7 +85,7 @@ def run_cohort(
     return CohortResult(outcomes, written)
 
 
-def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Path]]:
+def collect_cohort(cohort: Cohort, out: Path, *, page: bool = True) -> tuple[Counter[str], Sequence[Path]]:
     """Write the tables of what is recorded in a folder; return the number of slides by status, and the files.
 
     Use it for cohorts whose parts were run apart, as by a cluster's jobs. No slide is opened. Raises
@@ -92,7 +94,7 @@ def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Pa
     store = CohortStore(out)
     if not store.begun:
         raise OutputError(f"{out}: holds no results of a cohort; name the folder that it was run into")
-    tables = CohortTables(cohort, store)
+    tables = CohortTables(cohort, store, page=page)
     tables.collect()
     written = tables.finish()
     return Counter(str(row["status"]) for row in tables.rows()), written

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.files import staged_folder, write_parts, write_text
-from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, REGIONS, REPORT, SUMMARY, check_folder, summary_text
+from slidemitosis.outputs.folder import (
+    CANDIDATES,
+    OBJECTS,
+    REGIONS,
+    REPORT,
+    SUMMARY,
+    check_folder,
+    summary_text,
+)
 from slidemitosis.outputs.hot_spot_object import hot_spot_features
 from slidemitosis.outputs.objects import feature_collection, qupath_feature
 from slidemitosis.outputs.regions import region_features, regions_csv

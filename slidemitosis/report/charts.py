@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,11 @@ def axis_end(found: Sequence[Estimate], cutoff: float | None) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """One bar of the histogram of P, in per cent of the highest."""
+    """One bar of the histogram of P: the height of its parts, in per cent of the highest bar.
+
+    The height of a bar is by the square root of its number, since most figures are near 0 and would hide the
+    others; its parts share it by their numbers.
+    """
 
     low: float
     normal: float
@@ -106,10 +111,11 @@ def histogram(rows: Sequence[Row], threshold: float) -> list[Bin]:
         if row.probability is not None:
             counts = atypical if row.probability >= threshold else normal
             counts[min(int(row.probability * BINS), BINS - 1)] += 1
-    most = max(1, *(a + b for a, b in zip(normal, atypical, strict=True)))
+    totals = [n + a for n, a in zip(normal, atypical, strict=True)]
+    heights = [100 * math.sqrt(t / max(1, *totals)) for t in totals]
     return [
-        Bin(low=i / BINS, normal=100 * n / most, atypical=100 * a / most, figures=n + a)
-        for i, (n, a) in enumerate(zip(normal, atypical, strict=True))
+        Bin(low=i / BINS, normal=h * n / max(1, n + a), atypical=h * a / max(1, n + a), figures=n + a)
+        for i, (n, a, h) in enumerate(zip(normal, atypical, heights, strict=True))
     ]
 
 
@@ -151,7 +157,9 @@ def slide_map(summary: Mapping[str, Any], rows: Sequence[Row], area: Bounds) -> 
         elif row.call == "NMF":
             dots.append(f"M{x:g} {y:g}h0")
         else:
-            crosses.append(f"M{x - size:g} {y - size:g}l{2 * size:g} {2 * size:g}m0 {-2 * size:g}l{-2 * size:g} {2 * size:g}")
+            crosses.append(
+                f"M{x - size:g} {y - size:g}l{2 * size:g} {2 * size:g}m0 {-2 * size:g}l{-2 * size:g} {2 * size:g}"
+            )
     mpp = summary["slide"]["mpp_x"]
     mm = _round_length(area.width * mpp / 1000 / 5)
     return Map(
@@ -183,7 +191,7 @@ def _spot(summary: Mapping[str, Any], area: Bounds, scale: float) -> Mapping[str
 
 def _round_length(mm: float) -> float:
     """The greatest of 1, 2 and 5 times a power of ten that is not above a length."""
-    power = 10.0 ** -4
+    power = 10.0**-4
     while power * 10 <= mm:
         power *= 10
     return float(f"{max((m for m in (1, 2, 5) if m * power <= mm), default=1) * power:.4g}")

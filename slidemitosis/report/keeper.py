@@ -35,9 +35,7 @@ class PatchKeeper:
     At most a few hundred patches are held, however many figures there are, unless `limits` says all.
     """
 
-    def __init__(
-        self, placed: Sequence[PlacedCandidate], threshold: float, *, limits: Limits = SOME
-    ) -> None:
+    def __init__(self, placed: Sequence[PlacedCandidate], threshold: float, *, limits: Limits = SOME) -> None:
         self.limits = limits
         self._ids = [p.object_id for p in placed]
         self._choice = Choice(threshold, limits)
@@ -48,9 +46,7 @@ class PatchKeeper:
         """Make the keeper of a slide that is to be classified."""
         return cls(prepared.placed, decision.threshold, limits=limits)
 
-    def add(
-        self, rows: Sequence[int], pixels: NDArray[np.uint8], predictions: Sequence[Prediction]
-    ) -> None:
+    def add(self, rows: Sequence[int], pixels: NDArray[np.uint8], predictions: Sequence[Prediction]) -> None:
         """Take a batch.
 
         rows: positions of the figures among those of the slide, in the points file's order. pixels: uint8

@@ -67,7 +67,9 @@ def _pixels(slide: Slide, level: int) -> NDArray[np.uint8]:
     info = slide.info
     downsample = info.levels[level].downsample
     width, height = _size(info, level)
-    pixels = slide.read(level, round(info.area.x / downsample), round(info.area.y / downsample), width, height)
+    pixels = slide.read(
+        level, round(info.area.x / downsample), round(info.area.y / downsample), width, height
+    )
     image = Image.fromarray(pixels)
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     return np.asarray(image)

@@ -95,14 +95,17 @@ def warnings(summary: Summary) -> list[str]:
             f"The slide is coarser ({resolution(summary['slide'])}) than the model's pixels "
             f"({reading['model_mpp']:g} µm/px): patches were upsampled, and the model was not trained on such."
         )
-    told += [f"{text[:1].upper()}{text[1:]}." for text in summary["warnings"]]
+    name = summary["model"]["name"]  # which is written as it is, at the beginning of a sentence too
+    told += [f"{t if t.startswith(name) else t[:1].upper() + t[1:]}." for t in summary["warnings"]]
     for kind, what in _LEFT_OUT.items():
         if counts[kind]:
             one = counts[kind] == 1
             verb = {"lie": "lies", "show": "shows", "are": "is"}
             first, _, rest = what.partition(" ")
-            told.append(f"{figures(counts[kind])} {verb.get(first, first) if one else first} {rest}, "
-                        "and not in the calls.")
+            told.append(
+                f"{figures(counts[kind])} {verb.get(first, first) if one else first} {rest}, "
+                "and not in the calls."
+            )
     return told
 
 

@@ -18,7 +18,8 @@ from slidemitosis.cohort.tables.patients import (
 )
 from slidemitosis.cohort.tables.plot import FIGURE, write_figure
 from slidemitosis.files import csv_lines, write_whole
-from slidemitosis.outputs.folder import summary_text
+from slidemitosis.outputs.folder import REPORT, summary_text
+from slidemitosis.report.cohort_page import cohort_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from slidemitosis.cohort.tables.columns import Row, Value
 
 COHORT_CSV, COHORT_JSON, PATIENTS_CSV = "cohort.csv", "cohort.json", "patients.csv"
+COHORT_HTML = "cohort.html"
+_WRITTEN = {COHORT_CSV, COHORT_JSON, PATIENTS_CSV, FIGURE, PARQUET, COHORT_HTML}
 _TABLES_LOCK = ".tables"
 _PAUSE = 2.0  # seconds between two writings while slides finish
 _SHARE = 0.05  # of the time that writing may take
@@ -41,8 +44,8 @@ class CohortTables:
     slides: not on who wrote them, on the order in which they were done, or on how often a run was broken off.
     """
 
-    def __init__(self, cohort: Cohort, store: CohortStore) -> None:
-        self._cohort, self._store = cohort, store
+    def __init__(self, cohort: Cohort, store: CohortStore, *, page: bool = True) -> None:
+        self._cohort, self._store, self._page = cohort, store, page
         self._recorded: dict[str, Recorded] = {}
         self._rows: dict[str, Row] = {s.name: _ended(s, {"status": "pending"}) for s in cohort.slides}
         self._written, self._took = time.monotonic(), 0.0
@@ -82,11 +85,14 @@ class CohortTables:
         with self._store.lock(_TABLES_LOCK, wait=True):
             written = [self._write(COHORT_CSV, table_text(rows))]
             written += filter(None, [write_parquet(column_order(rows), rows, out)])
-            written.append(self._write(COHORT_JSON, summary_text(self._whole(rows))))
-            if patients := patient_rows(rows, self._recorded):
+            whole, patients = self._whole(rows), patient_rows(rows, self._recorded)
+            written.append(self._write(COHORT_JSON, summary_text(whole)))
+            if patients:
                 written.append(self._write(PATIENTS_CSV, table_text(patients)))
             written += filter(None, [write_figure(rows, out)])
-            for name in {COHORT_CSV, COHORT_JSON, PATIENTS_CSV, FIGURE, PARQUET} - {p.name for p in written}:
+            if self._page:
+                written.append(self._write(COHORT_HTML, cohort_page(self._store, whole, patients)))
+            for name in _WRITTEN - {p.name for p in written}:
                 (out / name).unlink(missing_ok=True)  # an earlier run's, of other rows
         return written
 
@@ -114,6 +120,13 @@ class CohortTables:
         path = self._store.out / name
         write_whole(path, text.encode("utf-8", "backslashreplace"))
         return path
+
+
+def cohort_page(store: CohortStore, whole: Mapping[str, Any], patients: Sequence[Mapping[str, Value]]) -> str:
+    """Make `cohort.html`, with links to the reports that are there."""
+    names = [str(row["name"]) for row in whole["slides"]]
+    reports = {name for name in names if (store.folder(name) / REPORT).exists()}
+    return cohort_html(store.out.resolve().name, whole, patients, reports=reports)
 
 
 def recorded(store: CohortStore, slide: CohortSlide) -> tuple[Row, Recorded | None]:
