@@ -38,7 +38,8 @@ def predict_batches(
 
     batches: of READ_SIZE windows each, in whatever order. clock: "reading", "waiting" and "computing" are
     counted. looks: those of the patches that are not blank are added. progress: called with (candidates done,
-    candidates in all). keeper: keeps the patches that a report shows. Raises ReadingFailed if not one candidate could be read.
+    candidates in all). keeper: keeps the patches that a report shows. Raises ReadingFailed if not one
+    candidate could be read.
     """
     said: dict[int, Prediction | LeftOut] = {
         i: placed.left_out for i, placed in enumerate(prepared.placed) if placed.left_out

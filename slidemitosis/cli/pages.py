@@ -10,6 +10,7 @@ from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from slidemitosis.cli.report import Report
     from slidemitosis.report.choice import Limits
@@ -43,14 +44,32 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="folder that classify or cohort wrote")
     parser.add_argument("--slide", type=Path, metavar="FILE", help="the slide, where it has moved")
     _add_all_patches(parser)
+    parser.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="PNG",
+        help="write contact sheets of all patches, with id, call and P, too",
+    )
     parser.set_defaults(run=_report, progress="bar")
 
 
-def _report(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.report.make import report_again  # noqa: PLC0415
+def _report(args: argparse.Namespace, report: Report) -> int:
+    from slidemitosis.cohort.run import is_cohort, report_cohort_again  # noqa: PLC0415
+    from slidemitosis.report.make import report_again, write_result_sheets  # noqa: PLC0415
 
     limits = limits_given(args)
     assert limits is not None
-    written = report_again(args.folder, slide=args.slide, limits=limits)
-    report.done(report=str(written))
-    print_table([("written", str(written))])
+    missing: Sequence[str] = ()
+    if is_cohort(args.folder):
+        if args.slide or args.sheet:
+            raise InvalidOption("--slide and --sheet are of one slide: name its folder, under slides")
+        written, missing = report_cohort_again(args.folder, limits)
+    else:
+        written = [report_again(args.folder, slide=args.slide, limits=limits)]
+        if args.sheet:
+            written += write_result_sheets(args.folder, args.sheet, slide=args.slide)
+    for why in missing:
+        report.message("warning", why)
+    report.done(pages=[str(path) for path in written])
+    print_table([("written", str(path)) for path in written])
+    return 3 if missing else 0

@@ -13,8 +13,8 @@ from slidemitosis.cli.options import (
     add_slide_and_points,
     options_given,
 )
-from slidemitosis.cli.rates import not_classified, rate_rows
 from slidemitosis.cli.pages import add_report_options, limits_given
+from slidemitosis.cli.rates import not_classified, rate_rows
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
 from slidemitosis.labels import NEGATIVE, POSITIVE
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from slidemitosis.models.card import ModelCard
     from slidemitosis.outputs.result import ResultFiles, SlideResult
     from slidemitosis.rates.counts import SlideRate
-    from slidemitosis.report.choice import Limits
     from slidemitosis.reading.frames import Frames
+    from slidemitosis.report.choice import Limits
     from slidemitosis.slides.slide import SlideInfo
 
 
@@ -52,7 +52,9 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
     add_slide_and_points(parser, points_required=False)
     add_model(parser)
     add_options(parser, ReadOptions)
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of some patches")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="PNG", help="write contact sheets of all patches, with ids"
+    )
     parser.set_defaults(run=_inspect)
 
 
@@ -130,7 +132,7 @@ def _size(width: int, height: int) -> str:
 def _inspect(args: argparse.Namespace, _report: Report) -> None:
     from slidemitosis.candidates import counts_text  # noqa: PLC0415
     from slidemitosis.models.shipped import find_model  # noqa: PLC0415
-    from slidemitosis.outputs.sheet import write_sheet  # noqa: PLC0415
+    from slidemitosis.outputs.sheet import sheet_of, write_sheets  # noqa: PLC0415
     from slidemitosis.reading.prepare import prepare  # noqa: PLC0415
     from slidemitosis.slides.open import open_slide  # noqa: PLC0415
 
@@ -163,8 +165,8 @@ def _inspect(args: argparse.Namespace, _report: Report) -> None:
         ]
     )
     if args.sheet:
-        shown = write_sheet(prepared, args.sheet)
-        print(f"{'sheet':<11} {args.sheet} ({shown} patches)")
+        pages = write_sheets(list(sheet_of(prepared)), prepared.open_slide, args.sheet, side=plan.patch)
+        print_table([("sheet", str(page)) for page in pages])
 
 
 def _frame_rows(frames: Frames) -> list[tuple[str, str]]:

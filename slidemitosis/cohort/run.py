@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from slidemitosis.cohort.executors.events import Ended, Held
 from slidemitosis.cohort.store import CohortStore
-from slidemitosis.cohort.tables.cohort import CohortTables
+from slidemitosis.cohort.tables.cohort import COHORT_JSON, PATIENTS_CSV, CohortTables
+from slidemitosis.cohort.tables.page import pages_again
 from slidemitosis.errors import OutputError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.cohort.executors.events import Event, Executor
     from slidemitosis.cohort.slides import Cohort, CohortSlide, Outcome
+    from slidemitosis.report.choice import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,9 @@ def run_cohort(
 
     Slides that another run on the same folder is at work on are left to it, and waited for at the end.
     slides: the part of the cohort to be done here; the tables are then left to `collect_cohort`. tell: called
-    with every event. page: whether
-    `cohort.html` is among the tables. An interrupted run leaves tables that say what was done. Raises OutputError,
-    ModelError, and what the executor raises if it cannot run anything; a slide's own errors are outcomes.
+    with every event. page: whether `cohort.html` is among the tables. An interrupted run leaves tables that
+    say what was done. Raises OutputError, ModelError, and what the executor raises if it cannot run anything;
+    a slide's own errors are outcomes.
     """
     store = CohortStore(out)
     store.begin()
@@ -98,3 +100,13 @@ def collect_cohort(cohort: Cohort, out: Path, *, page: bool = True) -> tuple[Cou
     tables.collect()
     written = tables.finish()
     return Counter(str(row["status"]) for row in tables.rows()), written
+
+
+def is_cohort(out: Path) -> bool:
+    """Tell whether a folder holds the results of a cohort."""
+    return CohortStore(out).begun
+
+
+def report_cohort_again(out: Path, limits: Limits) -> tuple[Sequence[Path], Sequence[str]]:
+    """Write the pages of a cohort's folder again; see `tables.page.pages_again`."""
+    return pages_again(CohortStore(out), (out / COHORT_JSON, out / PATIENTS_CSV), limits=limits)

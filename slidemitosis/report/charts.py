@@ -149,7 +149,7 @@ def slide_map(summary: Mapping[str, Any], rows: Sequence[Row], area: Bounds) -> 
         if r.status not in ("outside", "duplicate")
     ]
     size = next(s for n, s in ((150, 6.0), (600, 5.0), (3000, 3.5), (10**9, 2.4)) if len(on_it) <= n)
-    t = round(1.5 * size, 1)
+    t, d = round(1.5 * size, 1), 2 * size
     dots, triangles, crosses = [], [], []
     for x, y, row in on_it:
         if row.call == "AMF":
@@ -157,9 +157,7 @@ def slide_map(summary: Mapping[str, Any], rows: Sequence[Row], area: Bounds) -> 
         elif row.call == "NMF":
             dots.append(f"M{x:g} {y:g}h0")
         else:
-            crosses.append(
-                f"M{x - size:g} {y - size:g}l{2 * size:g} {2 * size:g}m0 {-2 * size:g}l{-2 * size:g} {2 * size:g}"
-            )
+            crosses.append(f"M{x - size:g} {y - size:g}l{d:g} {d:g}m0 {-d:g}l{-d:g} {d:g}")
     mpp = summary["slide"]["mpp_x"]
     mm = _round_length(area.width * mpp / 1000 / 5)
     return Map(

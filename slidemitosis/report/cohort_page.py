@@ -58,7 +58,7 @@ def cohort_html(title: str, whole: Values, patients: Sequence[Values], *, report
         counts=[(status, counts[status]) for status in _FIRST if counts[status]],
         models=whole["models"],
         slides=slides,
-        failed=[line for line in slides if line.status in ("failed", "skipped")],
+        failed=sum(line.status in ("failed", "skipped") for line in slides),
         with_patients=any(line.patient for line in slides),
         patients=people,
         few=sum(line.few for line in slides),

@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from slidemitosis.errors import OutputError, UnreadableSlide
 from slidemitosis.files import write_text, write_whole
 from slidemitosis.geometry import PixelSize
 from slidemitosis.outputs.folder import CANDIDATES, REPORT, SUMMARY
+from slidemitosis.outputs.sheet import Shown, write_sheets
 from slidemitosis.reading.windows import place_window, plan_reading, reading_order
 from slidemitosis.reading.worker import ReopeningSlide
 from slidemitosis.report.choice import SOME, Limits
@@ -21,11 +20,13 @@ from slidemitosis.report.keeper import encoded
 from slidemitosis.report.rows import read_rows
 from slidemitosis.report.slide_page import chosen, slide_html
 from slidemitosis.report.thumbnail import read_thumbnail
+from slidemitosis.report.words import said
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from slidemitosis.reading.prepare import Prepared
@@ -110,6 +111,20 @@ def patches_of(
                 yield rows[i], reader.read(windows[i])
             except UnreadableSlide:
                 yield rows[i], None
+
+
+def write_result_sheets(folder: Path, path: Path, *, slide: Path | None = None) -> list[Path]:
+    """Write contact sheets of a folder's figures with id, call and P; see `outputs.sheet.write_sheets`."""
+    summary, rows = read_summary(folder), read_rows(folder / CANDIDATES)
+    opening = opener(summary, slide)
+    with opening() as opened:
+        plan = _plan(opened, summary)
+    shown = [
+        Shown(window=place_window(r.x, r.y, plan), name=f"{r.number}  {r.id}", said=said(r), call=r.call)
+        for r in rows
+        if r.status not in ("outside", "duplicate")
+    ]
+    return write_sheets(shown, opening, path, side=plan.patch)
 
 
 def _plan(slide: Slide, summary: Mapping[str, Any]) -> ReadPlan:

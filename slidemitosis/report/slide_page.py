@@ -117,7 +117,7 @@ def _galleries(rows: Sequence[Row], threshold: float, limits: Limits) -> Iterato
     yield Gallery(
         name="near",
         heading="Around the threshold",
-        note=f"the {len(by_p['near'])} whose P is nearest to {threshold:.4g}: the calls that could as well be the other",
+        note=f"the {len(by_p['near'])} whose P is nearest to {threshold:.4g}, where a call is a toss-up",
         rows=by_p["near"],
     )
     yield Gallery(
@@ -168,7 +168,7 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
 
 def _value(value: object) -> str:
     if value is None or value in ((), []):
-        return "–"
+        return "-"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

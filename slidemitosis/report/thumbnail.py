@@ -38,7 +38,10 @@ class Thumbnail:
 
 
 def read_thumbnail(open_slide: Callable[[], Slide]) -> Thumbnail:
-    """Read the picture, at most 1000 px wide and high. Raises UnreadableSlide if the slide cannot be opened."""
+    """Read the picture, at most 1000 px wide and high.
+
+    Raises UnreadableSlide if the slide cannot be opened.
+    """
     with open_slide() as slide:
         level = _level(slide.info)
         if level is None:

@@ -9,6 +9,8 @@ from slidemitosis.outputs.rate_fields import per_cent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from slidemitosis.report.rows import Row
+
     Summary = Mapping[str, Any]
 
 CALLS = {"AMF": "atypical", "NMF": "normal"}
@@ -29,6 +31,13 @@ def figures(n: int) -> str:
 def span(interval: tuple[float, float]) -> str:
     """Say an interval of fractions: "13 to 30 %"."""
     return f"{per_cent(interval[0])} to {per_cent(interval[1])} %"
+
+
+def said(row: Row) -> str:
+    """Say what the model says of a figure: "atypical 0.83", or why it says nothing."""
+    if row.probability is None:
+        return row.status
+    return f"{CALLS.get(row.call, row.status)} {row.probability:.3f}"
 
 
 def rate_sentence(summary: Summary) -> str:
@@ -53,7 +62,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     slide, model, counts = summary["slide"], summary["model"], summary["counts"]
     hot, area = summary["hot_spot"], summary["analysed_area"]
     told = [
-        ("Slide", f"{slide['width_px']:,} × {slide['height_px']:,} px, {resolution(slide)}"),
+        ("Slide", f"{slide['width_px']:,} x {slide['height_px']:,} px, {resolution(slide)}"),
         ("Model", f"{model['name']} {model['version']}, {_views(summary)}"),
         ("Candidates", f"{counts['candidates']:,}, of which {counts['classified']:,} classified"),
     ]
@@ -74,7 +83,7 @@ def _hot_spot(hot: Summary) -> str:
 def resolution(slide: Summary) -> str:
     """Say the pixel size: "0.25 µm/px"."""
     x, y = slide["mpp_x"], slide["mpp_y"]
-    return f"{x:.4g} µm/px" if x == y else f"{x:.4g} × {y:.4g} µm/px"
+    return f"{x:.4g} µm/px" if x == y else f"{x:.4g} x {y:.4g} µm/px"
 
 
 def _views(summary: Summary) -> str:
@@ -93,7 +102,7 @@ def warnings(summary: Summary) -> list[str]:
     if reading["upsampled"]:
         told.append(
             f"The slide is coarser ({resolution(summary['slide'])}) than the model's pixels "
-            f"({reading['model_mpp']:g} µm/px): patches were upsampled, and the model was not trained on such."
+            f"({reading['model_mpp']:g} µm/px): patches were upsampled; the model was not trained on such."
         )
     name = summary["model"]["name"]  # which is written as it is, at the beginning of a sentence too
     told += [f"{t if t.startswith(name) else t[:1].upper() + t[1:]}." for t in summary["warnings"]]
@@ -127,7 +136,7 @@ def methods(summary: Summary) -> str:
         tumour = summary["expected_fraction_amf_of_all_tumour_95"]
         rate += f" (95 % interval {span(among)} among these figures, {span(tumour)} in the tumour)"
     return (
-        f"{told}The atypical fraction AMF / (AMF + NMF) of {figures(n)}, the mean of P(atypical), was {rate}; "
-        f"at P ≥ {model['threshold']:.4g} ({model['operating_point']} operating point), {counts['atypical']:,} "
-        f"of {counts['classified']:,} were called atypical."
+        f"{told}The atypical fraction AMF / (AMF + NMF) of {figures(n)}, the mean of P(atypical), was "
+        f"{rate}. At P ≥ {model['threshold']:.4g} ({model['operating_point']} operating point), "
+        f"{counts['atypical']:,} of {counts['classified']:,} were called atypical."
     )

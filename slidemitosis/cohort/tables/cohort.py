@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from slidemitosis.cohort.slides import Status
 from slidemitosis.cohort.tables.columns import is_ours
+from slidemitosis.cohort.tables.page import COHORT_HTML, cohort_page
 from slidemitosis.cohort.tables.parquet import PARQUET, write_parquet
 from slidemitosis.cohort.tables.patients import (
     Recorded,
@@ -18,8 +19,7 @@ from slidemitosis.cohort.tables.patients import (
 )
 from slidemitosis.cohort.tables.plot import FIGURE, write_figure
 from slidemitosis.files import csv_lines, write_whole
-from slidemitosis.outputs.folder import REPORT, summary_text
-from slidemitosis.report.cohort_page import cohort_html
+from slidemitosis.outputs.folder import summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from slidemitosis.cohort.tables.columns import Row, Value
 
 COHORT_CSV, COHORT_JSON, PATIENTS_CSV = "cohort.csv", "cohort.json", "patients.csv"
-COHORT_HTML = "cohort.html"
 _WRITTEN = {COHORT_CSV, COHORT_JSON, PATIENTS_CSV, FIGURE, PARQUET, COHORT_HTML}
 _TABLES_LOCK = ".tables"
 _PAUSE = 2.0  # seconds between two writings while slides finish
@@ -120,13 +119,6 @@ class CohortTables:
         path = self._store.out / name
         write_whole(path, text.encode("utf-8", "backslashreplace"))
         return path
-
-
-def cohort_page(store: CohortStore, whole: Mapping[str, Any], patients: Sequence[Mapping[str, Value]]) -> str:
-    """Make `cohort.html`, with links to the reports that are there."""
-    names = [str(row["name"]) for row in whole["slides"]]
-    reports = {name for name in names if (store.folder(name) / REPORT).exists()}
-    return cohort_html(store.out.resolve().name, whole, patients, reports=reports)
 
 
 def recorded(store: CohortStore, slide: CohortSlide) -> tuple[Row, Recorded | None]:
