@@ -35,6 +35,7 @@ ROOMS = {
     "reading": {"candidates", "models", "prediction", "slides"},
     "rates": {"candidates", "models", "prediction", "reading", "slides"},
     "outputs": {"candidates", "models", "prediction", "rates", "reading", "slides"},
+    "report": {"outputs", "reading", "slides"},
     "classify": {"candidates", "engines", "models", "outputs", "prediction", "rates", "reading", "slides"},
     "export": {"engines", "models"},
     "qupath": {"candidates", "outputs", "slides"},
@@ -48,6 +49,7 @@ ROOMS = {
         "qupath",
         "rates",
         "reading",
+        "report",
         "slides",
     },
     "train": {"calibration", "engines", "models", "prediction", "reading", "slides"},
@@ -101,6 +103,7 @@ OWNERS = {
     "paquo": {"qupath"},
     "jpype": {"qupath"},
     "defusedxml": {"candidates"},
+    "jinja2": {"report"},
 }
 
 

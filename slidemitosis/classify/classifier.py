@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from slidemitosis.prediction import LeftOut, Prediction
     from slidemitosis.rates.area import AnalysedArea
     from slidemitosis.reading.batches import Batch
+    from slidemitosis.report.keeper import PatchKeeper
 
     Progress = Callable[[int, int], None]
 
@@ -139,11 +140,16 @@ class SlideClassifier:
             area = analysed_area(prepared, rates, read.area_classes)
         return Begun(prepared=prepared, read=read, rates=rates, area=area, clock=clock)
 
-    def finish(self, begun: Begun, *, progress: Progress | None = None) -> SlideResult:
-        """Read and classify the patches of a slide, and rate it."""
+    def finish(
+        self, begun: Begun, *, progress: Progress | None = None, keeper: PatchKeeper | None = None
+    ) -> SlideResult:
+        """Read and classify the patches of a slide, and rate it.
+
+        keeper: keeps the patches that a report shows, for `report.make.write_report`.
+        """
         prepared, clock = begun.prepared, begun.clock
         looks = SlideLooks()
-        said, computed = self._predict(prepared, looks, clock, progress)
+        said, computed = self._predict(prepared, looks, clock, progress, keeper)
         with clock.during("rating"):
             candidates = tuple(
                 candidate_result(placed, of_it, band=begun.rates.abstain)
@@ -188,7 +194,12 @@ class SlideClassifier:
         return self._pool.read(prepared.open_slide, prepared.windows)
 
     def _predict(
-        self, prepared: Prepared, looks: SlideLooks, clock: Stopwatch, progress: Progress | None
+        self,
+        prepared: Prepared,
+        looks: SlideLooks,
+        clock: Stopwatch,
+        progress: Progress | None,
+        keeper: PatchKeeper | None,
     ) -> tuple[list[Prediction | LeftOut], Computed]:
         """What is said of each candidate, and how it was computed."""
         given = self.compute.calibration
@@ -201,7 +212,14 @@ class SlideClassifier:
         with clock.during("loading"):
             engine = self.engine
         said = predict_batches(
-            prepared, batches, engine, self.decision, looks=looks, clock=clock, progress=progress
+            prepared,
+            batches,
+            engine,
+            self.decision,
+            looks=looks,
+            clock=clock,
+            progress=progress,
+            keeper=keeper,
         )
         return said, dataclasses.replace(
             computed,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from slidemitosis.prediction import Prediction
     from slidemitosis.reading.batches import Batch
     from slidemitosis.reading.prepare import Prepared
+    from slidemitosis.report.keeper import PatchKeeper
 
 
 def predict_batches(
@@ -31,12 +32,14 @@ def predict_batches(
     looks: SlideLooks,
     clock: Stopwatch,
     progress: Callable[[int, int], None] | None,
+    keeper: PatchKeeper | None = None,
 ) -> list[Prediction | LeftOut]:
     """Predict the patches of a slide; return what is said of each candidate, in the points file's order.
 
     batches: of READ_SIZE windows each, in whatever order. clock: "reading", "waiting" and "computing" are
     counted. looks: those of the patches that are not blank are added. progress: called with (candidates done,
-    candidates in all). Raises ReadingFailed if not one candidate could be read.
+    candidates in all). keeper: keeps the patches that a report shows. Raises ReadingFailed if not one
+    candidate could be read.
     """
     said: dict[int, Prediction | LeftOut] = {
         i: placed.left_out for i, placed in enumerate(prepared.placed) if placed.left_out
@@ -50,7 +53,10 @@ def predict_batches(
             said |= {prepared.to_read[row]: LeftOut("unreadable", why) for row, why in batch.unreadable}
             found = predict(batch.pixels, outputs, engine.card, decision)
             looks.add(figure_looks(batch.pixels[[not p.blank for p in found]]))
-            said |= zip((prepared.to_read[row] for row in batch.indices), found, strict=True)
+            rows = [prepared.to_read[row] for row in batch.indices]
+            said |= zip(rows, found, strict=True)
+            if keeper is not None:
+                keeper.add(rows, batch.pixels, found)
             done += len(batch.indices) + len(batch.unreadable)
             if progress:
                 progress(done, total)

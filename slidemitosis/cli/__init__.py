@@ -23,6 +23,7 @@ from slidemitosis.cli.completion import add_completion
 from slidemitosis.cli.convert import add_convert
 from slidemitosis.cli.examples import EXAMPLES
 from slidemitosis.cli.models import add_models
+from slidemitosis.cli.pages import add_report
 from slidemitosis.cli.parser import Parser
 from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
@@ -105,6 +106,7 @@ def _parser() -> Parser:
 _COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], None], str], ...] = (
     ("classify", add_classify, "classify the candidates of one slide"),
     ("cohort", add_cohort, "classify the candidates of many slides, and go on"),
+    ("report", add_report, "make report.html or cohort.html again"),
     ("inspect", add_inspect, "show what would be read; classify nothing"),
     ("patches", add_patches, "classify patches that are cut already"),
     ("convert", add_convert, "candidates of any format as GeoJSON or CSV"),

@@ -64,6 +64,7 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
     add_options(parser, ReadOptions, but=[name for name, o in options_of(ReadOptions) if o.per_slide])
     add_options(parser, RateOptions)
     add_options(parser, ComputeOptions)
+    parser.add_argument("--no-report", action="store_true", help="leave report.html and cohort.html out")
     add_progress(parser)
     parser.set_defaults(run=_cohort)
 
@@ -90,14 +91,14 @@ def _cohort(args: argparse.Namespace, report: Report) -> int:
             f"{args.slides} has area_mm2, and --area-class says the area too: give one of them"
         )
     if args.collect:
-        return _collect(cohort, args.out, report)
+        return _collect(cohort, args.out, report, page=not args.no_report)
     return _run(cohort, args, report)
 
 
-def _collect(cohort: Cohort, out: Path, report: Report) -> int:
+def _collect(cohort: Cohort, out: Path, report: Report, *, page: bool) -> int:
     from slidemitosis.cohort.run import collect_cohort  # noqa: PLC0415
 
-    counts, written = collect_cohort(cohort, out)
+    counts, written = collect_cohort(cohort, out, page=page)
     _say_done(report, counts, len(cohort.slides), written)
     return 0 if counts["done"] == len(cohort.slides) else INCOMPLETE
 
@@ -119,6 +120,7 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
         rates=options_given(args, RateOptions),
         force=args.force,
         dry=args.dry_run,
+        reports=not args.no_report,
     )
     report.outcome = "what is done is kept, and the same command goes on"
     teller = _Teller(report, len(slides), dry=args.dry_run)
@@ -130,7 +132,7 @@ def _run(cohort: Cohort, args: argparse.Namespace, report: Report) -> int:
             print_table([("slides", _counts_text(teller.counts, len(slides)))])
             return 0 if teller.counts["ready"] == len(slides) else INCOMPLETE
         mine = slides if args.shard else None
-        result = run_cohort(cohort, args.out, executor, slides=mine, tell=teller)
+        result = run_cohort(cohort, args.out, executor, slides=mine, tell=teller, page=not args.no_report)
     _say_done(report, result.counts, len(slides), result.written)
     return 0 if result.complete else INCOMPLETE
 

@@ -18,6 +18,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cohort slides.csv --out results --join clinical.csv",
         "cohort folder-of-slides --out results --log results.log",
     ),
+    "report": ("report slide.slidemitosis", "report results --all-patches"),
     "inspect": ("inspect slide.svs", "inspect slide.svs --points slide.geojson --sheet sheet.png"),
     "patches": ("patches stack.tif --out calls.csv", "patches folder-of-png --out calls.csv --model lite0"),
     "convert": (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from slidemitosis.outputs.rate_fields import per_cent
+
 if TYPE_CHECKING:
     from slidemitosis.rates.counts import SlideRate
     from slidemitosis.rates.expected import Expected
@@ -43,26 +45,20 @@ def not_classified(rate: SlideRate) -> str:
 def _expected(expected: Expected) -> str:
     """The fraction that is expected: "21 % (95 % interval 13 to 30 %)"."""
     assert expected.fraction is not None
-    told = f"{_short(expected.fraction)} %"
+    told = f"{per_cent(expected.fraction)} %"
     if expected.figures is None:
         return told
     low, high = expected.figures
-    return f"{told} (95 % interval {_short(low)} to {_short(high)} %)"
-
-
-def _short(fraction: float) -> str:
-    """Per cent, to two digits: "21", "3.4"."""
-    value = 100 * fraction
-    return f"{value:.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
+    return f"{told} (95 % interval {per_cent(low)} to {per_cent(high)} %)"
 
 
 def _tumour(expected: Expected, cutoff: float | None) -> list[tuple[str, str]]:
     if expected.tumour is None:
         return []
     low, high = expected.tumour
-    told = f"95 % interval of the whole tumour's fraction {_short(low)} to {_short(high)} %"
+    told = f"95 % interval of the whole tumour's fraction {per_cent(low)} to {per_cent(high)} %"
     if expected.above is not None and cutoff is not None:
-        told += f"; above {_short(cutoff)} % with probability {expected.above:.2f}"
+        told += f"; above {per_cent(cutoff)} % with probability {expected.above:.2f}"
     return [("tumour", told)]
 
 

@@ -13,6 +13,7 @@ from slidemitosis.cli.options import (
     add_slide_and_points,
     options_given,
 )
+from slidemitosis.cli.pages import add_report_options, limits_given
 from slidemitosis.cli.rates import not_classified, rate_rows
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from slidemitosis.outputs.result import ResultFiles, SlideResult
     from slidemitosis.rates.counts import SlideRate
     from slidemitosis.reading.frames import Frames
+    from slidemitosis.report.choice import Limits
     from slidemitosis.slides.slide import SlideInfo
 
 
@@ -40,6 +42,7 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
     add_options(parser, ReadOptions)
     add_options(parser, RateOptions)
     add_options(parser, ComputeOptions)
+    add_report_options(parser)
     add_progress(parser)
     parser.set_defaults(run=_classify)
 
@@ -48,7 +51,9 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis inspect`."""
     add_slide_and_points(parser, points_required=False)
     add_model(parser)
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of some patches")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="PNG", help="write contact sheets of all patches, with ids"
+    )
     add_options(parser, ReadOptions)
     parser.set_defaults(run=_inspect)
 
@@ -61,18 +66,28 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
     with SlideClassifier(args.model, compute=options_given(args, ComputeOptions)) as classifier:
         folder = result_folder(args.out, args.slide, args.points)
         begun = classifier.begin(args.slide, args.points, read=read, rates=rates)
-        _finish(classifier, begun, folder, report)
+        _finish(classifier, begun, folder, report, limits=limits_given(args))
 
 
-def _finish(classifier: SlideClassifier, begun: Begun, folder: Path, report: Report) -> ResultFiles:
-    """Classify, write, and print what was found. That the folder can be written is known before."""
+def _finish(
+    classifier: SlideClassifier, begun: Begun, folder: Path, report: Report, *, limits: Limits | None
+) -> ResultFiles:
+    """Classify, write, and print what was found. That the folder can be written is known before.
+
+    limits: how many figures the report shows; None: there is none.
+    """
     from slidemitosis.files import staged_folder  # noqa: PLC0415
-    from slidemitosis.outputs.folder import REGIONS, SUMMARY  # noqa: PLC0415
+    from slidemitosis.outputs.folder import REGIONS, REPORT, SUMMARY  # noqa: PLC0415
     from slidemitosis.outputs.result import ResultFiles  # noqa: PLC0415
+    from slidemitosis.report.keeper import PatchKeeper  # noqa: PLC0415
+    from slidemitosis.report.make import write_report  # noqa: PLC0415
 
-    with staged_folder(folder, last=SUMMARY, gone=(REGIONS,)) as stage:
-        result = classifier.finish(begun, progress=report.progress)
+    with staged_folder(folder, last=SUMMARY, gone=(REGIONS, REPORT)) as stage:
+        keeper = None if limits is None else PatchKeeper.of(begun.prepared, classifier.decision, limits)
+        result = classifier.finish(begun, progress=report.progress, keeper=keeper)
         result.write_into(stage)
+        if keeper is not None:
+            write_report(stage, keeper, begun.prepared)
     files = ResultFiles.of(folder)
     report.done(objects=str(files.objects), summary=str(files.summary))
     print_table([*_result_rows(result), *(("written", str(path)) for path in files.all)])
@@ -117,7 +132,7 @@ def _size(width: int, height: int) -> str:
 def _inspect(args: argparse.Namespace, _report: Report) -> None:
     from slidemitosis.candidates import counts_text  # noqa: PLC0415
     from slidemitosis.models.shipped import find_model  # noqa: PLC0415
-    from slidemitosis.outputs.sheet import write_sheet  # noqa: PLC0415
+    from slidemitosis.outputs.sheet import sheet_of, write_sheets  # noqa: PLC0415
     from slidemitosis.reading.prepare import prepare  # noqa: PLC0415
     from slidemitosis.slides.open import open_slide  # noqa: PLC0415
 
@@ -150,8 +165,8 @@ def _inspect(args: argparse.Namespace, _report: Report) -> None:
         ]
     )
     if args.sheet:
-        shown = write_sheet(prepared, args.sheet)
-        print(f"{'sheet':<11} {args.sheet} ({shown} patches)")
+        pages = write_sheets(list(sheet_of(prepared)), prepared.open_slide, args.sheet, side=plan.patch)
+        print_table([("sheet", str(page)) for page in pages])
 
 
 def _frame_rows(frames: Frames) -> list[tuple[str, str]]:
@@ -199,11 +214,12 @@ def demo(args: argparse.Namespace, report: Report) -> None:
     from slidemitosis.classify.classifier import SlideClassifier  # noqa: PLC0415
     from slidemitosis.demo.files import write_demo  # noqa: PLC0415
     from slidemitosis.outputs.folder import result_folder  # noqa: PLC0415
+    from slidemitosis.report.choice import SOME  # noqa: PLC0415
 
     print("The tissue of this demo is drawn by a program: its rate says nothing about any patient.")
     slide, points = write_demo(args.out)
     folder = result_folder(None, slide, points)
     with SlideClassifier() as classifier:
-        files = _finish(classifier, classifier.begin(slide, points), folder, report)
+        files = _finish(classifier, classifier.begin(slide, points), folder, report, limits=SOME)
     print(f"\nOpen {slide} in QuPath and drop {files.objects} onto it, or run")
     print(f"  slidemitosis classify {slide} --points {points}")

@@ -29,9 +29,12 @@ from slidemitosis.errors import (
 from slidemitosis.files import staged_folder, write_text
 from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
-from slidemitosis.outputs.folder import REGIONS, SUMMARY, summary_text
+from slidemitosis.outputs.folder import REGIONS, REPORT, SUMMARY, summary_text
 from slidemitosis.rates.slide import analysed_area, check_band
 from slidemitosis.reading.prepare import prepare
+from slidemitosis.report.choice import SOME
+from slidemitosis.report.keeper import PatchKeeper
+from slidemitosis.report.make import write_report
 from slidemitosis.slides.identity import same_slide, slide_identity
 from slidemitosis.slides.open import open_slide
 
@@ -68,6 +71,8 @@ class CohortPlan:
     """Do all slides again."""
     dry: bool = False
     """Look at every slide, and classify none."""
+    reports: bool = True
+    """Write a report of each slide."""
 
     def __post_init__(self) -> None:
         """Refuse what would be wrong with every slide. Raises UnknownModel, InvalidCard, InvalidOption."""
@@ -175,9 +180,14 @@ class SlideJobs:
         self.store.tidy(slide.name)
 
         begun = self.classifier.begin(slide.slide, slide.points, read=slide.read, rates=rates)
-        with staged_folder(self.store.folder(slide.name), last=SUMMARY, gone=(REGIONS,)) as stage:
-            result = self.classifier.finish(begun, progress=progress)
+        with staged_folder(self.store.folder(slide.name), last=SUMMARY, gone=(REGIONS, REPORT)) as stage:
+            keeper = (
+                PatchKeeper.of(begun.prepared, self.classifier.decision, SOME) if self.plan.reports else None
+            )
+            result = self.classifier.finish(begun, progress=progress, keeper=keeper)
             seconds = result.write_into(stage)
+            if keeper is not None:
+                write_report(stage, keeper, begun.prepared)
             record = {
                 "slide": {**identity, "quickhash": result.prepared.slide.quickhash},
                 "work": work,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from slidemitosis.cohort.executors.events import Ended, Held
 from slidemitosis.cohort.store import CohortStore
-from slidemitosis.cohort.tables.cohort import CohortTables
+from slidemitosis.cohort.tables.cohort import COHORT_JSON, PATIENTS_CSV, CohortTables
+from slidemitosis.cohort.tables.page import pages_again
 from slidemitosis.errors import OutputError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.cohort.executors.events import Event, Executor
     from slidemitosis.cohort.slides import Cohort, CohortSlide, Outcome
+    from slidemitosis.report.choice import Limits
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +54,19 @@ def run_cohort(
     *,
     slides: Sequence[CohortSlide] | None = None,
     tell: Callable[[Event], None] | None = None,
+    page: bool = True,
 ) -> CohortResult:
     """Do the slides of a cohort that are not done yet, and write its tables as they finish.
 
     Slides that another run on the same folder is at work on are left to it, and waited for at the end.
     slides: the part of the cohort to be done here; the tables are then left to `collect_cohort`. tell: called
-    with every event. An interrupted run leaves tables that say what was done. Raises OutputError,
-    ModelError, and what the executor raises if it cannot run anything; a slide's own errors are outcomes.
+    with every event. page: whether `cohort.html` is among the tables. An interrupted run leaves tables that
+    say what was done. Raises OutputError, ModelError, and what the executor raises if it cannot run anything;
+    a slide's own errors are outcomes.
     """
     store = CohortStore(out)
     store.begin()
-    tables = CohortTables(cohort, store) if slides is None else None
+    tables = CohortTables(cohort, store, page=page) if slides is None else None
     if tables is not None:
         tables.collect()  # a run that is broken off must not say less than is known
     outcomes: dict[str, Outcome] = {}
@@ -90,7 +94,7 @@ def run_cohort(
     return CohortResult(outcomes, written)
 
 
-def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Path]]:
+def collect_cohort(cohort: Cohort, out: Path, *, page: bool = True) -> tuple[Counter[str], Sequence[Path]]:
     """Write the tables of what is recorded in a folder; return the number of slides by status, and the files.
 
     Use it for cohorts whose parts were run apart, as by a cluster's jobs. No slide is opened. Raises
@@ -99,7 +103,7 @@ def collect_cohort(cohort: Cohort, out: Path) -> tuple[Counter[str], Sequence[Pa
     store = CohortStore(out)
     if not store.begun:
         raise OutputError(f"{out}: holds no results of a cohort; name the folder that it was run into")
-    tables = CohortTables(cohort, store)
+    tables = CohortTables(cohort, store, page=page)
     tables.collect()
     written = tables.finish()
     _tell_of_others(cohort, store)
@@ -119,3 +123,13 @@ def _tell_of_others(cohort: Cohort, store: CohortStore) -> None:
             cohort.path.name,
             named,
         )
+
+
+def is_cohort(out: Path) -> bool:
+    """Tell whether a folder holds the results of a cohort."""
+    return CohortStore(out).begun
+
+
+def report_cohort_again(out: Path, limits: Limits) -> tuple[Sequence[Path], Sequence[str]]:
+    """Write the pages of a cohort's folder again; see `tables.page.pages_again`."""
+    return pages_again(CohortStore(out), (out / COHORT_JSON, out / PATIENTS_CSV), limits=limits)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.cohort.tables.patients import Recorded
 from slidemitosis.errors import OutputError
 from slidemitosis.files import write_whole, writing
-from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, REGIONS, SUMMARY, summary_text
+from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, REGIONS, REPORT, SUMMARY, summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROW, FAILED = "row.json", "failed.json"
 _MARKER = ".slidemitosis-cohort"
-_RESULTS = (OBJECTS, CANDIDATES, REGIONS, ROW)
+_RESULTS = (OBJECTS, CANDIDATES, REGIONS, REPORT, ROW)
 _LOCK_POLL = 0.2  # seconds
 
 

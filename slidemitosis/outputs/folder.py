@@ -17,6 +17,8 @@ CANDIDATES = "candidates.csv"
 REGIONS = "regions.csv"
 """Written if regions were named; one of an earlier run is taken away where they were not."""
 SUMMARY = "summary.json"
+REPORT = "report.html"
+"""Left out by --no-report; one of an earlier run is then taken away, since it shows other results."""
 # What is taken off a slide's name for its folder; of any other name all is kept, dots too.
 SLIDE_SUFFIXES = frozenset(
     (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".dcm", ".czi")
@@ -52,7 +54,7 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
     inputs = {"slide": slide} | ({"points": points} if points else {})
     if not all(given.exists() for given in inputs.values()):
         return  # whoever reads them says so
-    there = [out / name for name in (OBJECTS, CANDIDATES, REGIONS, SUMMARY) if (out / name).exists()]
+    there = [out / name for name in (OBJECTS, CANDIDATES, REGIONS, SUMMARY, REPORT) if (out / name).exists()]
     for path in there:
         if any(given.exists() and path.samefile(given) for given in inputs.values()):
             raise OutputError(f"{path}: is an input, and would be replaced; choose another --out")

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 METHOD = "Rogan and Gladen 1978, interval of Lang and Reiczigel 2014"
 
 
+def per_cent(fraction: float) -> str:
+    """Say a fraction in per cent, to two digits: "21", "3.4"."""
+    value = 100 * fraction
+    return f"{value:.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
+
+
 def count_fields(rate: SlideRate) -> dict[str, Any]:
     """Counts of figures by what became of them."""
     return {

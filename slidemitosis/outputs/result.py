@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.files import staged_folder, write_parts, write_text
-from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, REGIONS, SUMMARY, check_folder, summary_text
+from slidemitosis.outputs.folder import (
+    CANDIDATES,
+    OBJECTS,
+    REGIONS,
+    REPORT,
+    SUMMARY,
+    check_folder,
+    summary_text,
+)
 from slidemitosis.outputs.hot_spot_object import hot_spot_features
 from slidemitosis.outputs.objects import feature_collection, qupath_feature
 from slidemitosis.outputs.regions import region_features, regions_csv
@@ -39,20 +47,20 @@ class ResultFiles:
     summary: Path
     regions: Path | None
     """None where there are no regions."""
+    report: Path | None
+    """None where it was left out."""
 
     @property
     def all(self) -> tuple[Path, ...]:
         """All of them."""
-        files = self.objects, self.candidates, self.regions, self.summary
+        files = self.objects, self.candidates, self.regions, self.summary, self.report
         return tuple(path for path in files if path)
 
     @classmethod
     def of(cls, folder: Path) -> ResultFiles:
         """Name the files in a folder of results that are there, or are always made."""
-        regions = folder / REGIONS
-        return cls(
-            folder / OBJECTS, folder / CANDIDATES, folder / SUMMARY, regions if regions.exists() else None
-        )
+        regions, report = ((p if p.exists() else None) for p in (folder / REGIONS, folder / REPORT))
+        return cls(folder / OBJECTS, folder / CANDIDATES, folder / SUMMARY, regions, report)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +103,7 @@ class SlideResult:
         """
         folder = Path(folder)
         check_folder(folder, self.prepared.slide.path, self.prepared.candidates.path)
-        with staged_folder(folder, last=SUMMARY, gone=(REGIONS,)) as stage:
+        with staged_folder(folder, last=SUMMARY, gone=(REGIONS, REPORT)) as stage:
             self.write_into(stage)
         return ResultFiles.of(folder)
 

@@ -118,6 +118,7 @@ def _reading(prepared: Prepared, card: ModelCard) -> dict[str, Any]:
     frames, not_direct = prepared.frames, _not_direct(prepared)
     return {
         "model_mpp": card.patch.mpp,
+        "patch_px": card.patch.side,
         "level": prepared.plan.level,
         "direct": not_direct is None,
         "not_direct": not_direct,

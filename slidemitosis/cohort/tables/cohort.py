@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from slidemitosis.cohort.slides import Status
 from slidemitosis.cohort.tables.columns import COLUMN_TYPES, FIRST_COLUMNS, own_column
+from slidemitosis.cohort.tables.page import COHORT_HTML, cohort_page
 from slidemitosis.cohort.tables.parquet import PARQUET, write_parquet
 from slidemitosis.cohort.tables.patients import (
     Recorded,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from slidemitosis.cohort.tables.columns import Row, Value
 
 COHORT_CSV, COHORT_JSON, PATIENTS_CSV = "cohort.csv", "cohort.json", "patients.csv"
+_WRITTEN = {COHORT_CSV, COHORT_JSON, PATIENTS_CSV, FIGURE, PARQUET, COHORT_HTML}
 _TABLES_LOCK = ".tables"
 _PAUSE = 2.0  # seconds between two writings while slides finish
 _SHARE = 0.05  # of the time that writing may take
@@ -41,8 +43,8 @@ class CohortTables:
     slides: not on who wrote them, on the order in which they were done, or on how often a run was broken off.
     """
 
-    def __init__(self, cohort: Cohort, store: CohortStore) -> None:
-        self._cohort, self._store = cohort, store
+    def __init__(self, cohort: Cohort, store: CohortStore, *, page: bool = True) -> None:
+        self._cohort, self._store, self._page = cohort, store, page
         self._recorded: dict[str, Recorded] = {}
         self._rows: dict[str, Row] = {s.name: _ended(s, {"status": "pending"}) for s in cohort.slides}
         self._written, self._took = time.monotonic(), 0.0
@@ -82,11 +84,15 @@ class CohortTables:
         with self._store.lock(_TABLES_LOCK, wait=True):
             written = [self._write(COHORT_CSV, table_text(rows))]
             written += filter(None, [write_parquet(column_order([_EVERY_COLUMN, *rows]), rows, out)])
-            written.append(self._write(COHORT_JSON, summary_text(self._whole(rows))))
-            if patients := patient_rows(rows, self._recorded, self._cohort.patient_columns):
+            whole = self._whole(rows)
+            patients = patient_rows(rows, self._recorded, self._cohort.patient_columns)
+            written.append(self._write(COHORT_JSON, summary_text(whole)))
+            if patients:
                 written.append(self._write(PATIENTS_CSV, table_text(patients)))
             written += filter(None, [write_figure(rows, out)])
-            for name in {COHORT_CSV, COHORT_JSON, PATIENTS_CSV, FIGURE, PARQUET} - {p.name for p in written}:
+            if self._page:
+                written.append(self._write(COHORT_HTML, cohort_page(self._store, whole, patients)))
+            for name in _WRITTEN - {p.name for p in written}:
                 (out / name).unlink(missing_ok=True)  # an earlier run's, of other rows
         return written
 

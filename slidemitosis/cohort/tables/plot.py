@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from slidemitosis.cohort.tables.columns import Value
 
 FIGURE = "cohort.png"
-_NAMED = 60
+_NAMED = 150
 """Number of slides up to which the axis names each."""
 # Blue of Okabe and Ito. Slides with few figures differ in shape and shade, not in colour alone.
 _COLOUR, _FAINT = "#0072B2", "0.6"
@@ -45,7 +45,10 @@ def write_figure(rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
     rated.sort(key=lambda r: (_number(r, "expected_fraction_amf_of_all"), str(r["name"])))
     with matplotlib.style.context(["default", _STYLE]):
         named = len(rated) <= _NAMED
-        figure = Figure(figsize=(max(4.0, min(10.0, 0.16 * len(rated) + 1.5)), 4.0), layout="constrained")
+        figure = Figure(
+            figsize=(max(5.0, min(24.0 if named else 10.0, 0.16 * len(rated) + 1.5)), 4.2),
+            layout="constrained",
+        )
         axes = figure.add_subplot()
         for few, colour, face, label in (
             (False, _COLOUR, _COLOUR, None),
@@ -72,6 +75,7 @@ def write_figure(rows: Sequence[Mapping[str, Value]], out: Path) -> Path | None:
             if label:
                 axes.legend(loc="upper left")
         axes.set(ylim=(0, 100), xlim=(-0.7, len(rated) - 0.3), ylabel="expected atypical, % of figures")
+        axes.set_title("Expected atypical fraction, 95 % interval of the tumour", loc="left")
         if named:
             axes.set_xticks(range(len(rated)), [str(r["name"])[:30] for r in rated], rotation=90)
         else:
