@@ -36,6 +36,7 @@ ROOMS = {
     "rates": {"candidates", "models", "prediction", "reading", "slides"},
     "outputs": {"candidates", "models", "prediction", "rates", "reading", "slides"},
     "report": {"outputs", "reading", "slides"},
+    "review": {"candidates", "models", "outputs", "prediction", "rates", "reading", "slides"},
     "classify": {"candidates", "engines", "models", "outputs", "prediction", "rates", "reading", "slides"},
     "export": {"engines", "models"},
     "qupath": {"candidates", "outputs", "slides"},
