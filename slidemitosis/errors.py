@@ -12,7 +12,7 @@ message says in one line what is wrong, where, and what to do.
     ├── ModelError
     │   ├── UnknownModel (LookupError)
     │   └── InvalidCard, WeightsMismatch (ValueError)
-    ├── UnreadableProject, InvalidCohort, UnreadableStack, InvalidOption (ValueError)
+    ├── UnreadableProject, UnreadableReview, InvalidCohort, UnreadableStack, InvalidOption (ValueError)
     ├── ReadingFailed, ClusterFailed (RuntimeError)
     └── OutputError (OSError)
 """
@@ -60,6 +60,10 @@ class CandidatesOffSlide(CandidateError, ValueError):
 
 class UnreadableProject(SlideMitosisError, ValueError):
     """The file is no QuPath project, or the project's table of exported candidates cannot be understood."""
+
+
+class UnreadableReview(SlideMitosisError, ValueError):
+    """A person's answers cannot be understood, and so cannot be counted."""
 
 
 class ModelError(SlideMitosisError):

@@ -1,6 +1,8 @@
-"""Names of the labels of mitotic figures: type, hardness and subtype."""
+"""Names of the labels of mitotic figures: type, hardness, subtype, and the words of a person's answer."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 POSITIVE, NEGATIVE = "AMF", "NMF"
 HARD = "hard"
@@ -10,3 +12,10 @@ HARDNESS = ("easy", HARD)
 NMF_SUBTYPES = ("NMF prometaphase", "NMF metaphase", "NMF anaphase-telophase", "NMF ring shape")
 AMF_SUBTYPES = ("AMF other", "AMF segregation", "AMF multipolar", "AMF bipolar asymmetric")
 SUBTYPES = NMF_SUBTYPES + AMF_SUBTYPES
+
+NO_MITOSIS, UNSURE = "none", "unsure"
+Word = Literal["AMF", "NMF", "none", "unsure"]
+"""A person's answer about a figure."""
+Reason = Literal["all", "random", "doubt", "found"]
+"""Why a person answered about a figure: all were looked at; it is one of a random sample; the model was in
+doubt; or it was found, most often to be wrong."""

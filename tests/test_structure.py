@@ -35,6 +35,7 @@ ROOMS = {
     "reading": {"candidates", "models", "prediction", "slides"},
     "rates": {"candidates", "models", "prediction", "reading", "slides"},
     "outputs": {"candidates", "models", "prediction", "rates", "reading", "slides"},
+    "review": {"candidates", "models", "outputs", "prediction", "rates", "reading", "slides"},
     "classify": {"candidates", "engines", "models", "outputs", "prediction", "rates", "reading", "slides"},
     "export": {"engines", "models"},
     "qupath": {"candidates", "outputs", "slides"},

@@ -1,0 +1,10 @@
+"""What persons say of figures: their answers on disk, how answers are settled, and the page that asks.
+
+- answers: one answer of a person; `review.csv` read and appended to
+
+Uses candidates, prediction, rates, outputs and the rooms below these.
+"""
+
+from slidemitosis.review.answers import Answer, Answers, Shown, append_answer, read_answers
+
+__all__ = ["Answer", "Answers", "Shown", "append_answer", "read_answers"]
