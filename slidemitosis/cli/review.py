@@ -36,7 +36,7 @@ def add_review(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=50,
         metavar="N",
-        help="figures of a random sample (default: %(default)s)",
+        help="figures in a random sample (default: %(default)s)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="which random sample (default: %(default)s)"
@@ -60,7 +60,7 @@ def add_review(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="port of the page on 127.0.0.1 (default: a random one)",
+        help="port of the page, on 127.0.0.1 (default: random)",
     )
     parser.add_argument(
         "--no-browser", action="store_true", help="print the address of the page; open no browser"

@@ -59,7 +59,7 @@ class ReviewServer(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind, without asking a name server for the name of this computer."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[misc,assignment]
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -176,9 +176,10 @@ class _Handler(BaseHTTPRequestHandler):
         session = self.server.session
         if path == "answer":
             number, word = body.get("figure"), body.get("answer")
-            if not isinstance(number, int) or word not in get_args(Word):
+            words: dict[object, Word] = {known: known for known in get_args(Word)}
+            if type(number) is not int or not isinstance(word, str) or word not in words:
                 raise _Refused(HTTPStatus.BAD_REQUEST, "no figure, or none of the answers")
-            self._send_json(session.answer(_number(number, session), word))
+            self._send_json(session.answer(_number(number, session), words[word]))
         elif path == "undo":
             self._send_json(session.undo())
         elif path == "finish":

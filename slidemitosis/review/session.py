@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.labels import NEGATIVE, NO_MITOSIS, POSITIVE, UNSURE
 from slidemitosis.rates.intervals import jeffreys_interval
 from slidemitosis.review.agreement import agreements
 from slidemitosis.review.answers import REVIEW, Answer, Shown, append_answer, read_answers, utc_now
 from slidemitosis.review.order import shown_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from slidemitosis.labels import Word
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from slidemitosis.review.slides import Figure, ResultFolder
 
 _OF_A_SAMPLE = ("random", "all")
-"""Reasons for which an answer counts in a random sample: others were looked for, and have to be asked again."""
+"""Reasons for which an answer counts in a random sample; figures that were looked for are asked again."""
+_NAMES: Mapping[Word, str] = {"AMF": "atypical", "NMF": "normal", "none": "no mitosis", "unsure": "unsure"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,16 +159,16 @@ def progress_line(answers: Iterable[Word | None], order: Order) -> str:
     """
     given = list(answers)
     count = Counter(given)
-    atypical, mitoses = count[POSITIVE], count[POSITIVE] + count[NEGATIVE]
-    line = f"reviewed {len(given) - count[None]} of {len(given)}: {atypical} atypical"
-    further = [(NO_MITOSIS, "no mitosis"), (UNSURE, "unsure")]
-    line += "".join(f", {count[word]} {name}" for word, name in further if count[word])  # type: ignore[index]
+    atypical, mitoses = count["AMF"], count["AMF"] + count["NMF"]
+    named = [f"{count[word]} {name}" for word, name in _NAMES.items() if count[word] or word == "AMF"]
+    line = f"reviewed {len(given) - count[None]} of {len(given)}: {', '.join(named)}"
     if not mitoses:
         return line
     if order == "doubt" and None in count:
         return f"{line}; no rate of the slide, since the doubtful come first"
     low, high = jeffreys_interval(atypical, mitoses)
-    return f"{line}; {atypical / mitoses:.0%} of {mitoses} mitoses (95 % interval {low:.0%} to {high:.0%})"
+    rate = f"{100 * atypical / mitoses:.0f} % of {mitoses} mitoses"
+    return f"{line}; {rate} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
 
 
 def _check_inside(slide: ResultFolder) -> None:

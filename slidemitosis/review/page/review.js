@@ -5,6 +5,7 @@ const KEPT = 24; // figures whose pictures are kept
 const RECENT = 10;
 const NAMES = { AMF: "Atypical", NMF: "Normal", none: "No mitosis", unsure: "Unsure" };
 const KEYS = { a: "AMF", n: "NMF", x: "none", u: "unsure" };
+const WHOLE = "All figures were looked at: the fraction is a count, and its interval that of the tumour they come from.";
 const ZOOMS = [1, 1.5, 2, 3];
 
 const byId = (id) => document.getElementById(id);
@@ -91,7 +92,7 @@ function show(figure) {
   byId("trouble").hidden = true;
   const { slide, x, y } = session.figures[figure];
   byId("title").textContent = `Figure ${figure + 1} of ${session.figures.length}`;
-  byId("slide").textContent = `${session.slides[slide].name}, x ${x}, y ${y}`;
+  byId("slide").textContent = [`${session.slides[slide].name}, x ${x}, y ${y}`, session.reader].filter(Boolean).join(" · ");
   showModel(session.figures[figure], session.slides[slide]);
   showState();
   showPictures(figure);
@@ -233,8 +234,8 @@ async function showEnd() {
   });
   byId("counts").replaceChildren(...counts);
   byId("end-note").textContent = {
-    all: "All figures were looked at: the fraction is a count, its interval that of the tumour they come from.",
-    doubt: "All figures were looked at: the fraction is a count, its interval that of the tumour they come from.",
+    all: WHOLE,
+    doubt: WHOLE,
     random: "These figures are a random sample: slidemitosis count takes them together with the model’s answers.",
   }[session.order];
   byId("again").hidden = !session.answers.includes("unsure");
