@@ -28,6 +28,7 @@ from slidemitosis.cli.parser import Parser
 from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
+from slidemitosis.cli.review import add_review
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_calibrate, add_compare, add_data, add_evaluate, add_train, add_tune
 from slidemitosis.errors import SlideMitosisError
@@ -107,6 +108,7 @@ _COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], None], str], ...
     ("classify", add_classify, "classify the candidates of one slide"),
     ("cohort", add_cohort, "classify the candidates of many slides, and go on"),
     ("report", add_report, "make report.html or cohort.html again"),
+    ("review", add_review, "look at figures and say what they are"),
     ("inspect", add_inspect, "show what would be read; classify nothing"),
     ("patches", add_patches, "classify patches that are cut already"),
     ("convert", add_convert, "candidates of any format as GeoJSON or CSV"),
