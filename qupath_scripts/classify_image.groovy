@@ -94,6 +94,8 @@ String classifyImage(Map place) {
         return objects.isEmpty() ? noObjects() : told
     } finally {
         work.deleteDir()
+        if (place.folder != null)
+            work.getParentFile().delete() // if nothing else is in it
     }
 }
 
@@ -1350,14 +1352,12 @@ void endBatch(Map place, List<Map> rows) {
     System.clearProperty(batchName())
     def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
     def done = rows.count { it.outcome == 'done' }
-    def told = "${done} done, ${failed.size()} failed" +
-        (failed.isEmpty() ? '' : ": ${failed.collect { "${it.name} (${it.what})" }.join('; ')}")
-    say(told)
-    def log = LoggerFactory.getLogger('slidemitosis')
+    def reasons = failed.groupBy { it.what }.collect { what, images -> "${images*.name.join(', ')} (${what})" }
+    def told = "${done} done, ${failed.size()} failed${failed.isEmpty() ? '' : ': '}${reasons.join('; ')}".toString()
     if (failed.isEmpty())
-        log.info("${SCRIPT}: ${told}".toString())
+        say(told)
     else
-        log.error("${SCRIPT}: ${told}".toString())
+        LoggerFactory.getLogger('slidemitosis').error("${SCRIPT}: ${told}".toString())
     if (getQuPath() == null)
         exitWithError(!failed.isEmpty())
     else if (failed.isEmpty())

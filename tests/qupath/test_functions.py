@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from slidemitosis.slides.identity import content_sha256, same_slide, slide_identity
 from tests.qupath.standin_qupath import SCRIPTS, QuPath, results
 
 if TYPE_CHECKING:
@@ -366,3 +367,45 @@ def test_no_column_of_ours_beside_the_labels_looks_like_a_misspelt_one(column: s
 
     known = [*rows._KNOWN, "mpp", "expert1"]
     assert nearest(column, known) == ""
+
+
+def test_the_scripts_recognise_a_slide_by_the_same_content_as_the_command(
+    qupath: QuPath, tmp_path: Path
+) -> None:
+    """Of a copy, whose time is another, the content decides; of a large one in samples."""
+    small, large, many = tmp_path / "a.svs", tmp_path / "b.svs", tmp_path / "c.mrxs"
+    small.write_bytes(b"small" * 99)
+    large.write_bytes(b"".join(i.to_bytes(4, "big") for i in range(1_100_001)))
+    many.write_bytes(b"index")
+    (tmp_path / "c").mkdir()
+    for name in ("Slidedat.ini", "Data0001.dat"):
+        (tmp_path / "c" / name).write_bytes(b"x" * len(name))
+    for slide in (small, large, many):
+        qupath.call("import_results", "contentSha256", {"file": str(slide)})
+    assert results(qupath) == [content_sha256(slide) for slide in (small, large, many)]
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"name": "other.svs"}, True),
+        ({"bytes": 8}, False),
+        ({"modified_ms": 1}, True),
+        ({"modified_ms": 1, "content_sha256": "0"}, False),
+        ({"modified_ms": 1, "unreadable": 1}, False),
+        ({"modified_ms": 1, "blank": 1}, False),
+    ],
+)
+def test_what_counts_as_the_same_slide_is_one_rule(
+    change: dict[str, Any], same: bool, qupath: QuPath, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.svs"
+    file.write_bytes(b"a slide")
+    stated = {"name": "a.svs", **slide_identity(file), "unreadable": 0, "blank": 0} | change
+    counts = {key: stated.pop(key) for key in ("unreadable", "blank")}
+    told = {"slide": stated, "counts": counts}
+    qupath.call("import_results", "isSameSlide", told, {"file": str(file)}, False)
+    assert results(qupath) == [same]
+    identity = {k: v for k, v in stated.items() if k != "name"}
+    assert same_slide(identity, file, whole=not any(counts.values())) == same

@@ -44,9 +44,9 @@ def test_a_cohort_makes_the_round_trip_with_several_images_of_one_slide(
         project.run("export_candidates", image=i, open=0, batch=2, index=i)
     project.reports()
     cluster = Path(shutil.copytree(project.written, tmp_path / "cluster" / "of another name"))
-    for i in ("1", "2"):
-        points = cluster / "candidates" / f"{i}.geojson"
-        classified(isolated_python, slide, points, tmp_path / "R" / "slides" / f"slide-{i}")
+    for entry in ("1", "2"):
+        points = cluster / "candidates" / f"{entry}.geojson"
+        classified(isolated_python, slide, points, tmp_path / "R" / "slides" / f"slide-{entry}")
     project.steps.clear()
     for i in (0, 1):
         project.run("import_results", image=i, open=0, batch=2, index=i, args=[str(tmp_path / "R")])

@@ -68,6 +68,8 @@ String classifyImage(Map place) {
         return objects.isEmpty() ? noObjects() : told
     } finally {
         work.deleteDir()
+        if (place.folder != null)
+            work.getParentFile().delete() // if nothing else is in it
     }
 }
 
