@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _Part = TypeVar("_Part")
+_SHORT = 3  # letters
+_NEAR, _NEAR_IF_SHORT = 0.6, 0.75
+"""Share of letters that two names have in common if one is meant by the other."""
 
 
 class InvalidTable(ValueError):
@@ -45,8 +48,11 @@ def build(kind: type[_Part], values: Mapping[str, Any], *, where: str, **extra: 
 
 
 def nearest(key: str, known: Any) -> str:
-    """Return "; did you mean 'x'?" for the name in `known` nearest to `key`, or "" where none is near."""
-    near = get_close_matches(key, list(known), n=1)
+    """Return "; did you mean 'x'?" for the name in `known` nearest to `key`, or "" where none is near.
+
+    Of a short key one letter more is a larger part: "lr" and "lora" have little in common.
+    """
+    near = get_close_matches(key, list(known), n=1, cutoff=_NEAR if len(key) > _SHORT else _NEAR_IF_SHORT)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

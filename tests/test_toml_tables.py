@@ -199,4 +199,5 @@ def test_unions_take_the_first_type_that_fits() -> None:
 
 def test_the_nearest_known_name_is_told_or_nothing() -> None:
     assert nearest("epoch", ["epochs", "patience"]) == "; did you mean 'epochs'?"
+    assert nearest("lr", ["lora", "loss"]) == ""
     assert nearest("qqq", ["epochs"]) == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from slidemitosis.errors import UnreadableCandidates
@@ -68,10 +68,12 @@ class Candidates:
     def from_xy(cls, xy: Iterable[Sequence[float]], *, unit: Unit = "px") -> Candidates:
         """Make candidates of centres, (N, 2), in `unit` from the frame's origin.
 
-        Raises UnreadableCandidates for what is not two finite numbers.
+        xy: a list, an array, or a DataFrame of two columns. Raises UnreadableCandidates for what is not two
+        finite numbers.
         """
+        rows = xy.to_numpy() if hasattr(xy, "to_numpy") else xy
         items = []
-        for i, place in enumerate(xy, start=1):
+        for i, place in enumerate(rows, start=1):
             try:
                 x, y = map(float, place)
             except (TypeError, ValueError):
@@ -82,6 +84,27 @@ class Candidates:
                 )
             items.append(Candidate(None, x, y, None, f"position {i}"))
         return cls(None, None, unit, tuple(items))
+
+    @classmethod
+    def from_dataframe(cls, frame: Any, *, unit: Unit | None = None) -> Candidates:
+        """Make candidates of the rows of a DataFrame with the columns x and y, or x_um and y_um.
+
+        The columns id and class are read where they are there; others are not. unit: of x and y, px unless it
+        is stated. Raises UnreadableCandidates for other columns, and for what is not two finite numbers.
+        """
+        names = {str(name).strip().casefold(): name for name in frame.columns}
+        ending = next((e for e in ("", "_um") if {f"x{e}", f"y{e}"} <= set(names)), None)
+        if ending is None or (ending and unit == "px"):
+            wanted = "x and y, or x_um and y_um" if ending is None else "x and y in px"
+            listed = ", ".join(map(repr, frame.columns))
+            raise UnreadableCandidates(f"candidates in memory: no columns {wanted}; there are {listed}")
+        placed = cls.from_xy(
+            zip(frame[names[f"x{ending}"]], frame[names[f"y{ending}"]], strict=True),
+            unit="um" if ending else unit or "px",
+        )
+        texts = [_texts(frame, names.get(name), len(placed)) for name in ("id", "class")]
+        items = zip(placed.items, *texts, strict=True)
+        return replace(placed, items=tuple(replace(c, id=id_, class_name=of) for c, id_, of in items))
 
     @property
     def where(self) -> str:
@@ -97,3 +120,11 @@ class Candidates:
     def class_counts(self) -> dict[str | None, int]:
         """Count candidates by full class name, most frequent first; None counts the unclassified."""
         return dict(Counter(c.class_name for c in self.items).most_common())
+
+
+def _texts(frame: Any, column: Any, rows: int) -> list[str | None]:
+    """Return a column's cells as text; None where nothing is known, which pandas writes in three ways."""
+    if column is None:
+        return [None] * rows
+    missing = frame[column].isna()
+    return [None if gone else str(value) for value, gone in zip(frame[column], missing, strict=True)]

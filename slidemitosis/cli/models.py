@@ -25,11 +25,15 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("onnx", "wsinfer"),
         default="onnx",
-        help="onnx: the graph that runs on the CPU without torch, in the model's own folder (default); "
+        help="onnx: the graph that runs on the CPU without torch (default); "
         "wsinfer: a folder with TorchScript, for WSInfer and its QuPath extension",
     )
     export.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="for wsinfer (default: <model's name>-wsinfer, here)"
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="for onnx, a copy of the model that gets the graph (default: its own folder; a model that comes "
+        "with this package is not changed); for wsinfer, what is written (default: <name>-wsinfer, here)",
     )
     export.set_defaults(run=_export)
 
@@ -37,21 +41,19 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 def _export(args: argparse.Namespace, _report: Report) -> None:
     from slidemitosis.models.shipped import find_model  # noqa: PLC0415
 
-    if args.format == "onnx" and args.out:
-        raise InvalidOption("--out is for --format wsinfer; an ONNX graph goes into the model's own folder")
     card = find_model(args.model)
     if args.format == "wsinfer":
         _export_wsinfer(card, args.out or Path(Path(f"{card.name}-wsinfer").name))
     else:
-        _export_graph(card)
+        _export_graph(card, args.out)
 
 
-def _export_graph(card: ModelCard) -> None:
+def _export_graph(card: ModelCard, out: Path | None) -> None:
     try:
-        from slidemitosis.export.onnx import export_graph  # noqa: PLC0415
+        from slidemitosis.export.onnx import export_copy, export_graph  # noqa: PLC0415
     except ImportError as e:
         raise InvalidOption(f"exporting needs {e.name}: pip install 'slidemitosis[train]'") from e
-    new, difference = export_graph(card)
+    new, difference = export_graph(card) if out is None else export_copy(card, out)
     assert new.graph is not None
     print(f"{'graph':<11} {new.folder / new.graph.file}")
     print(f"{'checked':<11} probabilities differ from torch's by {difference:.1e} at most")

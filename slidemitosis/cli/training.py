@@ -48,17 +48,21 @@ def _add_computing(parser: argparse.ArgumentParser) -> None:
     add_progress(parser)
 
 
-def _add_recipe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", help="name of a recipe of this package, or a TOML file")
-    _add_data(parser, "--data", required=True, help=_DATA_HELP)
+def _add_set(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument(
         "--set",
         dest="overrides",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a key of the recipe, such as schedule.epochs=5 or backbone=resnet34d",
+        help=f"change a key of the recipe, such as {example}; repeat for several",
     )
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="name of a recipe of this package, or a TOML file")
+    _add_data(parser, "--data", required=True, help=_DATA_HELP)
+    _add_set(parser, "schedule.epochs=5 or backbone=resnet34d")
     parser.add_argument("--seed", type=_count, default=0, help="of everything random (default: 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder; the same command goes on in it")
     parser.add_argument(
@@ -80,7 +84,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         dest="leaks",
         action="store_const",
         const="allow",
-        help="train on them all the same: the scores will flatter",
+        help="train also on slides that are in a test set: the scores will flatter",
     )
     parser.set_defaults(leaks="refuse")
     _add_computing(parser)
@@ -119,7 +123,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-leaks",
         action="store_true",
-        help="score a model on slides that it was trained on all the same: the scores will flatter",
+        help="score a model also on slides and figures that it saw in training: the scores will flatter "
+        "(default: refuse them)",
     )
     _add_computing(parser)
     parser.set_defaults(run=_evaluate)
@@ -171,6 +176,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="count figures by class, domain and split, and look for leaks")
     check.add_argument("data", nargs="+", type=_named, metavar="NAME=PATH", help=_DATA_HELP)
     check.add_argument("--recipe", default="benchmark", help="whose folds are shown (default: %(default)s)")
+    _add_set(check, "split.folds=3")
     check.set_defaults(run=_check)
 
 
@@ -203,9 +209,11 @@ def _options(args: argparse.Namespace) -> TrainOptions:
 def _train(args: argparse.Namespace, report: Report) -> None:
     _require_train()
     from slidemitosis.train.command import prepare_run  # noqa: PLC0415
-    from slidemitosis.train.evaluate.report_text import report_markdown  # noqa: PLC0415
+    from slidemitosis.train.evaluate.report_files import REPORT_TEXT  # noqa: PLC0415
+    from slidemitosis.train.evaluate.report_summary import summary_rows  # noqa: PLC0415
     from slidemitosis.train.evaluate.run import evaluate_run  # noqa: PLC0415
     from slidemitosis.train.nested import calibrate_ensemble, train_nested  # noqa: PLC0415
+    from slidemitosis.train.paths import EVALUATION  # noqa: PLC0415
     from slidemitosis.train.run import train_folds  # noqa: PLC0415
 
     run = prepare_run(_options(args))
@@ -221,9 +229,11 @@ def _train(args: argparse.Namespace, report: Report) -> None:
         calibrate_ensemble(run)  # on what an earlier command with --nested has scored
     result = evaluate_run(run.out, run.recipe, run.tests, device=run.device)
     report.done(models=", ".join(str(c.folder) for c in cards))
-    print(report_markdown(result) if result else "No test figures: nothing was scored.")
-    for card in cards:
-        print(f"{'model':<11} {card.folder}")
+    rows = [("model", str(card.folder)) for card in cards]
+    if result is None:
+        print_table([("scores", "no test figures: nothing was scored"), *rows])
+    else:
+        print_table([*summary_rows(result), *rows, ("report", str(run.out / EVALUATION / REPORT_TEXT))])
 
 
 def _evaluate(args: argparse.Namespace, report: Report) -> None:
@@ -317,4 +327,4 @@ def _check(args: argparse.Namespace, _report: Report) -> None:
     from slidemitosis.train.data.describe import describe  # noqa: PLC0415
     from slidemitosis.train.recipe.recipe import load_recipe  # noqa: PLC0415
 
-    print(describe(_read(args.data), load_recipe(args.recipe).split))
+    print(describe(_read(args.data), load_recipe(args.recipe, overrides=args.overrides).split))

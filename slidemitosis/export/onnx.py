@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import struct
 import warnings
 from typing import TYPE_CHECKING
@@ -22,10 +23,12 @@ from onnx_ir.passes import common
 
 from slidemitosis.engines.onnx_engine import OnnxEngine
 from slidemitosis.errors import InvalidOption, OutputError
+from slidemitosis.files import writing
 from slidemitosis.interrupts import interrupts_wait
 from slidemitosis.models.card import GraphPart, write_card
 from slidemitosis.models.classifier import build_model, telling_patches
 from slidemitosis.models.files import file_sha256, networks_digest
+from slidemitosis.models.shipped import shipped_models
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,9 +47,15 @@ def export_graph(card: ModelCard) -> tuple[ModelCard, float]:
     """Write the graph into the model's folder and name it in the card.
 
     Returns the new card and the largest difference from torch's probabilities, measured on patches of noise
-    and of smooth colours. Raises InvalidOption if the graph cannot be made or differs by more than 1e-4,
-    OutputError if the folder cannot be written.
+    and of smooth colours. Raises InvalidOption if the graph cannot be made or differs by more than 1e-4, and
+    for a model of this package that has a graph, whose hash others rely on; OutputError if the folder cannot
+    be written.
     """
+    if card.graph is not None and card.folder.resolve().parent == shipped_models().resolve():
+        raise InvalidOption(
+            f"{card.name}: comes with this package, and its graph and hash would be replaced; give a folder "
+            "for a copy with --out"
+        )
     model = build_model(card)
     graph = _traced(model, side=card.patch.side)
     for i, part in enumerate(card.networks):
@@ -70,6 +79,23 @@ def export_graph(card: ModelCard) -> tuple[ModelCard, float]:
     finally:
         beside.unlink(missing_ok=True)
     return new, difference
+
+
+def export_copy(card: ModelCard, out: Path) -> tuple[ModelCard, float]:
+    """Copy a model's folder to `out`, and write the graph there as `export_graph` does.
+
+    Raises OutputError for a folder that is there and not empty, and what `export_graph` raises; nothing is
+    left then.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputError(f"{out}: is there already; choose another --out")
+    try:
+        with writing(out):
+            shutil.copytree(card.folder, out, dirs_exist_ok=True)
+        return export_graph(dataclasses.replace(card, folder=out))
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def _traced(model: torch.nn.Module, *, side: int) -> ir.Model:

@@ -92,6 +92,11 @@ def _errors(sensitivity: list[int] | None, specificity: list[int] | None) -> Err
     if not (sensitivity and specificity):
         raise InvalidOption("--sensitivity and --specificity correct the rate together: give both")
     (tp, fn), (tn, fp) = sensitivity, specificity
+    if not (any(sensitivity) and any(specificity)):
+        raise InvalidOption(
+            f"--sensitivity {tp} {fn} --specificity {tn} {fp}: count at least one labelled figure of each "
+            "class"
+        )
     return ErrorCounts(tp=tp, fn=fn, tn=tn, fp=fp)
 
 

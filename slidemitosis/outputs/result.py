@@ -20,6 +20,7 @@ from slidemitosis.outputs.folder import (
     check_folder,
     summary_text,
 )
+from slidemitosis.outputs.frame import candidates_frame
 from slidemitosis.outputs.hot_spot_object import hot_spot_features
 from slidemitosis.outputs.objects import feature_collection, qupath_feature
 from slidemitosis.outputs.regions import region_features, regions_csv
@@ -94,6 +95,13 @@ class SlideResult:
             rated=self.rated,
             results=self.candidates,
         )
+
+    def to_pandas(self) -> Any:
+        """Make a pandas.DataFrame with what `candidates.csv` says: a row for each of `candidates`.
+
+        Raises InvalidOption where pandas is not installed.
+        """
+        return candidates_frame(self.candidates, upsampled=self.prepared.upsampled)
 
     def write(self, folder: str | Path) -> ResultFiles:
         """Write objects, table and summary into a folder, all of them or none.

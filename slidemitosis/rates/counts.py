@@ -92,6 +92,11 @@ class SlideRate:
         return self.classified < FEW_FIGURES
 
 
+def too_few(figures: int) -> str:
+    """Say why there is no rate of so few figures that a handful of calls would make it 0 or 100 %."""
+    return f"{figures} figure{'s' * (figures != 1)} classified; it takes {FEW_FIGURES} or more"
+
+
 def slide_rate(results: Iterable[CandidateResult]) -> SlideRate:
     """Count the candidates of one slide by class and status."""
     counts: Counter[str] = Counter()

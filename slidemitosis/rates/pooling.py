@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.rates.correction import Corrected, corrected_fraction
-from slidemitosis.rates.counts import SlideRate, total
+from slidemitosis.rates.counts import SlideRate, too_few, total
 from slidemitosis.rates.expected import Expected, expected_fraction
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def pooled(
     n = np.array([r.classified for r in rates if r.classified], dtype=np.int64)
     together = total(rates)
     corrected = None
-    if errors is not None:
+    if errors is not None and together.classified > 0 and together.few_figures:
+        corrected = Corrected(None, None, too_few(together.classified))
+    elif errors is not None:
         share = float((n / n.sum()) @ (n / n.sum())) if len(n) else 1.0
         corrected = corrected_fraction(together.atypical, together.classified, errors, spread=share)
     interval = corrected_interval = expected_interval = None

@@ -17,7 +17,7 @@ from slidemitosis.models.looks import LEAST, LIMIT
 from slidemitosis.options import ErrorCounts
 from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, slide_outline, spot_outline
 from slidemitosis.rates.correction import Corrected, corrected_fraction
-from slidemitosis.rates.counts import SlideRate, slide_rate
+from slidemitosis.rates.counts import SlideRate, slide_rate, too_few
 from slidemitosis.rates.expected import Expected, expected_fraction
 from slidemitosis.rates.hotspot import find_hot_spot
 from slidemitosis.rates.regions import RegionRate, SlideFrame, rate_regions
@@ -241,6 +241,8 @@ def _corrected(rate: SlideRate, errors: ErrorCounts, options: RateOptions) -> Co
             "give those of the others"
         )
         return Corrected(None, None, reason)
+    if rate.classified > 0 and rate.few_figures:
+        return Corrected(None, None, too_few(rate.classified))
     return corrected_fraction(rate.atypical, rate.classified, errors)
 
 

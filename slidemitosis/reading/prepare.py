@@ -100,6 +100,8 @@ def _prepared(
 ) -> Prepared:
     info, mpp = _slide_and_pixel_size(slide_path, options, patch)
     candidates = read()
+    if not len(candidates):
+        log.warning("%s: holds no figure; is it the right file?", candidates.where)
     regions = regions_named(candidates, options.region_classes)
     selection = select_candidates(
         candidates,

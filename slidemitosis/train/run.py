@@ -123,11 +123,17 @@ def train_folds(run: Run, *, only: Sequence[int] = (), progress: Progress | None
     return [*cards, ensemble] if ensemble else cards
 
 
-def train_single(run: Run, fold: int, *, progress: Progress | None = None) -> float:
-    """Train the networks of one fold, keep no model, and return the validation figures' balanced accuracy."""
+def check_fold(run: Run, fold: int) -> list[Fold]:
+    """Return the folds of a run. Raises InvalidOption if `fold` is the number of none of them."""
     splits = folds(run.training, run.recipe.split)
     if not 0 <= fold < len(splits):
         raise InvalidOption(f"folds are numbered 0 to {len(splits) - 1}, not {fold}")
+    return splits
+
+
+def train_single(run: Run, fold: int, *, progress: Progress | None = None) -> float:
+    """Train the networks of one fold, keep no model, and return the validation figures' balanced accuracy."""
+    splits = check_fold(run, fold)
     run.out.mkdir(parents=True, exist_ok=True)
     fits = _train_networks(run, f"fold {fold}", *_parts(run, splits[fold]), run.out, progress)
     _remove_checkpoints(run, run.out)

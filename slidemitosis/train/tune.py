@@ -16,13 +16,14 @@ from slidemitosis.files import write_text
 from slidemitosis.train.command import prepare_run
 from slidemitosis.train.paths import claim_folder
 from slidemitosis.train.recipe.recipe import load_recipe
-from slidemitosis.train.run import train_single
+from slidemitosis.train.run import check_fold, train_single
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from slidemitosis.train.command import TrainOptions
+    from slidemitosis.train.recipe.recipe import Range
     from slidemitosis.train.run import Progress
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,10 @@ def tune_recipe(options: TrainOptions, *, trials: int, fold: int, progress: Prog
         raise InvalidOption(f"recipe {options.recipe}: has no table [tune] that says what to look for")
     if trials < 1:
         raise InvalidOption(f"--trials must be 1 or more, not {trials}")
-    study = _study(out, fingerprint=f"{prepare_run(options).fingerprint} fold {fold}")
+    run = prepare_run(options)
+    check_fold(run, fold)
+    _check_ranges(options, ranges)
+    study = _study(out, fingerprint=f"{run.fingerprint} fold {fold}")
     while (done := _done(study)) < trials:
         # A seed for each trial: an interrupted one is repeated with the same values.
         study.sampler = optuna.samplers.TPESampler(seed=1_000_003 * options.seed + done)
@@ -83,22 +87,30 @@ def tune_recipe(options: TrainOptions, *, trials: int, fold: int, progress: Prog
     return best
 
 
+def _check_ranges(options: TrainOptions, ranges: Mapping[str, Range]) -> None:
+    """Raise InvalidOption for a range that holds what the recipe cannot have, before a trial draws it."""
+    for key, between in ranges.items():
+        for value in (between.low, between.high):
+            load_recipe(options.recipe, overrides=[*options.overrides, f"{key}={value!r}"])
+
+
 def _study(out: Path, *, fingerprint: str) -> optuna.Study:
-    """Return the trials in `out`, those of an earlier command among them."""
+    """Return the trials in `out`, those of an earlier command among them; a refusal writes nothing."""
     claim_folder(out, first=JOURNAL)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name="tune",
-        storage=JournalStorage(JournalFileBackend(str(out / JOURNAL))),
-        direction="maximize",
-        load_if_exists=True,
-    )
-    if _done(study) and study.user_attrs["fingerprint"] != fingerprint:
+    storage = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
+    if storage.get_all_studies():
+        study = optuna.load_study(study_name="tune", storage=storage)
+    else:
+        study = optuna.create_study(study_name="tune", storage=storage, direction="maximize")
+    earlier = study.user_attrs.get("fingerprint")
+    if _done(study) and earlier != fingerprint:
         raise OutputError(
             f"{out}: holds trials of another recipe, data, seed or fold, which are not replaced; "
             "choose another --out"
         )
-    study.set_user_attr("fingerprint", fingerprint)
+    if earlier != fingerprint:
+        study.set_user_attr("fingerprint", fingerprint)
     return study
 
 

@@ -61,3 +61,11 @@ def test_words_become_the_values_of_the_fields(kind: type[Any], words: str, expe
 def test_half_of_what_belongs_together_is_refused(kind: type[Any], words: str) -> None:
     with pytest.raises(InvalidOption):
         given(kind, *words.split())
+
+
+@pytest.mark.parametrize(
+    "words", ["--sensitivity 0 0 --specificity 0 0", "--sensitivity 9 1 --specificity 0 0"]
+)
+def test_counts_of_no_labelled_figure_are_refused(words: str) -> None:
+    with pytest.raises(InvalidOption, match="at least one labelled figure of each class"):
+        given(RateOptions, *words.split())

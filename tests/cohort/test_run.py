@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 import pytest
 
-from tests.cohort.cohort_slides import MODEL, fresh, paint_slides, rows
+from tests.cohort.cohort_slides import MODEL, fresh, paint_slides, rows, table_bytes
 from tests.command import PATIENCE, await_line, refused, run, running
 from tests.conftest import position_colours, write_aperio, write_points
 from tests.models.tiny import damaged_model
@@ -104,7 +104,7 @@ def test_regions_have_a_table_by_slide_and_a_slide_without_them_fails(pairs: Pat
 def test_a_failure_counts_and_costs_no_earlier_result(pairs: Path, tmp_path: Path) -> None:
     words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
     assert run(*words).returncode == 0
-    before = (tmp_path / "r/cohort.csv").read_bytes()
+    before = table_bytes(tmp_path / "r")
     (pairs / "a.svs").rename(pairs / "a.away")
     (pairs / "list.csv").write_text("slide,points\n" + "".join(f"{n}.svs,{n}.geojson\n" for n in "abc"))
     assert run("cohort", pairs / "list.csv", *words[2:]).returncode == 3
@@ -115,7 +115,7 @@ def test_a_failure_counts_and_costs_no_earlier_result(pairs: Path, tmp_path: Pat
     # It is there again, and nothing has to be done again.
     again = run(*words)
     assert (again.returncode, fresh(again.stderr)) == (0, [])
-    assert (tmp_path / "r/cohort.csv").read_bytes() == before
+    assert table_bytes(tmp_path / "r") == before
     assert "failed.json" not in {p.name for p in (tmp_path / "r/slides/a").iterdir()}
 
 
@@ -230,7 +230,7 @@ def test_the_number_of_processes_changes_nothing(pairs: Path, tmp_path: Path, jo
     paint_slides(pairs, [f"s{i}" for i in range(4)])
     assert run("cohort", pairs, "--out", tmp_path / "all", *MODEL).returncode == 0
     assert run("cohort", pairs, "--out", tmp_path / "n", *MODEL, "--jobs", jobs).returncode == 0
-    assert (tmp_path / "n/cohort.csv").read_bytes() == (tmp_path / "all/cohort.csv").read_bytes()
+    assert table_bytes(tmp_path / "n") == table_bytes(tmp_path / "all")
 
 
 def test_parts_run_apart_and_collected_are_the_whole(pairs: Path, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_parts_run_apart_and_collected_are_the_whole(pairs: Path, tmp_path: Path
         assert not (out / "cohort.csv").exists()
     collected = run("cohort", pairs, "--out", out, "--collect")
     assert collected.returncode == 0
-    assert (out / "cohort.csv").read_bytes() == (tmp_path / "all/cohort.csv").read_bytes()
+    assert table_bytes(out) == table_bytes(tmp_path / "all")
 
 
 def test_collect_says_what_is_still_to_do(pairs: Path, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_two_runs_at_once_do_each_slide_once(tmp_path: Path) -> None:
     assert fresh("".join(told)) == [f"s{i}" for i in range(8)]
     alone = tmp_path / "alone"
     assert run("cohort", folder, "--out", alone, *MODEL).returncode == 0
-    assert (out / "cohort.csv").read_bytes() == (alone / "cohort.csv").read_bytes()
+    assert table_bytes(out) == table_bytes(alone)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,6 +11,9 @@ from slidemitosis.errors import InvalidOption
 from slidemitosis.export.onnx import export_graph
 from slidemitosis.models.card import read_card, write_card
 from slidemitosis.models.classifier import build_model
+from slidemitosis.models.files import check_graph
+from slidemitosis.models.shipped import find_model
+from tests.command import refused
 from tests.engines.graphs import assert_graph_gives_torchs_probabilities, varied_patches
 from tests.models.tiny import HEADS, make_model
 
@@ -59,6 +62,35 @@ def test_a_graph_that_differs_from_torch_is_not_kept(
     with pytest.raises(InvalidOption, match="differ by"):
         export_graph(card)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_a_shipped_model_is_never_replaced(tmp_path: Path) -> None:
+    before = files_of(find_model("lite0").folder)
+    for name in ("lite0", str(find_model("lite0").folder)):
+        told = refused("models", "export", name)
+        assert "lite0: comes with this package" in told
+        assert "--out" in told
+    assert files_of(find_model("lite0").folder) == before
+
+
+def test_a_copy_gets_the_graph_and_leaves_the_model_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_model(tmp_path / "model")
+    before = files_of(tmp_path / "model")
+    words = ["models", "export", str(tmp_path / "model"), "--out", str(tmp_path / "copy")]
+    assert main(words) == 0
+    assert str(tmp_path / "copy" / "graph.onnx") in capsys.readouterr().out
+    assert files_of(tmp_path / "model") == before
+    copy = read_card(tmp_path / "copy")
+    assert copy.graph is not None
+    check_graph(copy)
+    assert main(words) == 2  # the copy is not replaced either
+    assert "copy: is there already; choose another --out" in capsys.readouterr().err
 
 
 def test_exporting_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,7 +215,8 @@ def test_the_cards_counts_correct_the_rate_and_given_ones_replace_them(
     card = find_model("lite0")
     ours = classify(*drawn, tmp_path / "card").summary
     k, n = ours["counts"]["atypical"], ours["counts"]["classified"]
-    validation = card.decision_for(views=1, point="counting").validation
+    decision = card.decision_for(views=1, point="counting")
+    validation = decision.validation
     want = corrected_fraction(k, n, validated_errors(validation))
     assert (ours["corrected_fraction_amf_of_all"], ours["corrected_fraction_amf_of_all_95"]) == (
         want.fraction,
@@ -224,7 +225,8 @@ def test_the_cards_counts_correct_the_rate_and_given_ones_replace_them(
     assert ours["correction"]["counts_from"] == "model card"
     assert ours["correction"]["protocol"] == validation.protocol
     assert ours["correction"]["specificity_sd_between_slides"] > 0
-    given = RateOptions(errors=ErrorCounts(tp=90, fn=10, tn=180, fp=20), abstain=(0.1, 0.5))
+    narrow = (decision.threshold - 1e-6, decision.threshold + 1e-6)
+    given = RateOptions(errors=ErrorCounts(tp=90, fn=10, tn=180, fp=20), abstain=narrow)
     theirs = classify(*drawn, tmp_path / "given", rates=given).summary
     assert theirs["correction"]["counts_from"] == "given"
     assert theirs["correction"]["protocol"] is None

@@ -73,7 +73,11 @@ def test_every_recipe_becomes_a_model_that_classifies_a_slide(
     assert len(card.scores) == 1
     said = capsys.readouterr()
     assert "was trained with --smoke: its scores mean nothing" in said.out
-    assert "| mean ± SD of 2 folds |" in said.out
+    assert re.search(r"^scores      figures test, .*-ensemble: BA at 0\.5 \d\.\d{4}, AUROC", said.out, re.M)
+    assert re.search(r"^scores      figures test, mean of 2 folds: BA at 0\.5 .* ± ", said.out, re.M)
+    assert "| mean ± SD of 2 folds |" in (out / "evaluation" / "report.md").read_text()
+    assert f"report      {out / 'evaluation' / 'report.md'}\n" in said.out
+    assert said.out.count("\n") < 12  # a summary, and not the report
     assert re.search(rf"^model       {re.escape(str(out))}/ensemble$", said.out, re.M)
     assert "error" not in said.err
 
@@ -110,6 +114,9 @@ def test_the_figures_are_counted_before_training(data: Path, capsys: pytest.Capt
     assert "each of 3 folds by patient, stratified by subtype" in said.out
     assert "leakage between data sets:\n  none found" in said.out
     assert said.err == ""
+    more = sets("split.folds=2", "split.group=slide")
+    assert call("data", "check", f"csv={data}", "--recipe", "subtypes", *more) == 0
+    assert "each of 2 folds by slide, stratified by subtype" in capsys.readouterr().out
 
 
 def test_tuning_goes_on_to_what_an_unbroken_one_finds(
@@ -158,12 +165,12 @@ def test_trials_of_another_recipe_are_not_mixed_in(
     words = ["tune", "expert-heads", "--smoke", "--data", f"csv={data}", "--out", tmp_path / "out"]
     words += [*sets("backbone=smoke-cnn", "input.resize=32"), "--trials", "1", "--progress", "none"]
     assert call(*words, "--device", "cpu") == 0
-    before = (tmp_path / "out" / "best.json").read_bytes()
+    before = files_of(tmp_path / "out")
     for more in (["--seed", "1"], ["--set", "network.hidden=8"], ["--fold", "1"]):
         capsys.readouterr()
         assert call(*words, "--device", "cpu", *more) == 2
         assert_one_line(capsys.readouterr().err, "holds trials of another recipe, data, seed or fold")
-    assert (tmp_path / "out" / "best.json").read_bytes() == before
+    assert files_of(tmp_path / "out") == before  # the journal of the trials, too
 
 
 def test_two_runs_are_evaluated_on_other_figures_and_compared(
@@ -240,7 +247,8 @@ def test_figures_without_test_rows_are_trained_on_and_only_validated(
     small = sets("backbone=smoke-cnn", "input.resize=32")
     assert call(*words, *small, "--device", "cpu", "--progress", "none") == 0
     said = capsys.readouterr().out
-    assert "No test figures: nothing was scored but the folds' own validation figures." in said
-    assert re.search(r"^\| lite0-fold-1 .*\n\| mean ± SD of 2 folds ", said, re.M)
-    assert (tmp_path / "out" / "evaluation" / "report.md").read_text() in said
+    assert re.search(r"^folds       on their own validation figures, mean of 2: BA at 0\.5 .* ± ", said, re.M)
+    report = (tmp_path / "out" / "evaluation" / "report.md").read_text()
+    assert "No test figures: nothing was scored but the folds' own validation figures." in report
+    assert re.search(r"^\| lite0-fold-1 .*\n\| mean ± SD of 2 folds ", report, re.M)
     assert "## Scores" in (tmp_path / "out" / "ensemble" / "README.md").read_text()

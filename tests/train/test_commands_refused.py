@@ -130,7 +130,10 @@ BAD: dict[str, tuple[Callable[[Path, Path], dict[str, Any]], str]] = {
         lambda d, t: {"recipe": misspelt(t)},
         r"unknown key 'epoch' in \[schedule\]; did you mean 'epochs'",
     ),
-    "recipe": (lambda d, t: {"recipe": "lite1"}, r"recipe 'lite1': .*recipes of this package: .*lite0"),
+    "recipe": (
+        lambda d, t: {"recipe": "lite1"},
+        r"recipe 'lite1': .*; did you mean 'lite0'\?; recipes of this package: .*lite0",
+    ),
     "backbone": (
         lambda d, t: {"more": sets("backbone=resnet34")},
         r"no backbone 'resnet34'; did you mean 'resnet34d'",
@@ -318,6 +321,13 @@ def test_an_evaluation_of_bad_input_is_one_line_and_code_2_and_nothing_is_writte
     assert not (tmp_path / "report").exists()
 
 
+def wide_range(folder: Path) -> Path:
+    """A recipe whose range of dropout holds values that no network can have."""
+    path = folder / "wide.toml"
+    path.write_text('base = "expert-heads"\n[tune]\n"network.dropout" = { low = 0.1, high = 1.5 }\n')
+    return path
+
+
 OTHER_BAD: dict[str, tuple[Callable[[Path, Path], list[Any]], str]] = {
     "tune nothing": (
         lambda d, t: ["tune", "lite0", "--data", f"csv={d}", "--out", t / "o"],
@@ -326,6 +336,14 @@ OTHER_BAD: dict[str, tuple[Callable[[Path, Path], list[Any]], str]] = {
     "no trials": (
         lambda d, t: ["tune", "expert-heads", "--trials", "0", "--data", f"csv={d}", "--out", t / "o"],
         r"--trials must be 1 or more",
+    ),
+    "tune a fold that is not": (
+        lambda d, t: ["tune", "expert-heads", "--fold", "9", "--data", f"csv={d}", "--out", t / "o"],
+        r"folds are numbered 0 to 4, not 9",
+    ),
+    "tune beyond what can be": (
+        lambda d, t: ["tune", wide_range(t), "--data", f"csv={d}", "--out", t / "o"],
+        r"network\.dropout must lie in 0 to 1",
     ),
     "tune into a file": (
         lambda d, t: ["tune", "expert-heads", "--data", f"csv={d}", "--out", a_file(t)],

@@ -223,7 +223,7 @@ def _rank_test(
         note = "no scores of folds or single networks"
     elif paired:
         found = statistics.wilcoxon_pairs(known_a, known_b)
-        note = f"fewer than {statistics.FEWEST_PAIRS} of {len(known_a)} pairs differ"
+        note = _too_few_pairs(len(known_a))
     else:
         found = statistics.mann_whitney(known_a, known_b)
         note = "all scores are equal"
@@ -243,6 +243,14 @@ def _rank_test(
         smallest_p=found.smallest_p if found else None,
         note=note,
     )
+
+
+def _too_few_pairs(pairs: int) -> str:
+    """Say that a test has too few pairs, or too few that differ."""
+    fewest = statistics.FEWEST_PAIRS
+    if pairs < fewest:
+        return f"{pairs} pair{'s' * (pairs != 1)} of scores: the test needs {fewest} or more"
+    return f"fewer than {fewest} of {pairs} pairs differ"
 
 
 def _auroc_tests(

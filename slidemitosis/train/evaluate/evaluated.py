@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.models.card import CARD_NAME
 from slidemitosis.toml_tables import InvalidTable, build
 from slidemitosis.train.evaluate.points import PointScores
 from slidemitosis.train.evaluate.report_files import REPORT_JSON, read_report_table, read_rows, unreadable
@@ -149,12 +150,12 @@ def _shortest_names(folders: Sequence[Path]) -> list[str]:
 
 def _read_run(folder: Path, name: str) -> Run:
     # A run of `slidemitosis train` has its evaluation inside.
-    folder = folder / EVALUATION if (folder / RUN_FILE).is_file() else folder
-    path = folder / REPORT_JSON
+    is_run = (folder / RUN_FILE).is_file()
+    evaluation = folder / EVALUATION if is_run else folder
+    path = evaluation / REPORT_JSON
     if not path.is_file():
-        raise InvalidOption(
-            f"{folder}: no report.json here; give a folder that `slidemitosis evaluate` wrote"
-        )
+        raise InvalidOption(f"{folder}: {_why_no_report(folder, is_run=is_run)}")
+    folder = evaluation
     report = read_report_table(path)
     rows = report.get("entries")
     if not isinstance(rows, list):
@@ -170,6 +171,20 @@ def _read_run(folder: Path, name: str) -> Run:
     )
     _check_one_model(run, path)
     return run
+
+
+def _why_no_report(folder: Path, *, is_run: bool) -> str:
+    """Say why a folder has no scores, and what gives them."""
+    if not folder.exists():
+        return "no such folder"
+    if not folder.is_dir():
+        return "is a file; give the folder that it is in"
+    if is_run:
+        return "a training without scores: it is not finished (the same `slidemitosis train` goes on)"
+    if (folder / CARD_NAME).is_file():
+        evaluate = f"slidemitosis evaluate {folder} --data NAME=PATH --out FOLDER"
+        return f"a model, which has no scores of its own: `{evaluate}`, and compare that FOLDER"
+    return f"no {REPORT_JSON} here; give a folder that `slidemitosis train` or `slidemitosis evaluate` wrote"
 
 
 def _entry(row: Any, path: Path) -> Entry:

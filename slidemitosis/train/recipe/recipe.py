@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.card import Interpolation  # noqa: TC001 - read at run time by toml_tables.build
 from slidemitosis.toml_tables import InvalidTable, build, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 ROOM = Path(__file__).resolve().parent
 RECIPES = ROOM / "recipes"
@@ -262,6 +262,7 @@ def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
     values = _read(name_or_path)
     pairs = sorted((_pair(o) for o in overrides), key=lambda p: p[0] != ["backbone"])
     for keys, value in pairs:
+        _refuse_unknown(keys)
         if keys != ["backbone"]:
             _resolve_backbone(values, name_or_path)
         _put(values, keys, value)
@@ -280,8 +281,9 @@ def _read(name_or_path: str) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         reason = getattr(e, "strerror", None) or str(e)
+        near = nearest(name_or_path, recipe_names())
         raise InvalidOption(
-            f"recipe {name_or_path!r}: {reason}; recipes of this package: {', '.join(recipe_names())}"
+            f"recipe {name_or_path!r}: {reason}{near}; recipes of this package: {', '.join(recipe_names())}"
         ) from e
     base = values.pop("base", None)
     if base is None:
@@ -325,6 +327,29 @@ def _pair(override: str) -> tuple[list[str], Any]:
     except tomllib.TOMLDecodeError:
         value = text
     return key.strip().split("."), value
+
+
+def _refuse_unknown(keys: Sequence[str]) -> None:
+    """Refuse a change of a key that no recipe has at its top; name the key of a table that may be meant."""
+    known = {f.name for f in fields(Recipe)}
+    if keys[0] in known:
+        return
+    inside = [f"{table}.{key}" for table, key in _keys_inside() if keys == [key] or keys == [_initials(key)]]
+    near = f"; did you mean {' or '.join(map(repr, inside))}?" if inside else nearest(keys[0], known)
+    raise InvalidOption(f"--set {'.'.join(keys)}: unknown key {keys[0]!r} in the top level{near}")
+
+
+def _keys_inside() -> Iterator[tuple[str, str]]:
+    """Yield each table of a recipe with each of its keys."""
+    hints = get_type_hints(Recipe)
+    for table in fields(Recipe):
+        if is_dataclass(kind := hints[table.name]):
+            yield from ((table.name, key.name) for key in fields(kind))
+
+
+def _initials(key: str) -> str:
+    """Return the short name that many programs have for a key: "lr" of learning_rate."""
+    return "".join(word[0] for word in key.split("_")) if "_" in key else ""
 
 
 def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:

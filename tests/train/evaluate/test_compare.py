@@ -60,7 +60,7 @@ def test_fewer_than_five_folds_are_said_to_be_too_few(tmp_path: Path) -> None:
         for name, scores in (("a", (0.7, 0.8, 0.9)), ("b", (0.6, 0.7, 0.7)))
     ]
     test = only(compare_runs(runs, draws=20)).folds[0]
-    assert (test.p, test.p_holm, test.note) == (None, None, "fewer than 5 of 3 pairs differ")
+    assert (test.p, test.p_holm, test.note) == (None, None, "3 pairs of scores: the test needs 5 or more")
 
 
 def test_groups_of_the_same_backbones_and_folds_are_paired(tmp_path: Path) -> None:

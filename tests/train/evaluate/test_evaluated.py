@@ -30,7 +30,20 @@ def test_a_run_alone_or_twice_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_report_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
-    assert refusal(full(tmp_path / "a"), tmp_path / "b").startswith(f"{tmp_path / 'b'}: no report.json here")
+    told = {
+        tmp_path / "b": "no report.json here; give a folder that `slidemitosis train`",
+        tmp_path / "c": "no such folder",
+        tmp_path / "d": "is a file; give the folder that it is in",
+        tmp_path / "e": "a training without scores: it is not finished",
+        tmp_path / "f": "a model, which has no scores of its own: `slidemitosis evaluate",
+    }
+    (tmp_path / "d").write_text("")
+    for name, file in (("e", "run.json"), ("f", "model.toml")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("")
+    run = full(tmp_path / "a")
+    for folder, why in told.items():
+        assert refusal(run, folder).startswith(f"{folder}: {why}")
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,9 @@ def test_a_backbone_can_be_described_in_the_recipe_itself(tmp_path: Path) -> Non
     [
         ("schedule.epoch=3", r"unknown key 'epoch' in \[schedule\]; did you mean 'epochs'\?"),
         ("shedule.epochs=3", r"unknown key 'shedule' in the top level; did you mean 'schedule'\?"),
+        ("epochs=3", r"--set epochs: unknown key .*; did you mean 'schedule.epochs'\?"),
+        ("lr=3", r"--set lr: unknown key .*; did you mean 'optimizer.learning_rate'\?$"),
+        ("xy=3", r"--set xy: unknown key 'xy' in the top level$"),
         ("schedule.epochs=three", r"'epochs' in \[schedule\] must be of type int, not 'three'"),
         ("schedule.epochs=true", r"'epochs' in \[schedule\] must be of type int"),
         ("schedule.epochs=2.5", r"'epochs' in \[schedule\] must be of type int"),
