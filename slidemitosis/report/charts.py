@@ -10,7 +10,7 @@ from slidemitosis.outputs.rate_fields import per_cent
 from slidemitosis.report.words import span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from slidemitosis.geometry import Bounds
     from slidemitosis.report.rows import Row
@@ -76,7 +76,24 @@ def estimates(summary: Mapping[str, Any]) -> list[Estimate]:
                 interval=_pair(summary["corrected_fraction_amf_of_all_95"]),
             )
         )
-    return found
+    return [*found, *_reviewed(summary.get("review"))]
+
+
+def _reviewed(review: Mapping[str, Any] | None) -> Iterator[Estimate]:
+    """What persons' answers give, alone and together with the model, each with why its figures were chosen."""
+    kinds = {"reviewed": "answers alone", "combined": "answers and model together"}
+    for kind, what in kinds.items() if review else ():
+        assert review is not None
+        fraction = review[f"{kind}_fraction_amf_of_all"]
+        if fraction is not None:
+            yield Estimate(
+                name=kind.capitalize(),
+                note=f"{what}; {review['because']}",
+                kind=kind,
+                fraction=fraction,
+                interval=_pair(review[f"{kind}_fraction_amf_of_all_figures_95"]),
+                wide=_pair(review[f"{kind}_fraction_amf_of_all_tumour_95"]),
+            )
 
 
 def _pair(interval: Sequence[float] | None) -> tuple[float, float] | None:

@@ -33,6 +33,8 @@ class Line:
     status: str
     figures: int | None
     estimate: Estimate | None
+    combined: str
+    """The rate of answers and model together, where there are any."""
     few: bool
     step: str
     cause: str
@@ -59,6 +61,7 @@ def cohort_html(title: str, whole: Values, patients: Sequence[Values], *, report
         models=whole["models"],
         slides=slides,
         failed=sum(line.status in ("failed", "skipped") for line in slides),
+        with_review=any(line.combined for line in slides),
         with_patients=any(line.patient for line in slides),
         patients=people,
         few=sum(line.few for line in slides),
@@ -76,6 +79,7 @@ def _slide(row: Values, reports: Collection[str]) -> Line:
         status=row["status"],
         figures=_figures(row),
         estimate=_estimate(row),
+        combined=_combined(row),
         few=_is_few(row),
         step=str(row["step"] or ""),
         cause=str(row["cause"] or ""),
@@ -92,6 +96,7 @@ def _patient(row: Values) -> Line:
         status=f"{done} of {slides} slides done",
         figures=_figures(row),
         estimate=_estimate(row),
+        combined=_combined(row),
         few=_is_few(row),
         step="",
         cause="",
@@ -116,6 +121,15 @@ def _estimate(row: Values) -> Estimate | None:
         fraction=fraction,
         interval=None if low is None or high is None else (low, high),
     )
+
+
+def _combined(row: Values) -> str:
+    fraction = _number(row.get("combined_fraction_amf_of_all"))
+    if fraction is None:
+        return ""
+    low, high = (_number(row.get(f"combined_figures_95_{end}")) for end in ("low", "high"))
+    told = f"{per_cent(fraction)} %"
+    return told if low is None or high is None else f"{told} ({span((low, high))})"
 
 
 def _is_few(row: Values) -> bool:

@@ -33,6 +33,8 @@ class Row:
     subtype: str
     p_subtype: float | None
     p_hard: float | None
+    answer: str = ""
+    """What persons say of it: AMF, NMF, none (no mitosis) or unsure; empty where nobody was asked."""
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -61,6 +63,7 @@ def _row(number: int, cells: dict[str, str]) -> Row:
         subtype=cells["subtype"],
         p_subtype=_number(cells["p_subtype"]),
         p_hard=_number(cells["p_hard"]),
+        answer=cells.get("answer") or "",
     )
 
 

@@ -9,7 +9,7 @@ from slidemitosis.labels import NEGATIVE, POSITIVE, SUBTYPES
 from slidemitosis.report.charts import BINS, axis_end, estimates, histogram, slide_map
 from slidemitosis.report.choice import SOME, Choice, Limits
 from slidemitosis.report.environment import rendered
-from slidemitosis.report.words import CALLS, facts, methods, rate_sentence, warnings
+from slidemitosis.report.words import ANSWERS, CALLS, facts, methods, rate_sentence, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -78,6 +78,7 @@ def slide_html(
         bar_um=_SCALE_BAR_UM,
         bar_share=_SCALE_BAR_UM / (summary["reading"]["patch_px"] * summary["reading"]["model_mpp"]),
         tags=_tags(rows),
+        answers=ANSWERS,
         left_out=left_out[:_MOST_NAMED],
         more_left_out=max(0, len(left_out) - _MOST_NAMED),
         bins=histogram(rows, threshold),

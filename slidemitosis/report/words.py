@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Summary = Mapping[str, Any]
 
 CALLS = {"AMF": "atypical", "NMF": "normal"}
+ANSWERS = {**CALLS, "none": "no mitosis", "unsure": "unsure"}
 _LEFT_OUT = {
     "unreadable": "could not be read",
     "outside": "lie off the slide",
@@ -106,6 +107,9 @@ def warnings(summary: Summary) -> list[str]:
         )
     name = summary["model"]["name"]  # which is written as it is, at the beginning of a sentence too
     told += [f"{t if t.startswith(name) else t[:1].upper() + t[1:]}." for t in summary["warnings"]]
+    review = summary.get("review")
+    if review and not review["unbiased"]:
+        told.append(f"Rates with reviewed figures are {review['because']}.")
     for kind, what in _LEFT_OUT.items():
         if counts[kind]:
             one = counts[kind] == 1

@@ -119,7 +119,8 @@ def test_classify_ends_in_a_table_and_writes_where_it_says(slide: Path, points: 
         r"^called      \d of 3 atypical, from P 0\.\d+ \(\w+\); \d are expected$", done.stdout, re.M
     )
     written = re.findall(r"^written     (.*)$", done.stdout, re.M)
-    assert [Path(w).name for w in written] == ["objects.geojson", "candidates.csv", "summary.json"]
+    expected = ["objects.geojson", "candidates.csv", "summary.json", "report.html"]
+    assert [Path(w).name for w in written] == expected
     assert all(Path(w).is_file() for w in written)
 
 
@@ -291,8 +292,8 @@ def test_inspect_shows_what_would_be_read(slide: Path, points: Path, tmp_path: P
         assert re.search(line, done.stdout, re.M), line
     with Image.open(sheet) as image:
         pixels = image.convert("RGB")
-        assert pixels.getpixel((4, 4)) == (36, 36, 0)  # the corner of the first patch: 100 - 64
-        assert pixels.getpixel((4 + 132, 4)) == ((300 - 64) & 255, 200 - 64, 0)
+        assert pixels.getpixel((8, 8)) == (36, 36, 0)  # the corner of the first patch: 100 - 64
+        assert pixels.getpixel((8 + 136, 8)) == ((300 - 64) & 255, 200 - 64, 0)
     assert not (tmp_path / "a.slidemitosis").exists()
 
 
