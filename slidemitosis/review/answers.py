@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+__all__ = ["COLUMNS", "REVIEW", "Answer", "Answers", "Shown", "append_answer", "read_answers", "utc_now"]
+
 log = logging.getLogger(__name__)
 
 COLUMNS = ("figure", "slide", "x", "y", "reader", "answer", "time", "reason", "p_atypical")
