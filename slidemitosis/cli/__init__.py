@@ -25,6 +25,7 @@ from slidemitosis.cli.models import add_models
 from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
+from slidemitosis.cli.review import add_count
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_calibrate, add_compare, add_data, add_evaluate, add_train, add_tune
 from slidemitosis.errors import SlideMitosisError
@@ -101,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_classify(commands.add_parser("classify", help="classify the candidates of one slide"))
     add_cohort(commands.add_parser("cohort", help="classify the candidates of many slides, and go on"))
+    add_count(
+        commands.add_parser("count", help="count what persons said of figures, beside the model's rate")
+    )
     add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
     add_patches(commands.add_parser("patches", help="classify patches that are cut already"))
     add_convert(commands.add_parser("convert", help="candidates of any format as GeoJSON or CSV"))

@@ -7,10 +7,16 @@ import functools
 import logging
 import traceback
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from slidemitosis.classify.classifier import SlideClassifier
-from slidemitosis.cohort.identity import same_slide, slide_identity, work_identity
+from slidemitosis.cohort.identity import (
+    answers_identity,
+    same_answers,
+    same_slide,
+    slide_identity,
+    work_identity,
+)
 from slidemitosis.cohort.slides import Outcome
 from slidemitosis.cohort.store import ROW, CohortStore
 from slidemitosis.cohort.tables.columns import row_values
@@ -24,20 +30,23 @@ from slidemitosis.errors import (
     SlideError,
     SlideMitosisError,
     UnreadableCandidates,
+    UnreadableReview,
     UnreadableSlide,
 )
 from slidemitosis.files import staged_folder, write_text
 from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
-from slidemitosis.outputs.folder import REGIONS, SUMMARY, summary_text
+from slidemitosis.outputs.folder import OBJECTS, REGIONS, REVIEW, SUMMARY, summary_text
 from slidemitosis.rates.slide import analysed_area, check_band
 from slidemitosis.reading.prepare import prepare
+from slidemitosis.review.settle import classes_by_hand
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from slidemitosis.classify.classifier import Begun
     from slidemitosis.cohort.slides import CohortSlide, Step
     from slidemitosis.options import ComputeOptions
 
@@ -50,6 +59,7 @@ _STEPS: tuple[tuple[type[SlideMitosisError], Step], ...] = (
     (CandidateError, "candidates"),
     (InvalidOption, "options"),
     (ReadingFailed, "reading"),
+    (UnreadableReview, "answers"),
     (OutputError, "writing"),
 )
 
@@ -160,6 +170,7 @@ class SlideJobs:
             row is not None
             and row["work"] == work
             and same_slide(row["slide"], slide.slide, lambda: _quickhash(slide))
+            and same_answers(row.get("answers"), self.store.folder(slide.name))
         )
         return Outcome("done", fresh=False) if done else work
 
@@ -173,13 +184,17 @@ class SlideJobs:
         identity = slide_identity(slide.slide, None)
         self.store.tidy(slide.name)
 
-        begun = self.classifier.begin(slide.slide, slide.points, read=slide.read, rates=rates)
-        with staged_folder(self.store.folder(slide.name), last=SUMMARY, gone=(REGIONS,)) as stage:
+        folder = self.store.folder(slide.name)
+        begun = self.classifier.begin(
+            slide.slide, slide.points, read=slide.read, rates=rates, answers_of=[folder]
+        )
+        with staged_folder(folder, last=SUMMARY, gone=(REGIONS,)) as stage:
             result = self.classifier.finish(begun, progress=progress)
             result.write_into(stage)
             record = {
                 "slide": {**identity, "quickhash": result.prepared.slide.quickhash},
                 "work": work,
+                "answers": _answers_now(stage, folder, begun),
                 "values": row_values(result),
                 "rate": dataclasses.asdict(result.rate),
                 "spread": dataclasses.asdict(spread) if (spread := result.rated.decision.spread) else None,
@@ -197,6 +212,12 @@ class SlideJobs:
         if slide.area_mm2 is not None:
             rates = dataclasses.replace(rates, area_mm2=slide.area_mm2, tissue=False)
         return rates
+
+
+def _answers_now(stage: Path, folder: Path, begun: Begun) -> dict[str, Any]:
+    """Return by what the answers that count in the results of `stage` are recognised once they are there."""
+    known = dataclasses.replace(begun.known, by_hand=classes_by_hand(stage / OBJECTS))
+    return answers_identity(stage / OBJECTS, folder / REVIEW, known)
 
 
 def _quickhash(slide: CohortSlide) -> str | None:

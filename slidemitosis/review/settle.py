@@ -23,7 +23,7 @@ from slidemitosis.rates.reviewed import APART
 from slidemitosis.review.answers import Answers, read_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from slidemitosis.candidates.answered import SetByHand
@@ -61,11 +61,12 @@ def known_in(*folders: Path) -> Known:
     by_hand: dict[str, SetByHand] = {}
     for folder in folders:
         rows += read_answers(folder).rows
-        by_hand |= _by_hand(folder / OBJECTS)
+        by_hand |= classes_by_hand(folder / OBJECTS)
     return Known(answers=Answers(tuple(rows)), by_hand=by_hand)
 
 
-def _by_hand(objects: Path) -> dict[str, SetByHand]:
+def classes_by_hand(objects: Path) -> dict[str, SetByHand]:
+    """Return the answers that the classes of an `objects.geojson` state, by the id in lower case."""
     if not objects.exists():
         return {}
     items = read_candidates(objects, format="geojson").items
@@ -83,18 +84,12 @@ def settled(
     what one has set in the folder's objects. An answer about a figure that is not there is warned of.
     """
     told = tuple(
-        dataclasses.replace(result, verdict=verdict)
-        if (verdict := _verdict(result, known, reviewer)) != result.verdict
-        else result
+        result if verdict is None else dataclasses.replace(result, verdict=verdict)
         for result in results
+        for placed in [result.placed]
+        for verdict in [_verdict(placed.object_id.lower(), placed.by_hand, known, reviewer)]
     )
-    ids = {r.placed.object_id.lower() for r in results}
-    if lost := known.figures - ids:
-        log.warning(
-            "%d answers are of figures that are not among the candidates, such as %s, and do not count",
-            len(lost),
-            min(lost),
-        )
+    warn_of_lost(known, {r.placed.object_id.lower() for r in results})
     if apart := sum(r.verdict is not None and r.status in APART for r in told):
         log.warning("%d answers are of duplicates or of candidates off the slide, and do not count", apart)
     if disagree := sum(r.verdict is not None and r.verdict.disagree for r in told):
@@ -106,9 +101,24 @@ def settled(
     return told
 
 
-def _verdict(result: CandidateResult, known: Known, reviewer: str | None) -> Verdict | None:
-    figure = result.placed.object_id.lower()
-    by_hand = result.placed.by_hand or known.by_hand.get(figure)
+def warn_of_lost(known: Known, figures: Collection[str]) -> None:
+    """Log how many answers are about figures that are not there."""
+    if lost := known.figures.difference(figures):
+        log.warning(
+            "%d answers are of figures that are not among the candidates, such as %s, and do not count",
+            len(lost),
+            min(lost),
+        )
+
+
+def settled_by_figure(known: Known, *, reviewer: str | None = None) -> dict[str, Verdict]:
+    """Return what is settled of each figure that has an answer, by its id in lower case."""
+    verdicts = {figure: _verdict(figure, None, known, reviewer) for figure in sorted(known.figures)}
+    return {figure: verdict for figure, verdict in verdicts.items() if verdict is not None}
+
+
+def _verdict(figure: str, in_points: SetByHand | None, known: Known, reviewer: str | None) -> Verdict | None:
+    by_hand = in_points or known.by_hand.get(figure)
     answers = {a.reader: a for a in known.answers.about(figure)}
     said = {name: a.answer for name, a in answers.items() if a.answer is not None}
     reasons = {a.reason for a in answers.values()}
@@ -129,16 +139,10 @@ def _verdict(result: CandidateResult, known: Known, reviewer: str | None) -> Ver
     )
 
 
-def digest(results: Iterable[CandidateResult]) -> str | None:
-    """Return a SHA-256 of all answers that count, by figure; None where there are none.
+def digest(known: Known) -> str | None:
+    """Return a SHA-256 of what is settled of all figures; None where nobody has answered.
 
-    The same answers give the same, wherever they stand.
+    It is the same before and after a run that has written the answers into objects.
     """
-    said = {
-        r.placed.object_id.lower(): (r.verdict.answer, r.verdict.reason, r.verdict.disagree)
-        for r in results
-        if r.verdict is not None
-    }
-    if not said:
-        return None
-    return hashlib.sha256(json.dumps(sorted(said.items())).encode()).hexdigest()
+    said = [(f, v.answer, v.reason, v.disagree) for f, v in settled_by_figure(known).items()]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest() if said else None
