@@ -2,6 +2,7 @@
 
 - answers: one answer of a person; `review.csv` read and appended to
 - settle: what all persons together say of each figure, wherever they have said it
+- results: folders of results read again, with their answers
 - count: the answers of folders of results counted anew, without their slides
 
 Uses candidates, prediction, rates, outputs and the rooms below these.
