@@ -21,6 +21,7 @@ from slidemitosis.cli.bench import add_bench
 from slidemitosis.cli.cohort import add_cohort
 from slidemitosis.cli.completion import add_completion
 from slidemitosis.cli.convert import add_convert
+from slidemitosis.cli.count import add_count
 from slidemitosis.cli.examples import EXAMPLES
 from slidemitosis.cli.models import add_models
 from slidemitosis.cli.pages import add_report
@@ -109,6 +110,7 @@ _COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], None], str], ...
     ("cohort", add_cohort, "classify the candidates of many slides, and go on"),
     ("report", add_report, "make report.html or cohort.html again"),
     ("review", add_review, "look at figures and say what they are"),
+    ("count", add_count, "count what persons said of figures, beside the model's rate"),
     ("inspect", add_inspect, "show what would be read; classify nothing"),
     ("patches", add_patches, "classify patches that are cut already"),
     ("convert", add_convert, "candidates of any format as GeoJSON or CSV"),

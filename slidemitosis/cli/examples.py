@@ -19,7 +19,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cohort folder-of-slides --out results --log results.log",
     ),
     "report": ("report slide.slidemitosis", "report results --all-patches"),
-    "review": ("review slide.slidemitosis --reader anna", "review results --order random --figures 50"),
+    "review": ("review slide.slidemitosis --reader anna", "review results --order random --sample 50"),
+    "count": ("count slide.slidemitosis", "count results --out counted.csv"),
     "inspect": ("inspect slide.svs", "inspect slide.svs --points slide.geojson --sheet sheet.png"),
     "patches": ("patches stack.tif --out calls.csv", "patches folder-of-png --out calls.csv --model lite0"),
     "convert": (

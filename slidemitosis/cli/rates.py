@@ -9,6 +9,7 @@ from slidemitosis.outputs.rate_fields import per_cent
 if TYPE_CHECKING:
     from slidemitosis.rates.counts import SlideRate
     from slidemitosis.rates.expected import Expected
+    from slidemitosis.rates.reviewed import Fraction, ReviewRate
     from slidemitosis.rates.slide import AreaRate, HotSpotRate, Rated
 
 _SOURCES = {"given": "as given", "annotations": "within the annotations", "tissue": "of tissue"}
@@ -28,11 +29,31 @@ def rate_rows(rated: Rated) -> list[tuple[str, str]]:
             ("corrected", _corrected(rated)),
             ("AMF / NMF", "no normal figure" if rate.ratio is None else f"{rate.ratio:.3f} as called"),
         ]
+    rows += review_rows(rated.review)
     if rated.area:
         rows.append(("density", _density(rated.area)))
     if rated.hot_spot:
         rows.append(("hot spot", _hot_spot(rated.hot_spot)))
     return [*rows, *(("warning", told) for told in rated.warnings)]
+
+
+def review_rows(review: ReviewRate | None) -> list[tuple[str, str]]:
+    """Rows of the rates that persons' answers give, and of why their figures were reviewed."""
+    if review is None:
+        return []
+    said = ", ".join(f"{n} {word}" for word, n in review.answers.items() if n)
+    rows = [
+        ("review", f"{review.because}: {said}"),
+        ("reviewed", f"fraction {_of_review(review.reviewed)} by the answers alone"),
+        ("combined", f"fraction {_of_review(review.combined)} by answers and model together"),
+    ]
+    if review.no_mitosis.value:
+        rows.append(("no mitosis", f"{_of_review(review.no_mitosis)} of the candidates reviewed"))
+    return rows
+
+
+def _of_review(found: Fraction) -> str:
+    return "not known" if found.value is None else short_interval(found.value, found.figures)
 
 
 def not_classified(rate: SlideRate) -> str:
@@ -45,11 +66,15 @@ def not_classified(rate: SlideRate) -> str:
 def _expected(expected: Expected) -> str:
     """The fraction that is expected: "21 % (95 % interval 13 to 30 %)"."""
     assert expected.fraction is not None
-    told = f"{per_cent(expected.fraction)} %"
-    if expected.figures is None:
+    return short_interval(expected.fraction, expected.figures)
+
+
+def short_interval(fraction: float, interval: tuple[float, float] | None) -> str:
+    """A fraction and its interval in per cent, to two digits: "21 % (95 % interval 13 to 30 %)"."""
+    told = f"{per_cent(fraction)} %"
+    if interval is None or interval[0] == interval[1]:
         return told
-    low, high = expected.figures
-    return f"{told} (95 % interval {per_cent(low)} to {per_cent(high)} %)"
+    return f"{told} (95 % interval {per_cent(interval[0])} to {per_cent(interval[1])} %)"
 
 
 def _tumour(expected: Expected, cutoff: float | None) -> list[tuple[str, str]]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from slidemitosis.train.data.figures import LabelledData
 
 _DATA_HELP = (
-    "labelled figures: NAME is ami-br, atnorm-br, atnorm-md, midog25, folder, csv or slides; "
-    "repeat for several"
+    "labelled figures: NAME is ami-br, atnorm-br, atnorm-md, midog25, folder, csv, slides, or review for "
+    "results that were reviewed; repeat for several"
 )
 
 

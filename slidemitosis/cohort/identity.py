@@ -8,12 +8,33 @@ import json
 from typing import TYPE_CHECKING
 
 from slidemitosis.models.files import file_sha256, networks_digest
+from slidemitosis.outputs.folder import OBJECTS, REVIEW
+from slidemitosis.review.settle import digest, known_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from slidemitosis.models.card import ModelCard
     from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
+    from slidemitosis.review.settle import Known
+
+
+def answers_identity(objects: Path, review: Path, known: Known) -> dict[str, Any]:
+    """Of persons' answers about a slide's figures: the files that state them, and what they come to."""
+    return {"objects": _sha256(objects), "review": _sha256(review), "digest": digest(known)}
+
+
+def same_answers(earlier: object, folder: Path) -> bool:
+    """Whether persons still say what they said when the folder's results were made."""
+    before = earlier if isinstance(earlier, dict) else {}
+    now = {"objects": _sha256(folder / OBJECTS), "review": _sha256(folder / REVIEW)}
+    if all(now[key] == before.get(key) for key in now):
+        return True
+    return digest(known_in(folder)) == before.get("digest")
+
+
+def _sha256(path: Path) -> str | None:
+    return file_sha256(path) if path.exists() else None
 
 
 def work_identity(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from slidemitosis.classify.classifier import SlideClassifier
-from slidemitosis.cohort.identity import work_identity
+from slidemitosis.cohort.identity import answers_identity, same_answers, work_identity
 from slidemitosis.cohort.slides import Outcome
 from slidemitosis.cohort.store import ROW, CohortStore
 from slidemitosis.cohort.tables.columns import row_values
@@ -24,17 +24,19 @@ from slidemitosis.errors import (
     SlideError,
     SlideMitosisError,
     UnreadableCandidates,
+    UnreadableReview,
     UnreadableSlide,
 )
 from slidemitosis.files import staged_folder, write_text
 from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
-from slidemitosis.outputs.folder import REGIONS, REPORT, SUMMARY, summary_text
+from slidemitosis.outputs.folder import OBJECTS, REGIONS, REPORT, REVIEW, SUMMARY, summary_text
 from slidemitosis.rates.slide import analysed_area, check_band
 from slidemitosis.reading.prepare import prepare
 from slidemitosis.report.choice import SOME
 from slidemitosis.report.keeper import PatchKeeper
 from slidemitosis.report.make import write_report
+from slidemitosis.review.settle import classes_by_hand
 from slidemitosis.slides.identity import same_slide, slide_identity
 from slidemitosis.slides.open import open_slide
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from slidemitosis.classify.classifier import Begun
     from slidemitosis.cohort.slides import CohortSlide, Step
     from slidemitosis.options import ComputeOptions
 
@@ -54,6 +57,7 @@ _STEPS: tuple[tuple[type[SlideMitosisError], Step], ...] = (
     (CandidateError, "candidates"),
     (InvalidOption, "options"),
     (ReadingFailed, "reading"),
+    (UnreadableReview, "answers"),
     (OutputError, "writing"),
 )
 
@@ -166,6 +170,7 @@ class SlideJobs:
             row is not None
             and row["work"] == work
             and same_slide(row["slide"], slide.slide, whole=_whole(row), quickhash=lambda: _quickhash(slide))
+            and same_answers(row.get("answers"), self.store.folder(slide.name))
         )
         return Outcome("done", fresh=False) if done else work
 
@@ -179,8 +184,11 @@ class SlideJobs:
         identity = slide_identity(slide.slide)
         self.store.tidy(slide.name)
 
-        begun = self.classifier.begin(slide.slide, slide.points, read=slide.read, rates=rates)
-        with staged_folder(self.store.folder(slide.name), last=SUMMARY, gone=(REGIONS, REPORT)) as stage:
+        folder = self.store.folder(slide.name)
+        begun = self.classifier.begin(
+            slide.slide, slide.points, read=slide.read, rates=rates, answers_of=[folder]
+        )
+        with staged_folder(folder, last=SUMMARY, gone=(REGIONS, REPORT)) as stage:
             keeper = (
                 PatchKeeper.of(begun.prepared, self.classifier.decision, SOME) if self.plan.reports else None
             )
@@ -191,6 +199,7 @@ class SlideJobs:
             record = {
                 "slide": {**identity, "quickhash": result.prepared.slide.quickhash},
                 "work": work,
+                "answers": _answers_now(stage, folder, begun),
                 "values": row_values(result, seconds=seconds["total"]),
                 "rate": dataclasses.asdict(result.rate),
                 "spread": dataclasses.asdict(spread) if (spread := result.rated.decision.spread) else None,
@@ -213,6 +222,12 @@ class SlideJobs:
 def _whole(row: Mapping[str, Any]) -> bool:
     """Whether every figure of a slide that is done could be read, and none was bare glass."""
     return not (row["rate"]["unreadable"] or row["rate"]["blank"])
+
+
+def _answers_now(stage: Path, folder: Path, begun: Begun) -> dict[str, Any]:
+    """Return by what the answers that count in the results of `stage` are recognised once they are there."""
+    known = dataclasses.replace(begun.known, by_hand=classes_by_hand(stage / OBJECTS))
+    return answers_identity(stage / OBJECTS, folder / REVIEW, known)
 
 
 def _quickhash(slide: CohortSlide) -> str | None:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 Ending = Literal["done", "failed", "skipped"]
 Status = Literal[Ending, "pending"]
-Step = Literal["cohort", "slide", "candidates", "options", "reading", "classifying", "writing", "process"]
+Step = Literal[
+    "cohort", "slide", "candidates", "answers", "options", "reading", "classifying", "writing", "process"
+]
 """Where a slide failed: "cohort" is the list itself, "process" a process that died."""
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slidemitosis.candidates import read_candidates
+from slidemitosis.candidates.answered import set_by_hand
 from slidemitosis.errors import OutputError
 from slidemitosis.slides.identity import same_slide
 
@@ -19,6 +21,8 @@ REGIONS = "regions.csv"
 SUMMARY = "summary.json"
 REPORT = "report.html"
 """Left out by --no-report; one of an earlier run is then taken away, since it shows other results."""
+REVIEW = "review.csv"
+"""A person's answers, which no run writes or removes; see `slidemitosis.review.answers`."""
 # What is taken off a slide's name for its folder; of any other name all is kept, dots too.
 SLIDE_SUFFIXES = frozenset(
     (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".dcm", ".czi")
@@ -72,6 +76,16 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
         raise OutputError(
             f"{out}: holds results of other inputs ({of}), which would be replaced; "
             "choose another --out, or remove them"
+        )
+
+
+def check_no_answers(out: Path) -> None:
+    """Raise OutputError where a person has answered about the figures of these results, or set classes."""
+    objects = out / OBJECTS
+    if (out / REVIEW).exists() or (objects.exists() and set_by_hand(read_candidates(objects))):
+        raise OutputError(
+            f"{out}: holds answers of a person, which would not count in these results; classify with "
+            "answers_of, or choose another folder"
         )
 
 

@@ -1,6 +1,9 @@
 """What persons say of figures: their answers on disk, how answers are settled, and the page that asks.
 
 - answers: one answer of a person; `review.csv` read and appended to
+- settle: what all persons together say of each figure, wherever they have said it
+- results: folders of results read again, with their answers
+- count: the answers of folders of results counted anew, without their slides
 
 Uses candidates, prediction, rates, outputs and the rooms below these.
 """

@@ -16,6 +16,7 @@ from slidemitosis.models.files import networks_digest
 from slidemitosis.models.local import FORMAT, LocalCalibration
 from slidemitosis.train.data.figures import join
 from slidemitosis.train.data.read import read_data
+from slidemitosis.train.data.reviewed import read_review_sample
 from slidemitosis.train.data.seen import read_seen, seen_notes
 from slidemitosis.train.data.table import read_table
 from slidemitosis.train.paths import seen_path
@@ -68,8 +69,11 @@ def calibrate_model(
     Raises InvalidOption, also where figures were labelled for what the model said of them, where the model
     was trained on them, and where there are fewer than 30 or a class is absent.
     """
-    how = settle_reviewed([path for _, path in named], reviewed)
-    data = [read_data(name, path) for name, path in named]
+    folders = [path for name, path in named if name == "review"]
+    tables = [(name, path) for name, path in named if name != "review"]
+    samples = [read_review_sample(path) for path in folders]
+    how = settle_reviewed([path for _, path in tables], reviewed, told=[kind for _, kind in samples])
+    data = [read_data(name, path) for name, path in tables] + [sample for sample, _ in samples]
     figures = _own_figures(card, data)
     with contextlib.closing(load_engine(card, compute)) as engine:
         logits = engine.submit(figures.pixels)().logit
@@ -122,30 +126,34 @@ def _own_figures(card: ModelCard, data: Sequence[LabelledData]) -> Figures:
     return figures
 
 
-def settle_reviewed(paths: Sequence[Path], stated: Reviewed | None) -> Reviewed:
+def settle_reviewed(
+    paths: Sequence[Path], stated: Reviewed | None, *, told: Sequence[Reviewed] = ()
+) -> Reviewed:
     """Tell which figures were labelled, from the tables' columns "reason", or from what is stated.
+
+    told: which figures of folders of results were reviewed.
 
     Raises InvalidOption where nothing says it, and where figures were chosen by what the model said of them.
     """
-    told: set[str] = set()
+    known: set[str] = set(told)
     untold = False
     for path in paths:
         if path.is_file():
             table = read_table(path, ("label",))
             refuse_changed_only(table)
             reasons = [_reason(table, row) for row in range(len(table))]
-            told |= set(reasons) - {""}
+            known |= set(reasons) - {""}
             untold |= "" in reasons
         else:
             untold = True
     if untold and stated is None:
         raise InvalidOption(f"say which figures were labelled by --reviewed all or random: {_REMEDY}")
-    told |= {stated} if stated else set()
-    if told == {"all", "random"} and stated:
+    known |= {stated} if stated else set()
+    if known == {"all", "random"} and stated:
         raise InvalidOption(
             f"--reviewed {stated}, but the column reason says otherwise; leave the option out"
         )
-    return "random" if "random" in told else "all"
+    return "random" if "random" in known else "all"
 
 
 def _reason(table: Table, row: int) -> str:

@@ -16,11 +16,22 @@ if TYPE_CHECKING:
     from slidemitosis.rates.correction import Corrected
     from slidemitosis.rates.counts import SlideRate
     from slidemitosis.rates.expected import Expected
+    from slidemitosis.rates.reviewed import ReviewRate
     from slidemitosis.rates.slide import HotSpotRate
 
 Value = str | int | float | bool | None
 Row = dict[str, Value]
 
+_OF_REVIEW: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
+    "review_chosen": str,
+    "review_unbiased": bool,
+    **dict.fromkeys(("review_answered", "review_amf", "review_nmf", "review_no_mitosis", "review_unsure"), int),
+    **dict.fromkeys(("reviewed_fraction_amf_of_all", "reviewed_figures_95_low"), float),
+    **dict.fromkeys(("reviewed_figures_95_high", "reviewed_tumour_95_low", "reviewed_tumour_95_high"), float),
+    **dict.fromkeys(("combined_fraction_amf_of_all", "combined_figures_95_low"), float),
+    **dict.fromkeys(("combined_figures_95_high", "combined_tumour_95_low", "combined_tumour_95_high"), float),
+    **dict.fromkeys(("share_no_mitosis", "share_no_mitosis_95_low", "share_no_mitosis_95_high"), float),
+}
 COLUMN_TYPES: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
     **dict.fromkeys(("status", "step", "cause"), str),
     **dict.fromkeys(("candidates", "classified", "atypical", "normal", "uncertain", "unreadable"), int),
@@ -34,6 +45,7 @@ COLUMN_TYPES: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
     "few_figures": bool,
     **dict.fromkeys(("ratio_amf_to_nmf", "mean_p_atypical", "corrected_fraction_amf_of_all"), float),
     **dict.fromkeys(("corrected_95_low", "corrected_95_high"), float),
+    **_OF_REVIEW,
     "area_source": str,
     "area_mm2": float,
     **dict.fromkeys(("mitoses_in_area", "atypical_in_area"), int),
@@ -85,6 +97,7 @@ def row_values(result: SlideResult, *, seconds: float) -> Row:
     return {
         **count_fields(rate),
         **rate_values(rate, result.rated.expected, result.rated.corrected),
+        **review_values(result.rated.review),
         "area_source": area.get("source"),
         "area_mm2": area.get("mm2"),
         "mitoses_in_area": area.get("mitoses"),
@@ -125,6 +138,30 @@ def rate_values(rate: SlideRate, expected: Expected, corrected: Corrected | None
         "mean_p_atypical": rate.mean_probability,
         "corrected_fraction_amf_of_all": corrected.fraction if corrected else None,
         **interval_ends("corrected_95", corrected.interval if corrected else None),
+    }
+
+
+def review_values(review: ReviewRate | None) -> Row:
+    """Make the columns of persons' answers and of the fractions that they give."""
+    told: Row = dict.fromkeys(_OF_REVIEW)
+    if review is None:
+        return told
+    named = {"reviewed": review.reviewed, "combined": review.combined}
+    return told | {
+        "review_chosen": review.chosen,
+        "review_unbiased": review.unbiased,
+        "review_answered": review.answered,
+        "review_amf": review.answers["AMF"],
+        "review_nmf": review.answers["NMF"],
+        "review_no_mitosis": review.answers["none"],
+        "review_unsure": review.answers["unsure"],
+        **{f"{name}_fraction_amf_of_all": fraction.value for name, fraction in named.items()},
+        **interval_ends("reviewed_figures_95", review.reviewed.figures),
+        **interval_ends("reviewed_tumour_95", review.reviewed.tumour),
+        **interval_ends("combined_figures_95", review.combined.figures),
+        **interval_ends("combined_tumour_95", review.combined.tumour),
+        "share_no_mitosis": review.no_mitosis.value,
+        **interval_ends("share_no_mitosis_95", review.no_mitosis.figures),
     }
 
 

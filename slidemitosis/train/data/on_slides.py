@@ -20,6 +20,7 @@ from slidemitosis.train.data.rows import data_of_rows
 from slidemitosis.train.data.table import read_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,8 +41,15 @@ def read_on_slides(path: Path) -> LabelledData:
     patient, domain, subtype, expert1 to expertN, split. Patches are 128 px at 0.25 um/px. Raises
     InvalidOption, also for a figure that lies off its slide or cannot be read.
     """
-    table = read_table(path, ("slide", "x", "y", "label"))
-    places = [(path.parent / slide).resolve() for slide in table.column(table.needed, "slide")]
+    return figures_on_slides(read_table(path, ("slide", "x", "y", "label")))
+
+
+def figures_on_slides(table: Table, *, known: Sequence[str] = ()) -> LabelledData:
+    """Cut the patches of a table that has the columns of `read_on_slides`.
+
+    `known`: further columns that the caller reads. Raises InvalidOption.
+    """
+    places = [(table.path.parent / slide).resolve() for slide in table.column(table.needed, "slide")]
     xy = [tuple(float(table.needed(i, c) and table.number(i, c)) for c in "xy") for i in range(len(table))]
     table.refuse_repeated([(p, *at) for p, at in zip(places, xy, strict=True)], "x")
     table.column(table.label, "label")  # raises for a bad label before a slide is opened
@@ -55,7 +63,7 @@ def read_on_slides(path: Path) -> LabelledData:
         names=[f"{slide} x {x:g} y {y:g}" for slide, (x, y) in zip(slides, xy, strict=True)],
         pixels=pixels,
         slides=slides,
-        known=("mpp",),
+        known=("mpp", *known),
     )
 
 

@@ -1,4 +1,4 @@
-"""Read labelled figures in their authors' layouts and in two of our own: see docs/data.md."""
+"""Read labelled figures in their authors' layouts and in three of our own: see docs/data.md."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from slidemitosis.train.data.class_folders import read_atnorm_br, read_atnorm_md
 from slidemitosis.train.data.midog25 import read_midog25
 from slidemitosis.train.data.on_slides import read_on_slides
 from slidemitosis.train.data.patch_table import read_patch_table
+from slidemitosis.train.data.reviewed import read_review
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ LAYOUTS = {
     "folder": read_folder,
     "csv": read_patch_table,
     "slides": read_on_slides,
+    "review": read_review,
 }
 """Name of a layout -> its reader."""
 

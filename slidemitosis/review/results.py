@@ -1,0 +1,99 @@
+"""Folders of results read again: their slides, their figures, and what is settled of each figure."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slidemitosis.errors import InvalidOption
+from slidemitosis.outputs.folder import CANDIDATES, SUMMARY
+from slidemitosis.rates.reviewed import APART, ReviewedFigure, ReviewRate, review_rate
+from slidemitosis.review.settle import known_in, settled_by_figure, warn_of_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from slidemitosis.prediction import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of `candidates.csv`."""
+
+    id: str
+    """That of its object, in lower case."""
+    x: float  # level-0 px
+    y: float  # level-0 px
+    probability: float | None
+    """P(atypical); None where the model says nothing of it."""
+    verdict: Verdict | None
+    """What persons say of it."""
+    by_reader: Mapping[str, str]
+    """The answer of each reader of `review.csv`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedSlide:
+    """A slide that is classified, and what persons say of its figures."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+    figures: tuple[Figure, ...]
+    """Those that stand for a figure of their own: no duplicates, and none off the slide."""
+
+    @property
+    def review(self) -> ReviewRate | None:
+        """What the answers come to; None where there are none."""
+        return review_rate(
+            [
+                ReviewedFigure(f.probability, f.verdict.answer, f.verdict.reason)
+                if f.verdict
+                else ReviewedFigure(f.probability, None)
+                for f in self.figures
+            ]
+        )
+
+
+def reviewed_slides(folder: Path, *, reviewer: str | None = None) -> list[ReviewedSlide]:
+    """Read the slide of a folder of results, or each slide of a cohort's folder.
+
+    reviewer: whose word counts where readers disagree. Raises InvalidOption for a folder without results,
+    and UnreadableReview.
+    """
+    folders = [folder]
+    if not (folder / SUMMARY).exists():
+        folders = sorted(path.parent for path in folder.glob(f"slides/*/{SUMMARY}"))
+    if not folders:
+        raise InvalidOption(f"{folder}: holds no results; name a folder of classify or of cohort")
+    return [_slide(one, reviewer) for one in folders]
+
+
+def _slide(folder: Path, reviewer: str | None) -> ReviewedSlide:
+    known = known_in(folder)
+    said = settled_by_figure(known, reviewer=reviewer)
+    path = folder / CANDIDATES
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["status"] not in APART]
+        figures = []
+        for row in rows:
+            name, p = row["object_id"].lower(), row["p_atypical"]
+            by_reader = {a.reader: a.answer for a in known.answers.about(name) if a.answer and a.reader}
+            at = float(row["level0_x"]), float(row["level0_y"])
+            figures.append(Figure(name, *at, float(p) if p else None, said.get(name), by_reader))
+    except (OSError, ValueError, KeyError, AttributeError) as e:
+        raise InvalidOption(f"{path}: is no table of candidates of this version; classify again") from e
+    warn_of_lost(known, {f.id for f in figures})
+    return ReviewedSlide(folder=folder, summary=_summary(folder / SUMMARY), figures=tuple(figures))
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found["slide"]["name"]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise InvalidOption(f"{path}: is no summary of a slide; classify it again") from e
+    return found
