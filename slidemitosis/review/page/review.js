@@ -6,6 +6,7 @@ const RECENT = 10;
 const NAMES = { AMF: "Atypical", NMF: "Normal", none: "No mitosis", unsure: "Unsure" };
 const KEYS = { a: "AMF", n: "NMF", x: "none", u: "unsure" };
 const WHOLE = "All figures were looked at: the fraction is a count, and its interval that of the tumour they come from.";
+const ENDED = "The program that this page belongs to has ended. Every answer that it took is in review.csv. The same command goes on where you stopped.";
 const ZOOMS = [1, 1.5, 2, 3];
 
 const byId = (id) => document.getElementById(id);
@@ -22,13 +23,15 @@ class Refused extends Error {}
 async function ask(path, body) {
   const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   let response;
+  let text;
   try {
     response = await fetch(path, body ? post : {});
+    text = await response.text();
   } catch {
-    throw new Refused("The program that this page belongs to has ended. Every answer that was taken is in review.csv. Start it again by the same command, and go on.");
+    throw new Refused(ENDED);
   }
-  if (!response.ok) throw new Refused(await response.text());
-  return response.json();
+  if (!response.ok) throw new Refused(text);
+  return JSON.parse(text);
 }
 
 function complain(trouble) {
