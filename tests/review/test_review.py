@@ -125,7 +125,7 @@ def test_each_reader_sees_the_answers_of_no_other(results: Path) -> None:
             ["AMF"] * 9 + ["NMF"] * 24 + ["none"] * 2 + ["unsure"] + [None] * 790,
             "random",
             "reviewed 36 of 826: 9 atypical, 24 normal, 2 no mitosis, 1 unsure; 27 % of 33 mitoses "
-            + "(95 % interval 14 to 44 %)",
+            "(95 % interval 14 to 44 %)",
         ),
         (
             ["AMF", "NMF", None],
