@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
-POSITIVE, NEGATIVE = "AMF", "NMF"
+POSITIVE: Final = "AMF"
+NEGATIVE: Final = "NMF"
 HARD = "hard"
 HARDNESS = ("easy", HARD)
 """Hardness of figures: the experts agree (easy) or disagree (hard)."""
@@ -13,7 +14,8 @@ NMF_SUBTYPES = ("NMF prometaphase", "NMF metaphase", "NMF anaphase-telophase", "
 AMF_SUBTYPES = ("AMF other", "AMF segregation", "AMF multipolar", "AMF bipolar asymmetric")
 SUBTYPES = NMF_SUBTYPES + AMF_SUBTYPES
 
-NO_MITOSIS, UNSURE = "none", "unsure"
+NO_MITOSIS: Final = "none"
+UNSURE: Final = "unsure"
 Word = Literal["AMF", "NMF", "none", "unsure"]
 """A person's answer about a figure."""
 Reason = Literal["all", "random", "doubt", "found"]

@@ -1,4 +1,4 @@
-"""What a model says of one patch, and what became of one candidate."""
+"""What a model says of one patch, what persons say, and what became of one candidate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from slidemitosis.candidates import Candidate
+    from slidemitosis.candidates.answered import SetByHand
     from slidemitosis.engines.engine import Outputs
+    from slidemitosis.labels import Reason, Word
     from slidemitosis.models.card import ModelCard
     from slidemitosis.models.decision import Decision
 
@@ -68,6 +70,24 @@ class PlacedCandidate:
     """Share of the patch, 0..1, beyond the slide's edge; None where no patch is read."""
     left_out: LeftOut | None = None
     """Why no patch of it is read; None where one is."""
+    by_hand: SetByHand | None = None
+    """What a person has said of it by the class of its object in the points file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What persons say of one candidate, all of them together."""
+
+    answer: Word
+    """"unsure" also where they disagree."""
+    reason: Reason
+    """Why they were asked."""
+    readers: tuple[str, ...] = ("",)
+    """Who says so, sorted; "" is whoever has set the class of an object."""
+    disagree: bool = False
+    """Whether they do not all say the same, and nobody's word was asked for."""
+    by_hand: SetByHand | None = None
+    """The class that a person has set, which stays as it is; None where the answer makes the class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +100,8 @@ class CandidateResult:
     """Why it was not classified; None where it was."""
     prediction: Prediction | None
     """What the model says of a candidate that is classified or uncertain; None for all others."""
+    verdict: Verdict | None = None
+    """What persons say of it; None where nobody was asked."""
 
     def __post_init__(self) -> None:
         if (self.prediction is None) == (self.status in ("classified", "uncertain")):

@@ -90,21 +90,42 @@ def reads_as_mitosis(name: str | None) -> bool:
     return any(_names_mitosis(part) for part in parts) and not _denies(parts)
 
 
+@functools.lru_cache(maxsize=4096)
+def denies_mitosis(name: str | None) -> bool:
+    """Tell whether the name of a class says that its objects are no mitotic figures."""
+    return _denies(_words(name))
+
+
 def select_candidates(
     candidates: Candidates,
     classes: Sequence[str] = (),
     *,
     regions: Sequence[str] = (),
     rated: Collection[str | None] = (),
+    answered: Collection[int] = (),
 ) -> Selection:
     """Choose the objects that are candidates: those of `classes`, or else those whose class says so.
 
-    Objects of the classes `regions`, and of the full names `rated`, are areas and no candidates.
+    Objects of the classes `regions`, and of the full names `rated`, are areas and no candidates. `answered`:
+    places of objects that were candidates of an earlier run, and of which a person has said since that they
+    are none; they stay candidates, and their classes tell nothing about the others.
     Raises `UnsettledClasses` if a class is not in the file or is named as both, or if none is asked for and
     the names of the file's classes do not tell.
     """
+    every_one = candidates
+    if answered:
+        items = tuple(c for place, c in enumerate(candidates) if place not in answered)
+        candidates = replace(candidates, items=items)
+    chosen = _chosen(candidates, classes, regions=regions, rated=rated)
+    return _selection(every_one, *chosen, answered)
+
+
+def _chosen(
+    candidates: Candidates, classes: Sequence[str], *, regions: Sequence[str], rated: Collection[str | None]
+) -> tuple[set[str | None], Rule]:
+    """Return the classes whose objects are candidates, and by which rule."""
     if not len(candidates):
-        return _selection(candidates, set(), "all")
+        return set(), "all"
     areas, every = area_classes_named(candidates, regions) | set(rated), candidates.class_counts()
     counts = {name: n for name, n in every.items() if name not in areas}
     if classes:
@@ -118,7 +139,7 @@ def select_candidates(
                 f"{candidates.where}: {both} cannot be candidates and an area; name another "
                 f"{'--regions' if asked & set(rated) else '--area-class'}"
             )
-        return _selection(candidates, asked, "asked")
+        return asked, "asked"
     for name in {HOT_SPOT, *_written_regions(candidates)}:
         counts.pop(name, None)
     if areas and not counts:
@@ -126,14 +147,14 @@ def select_candidates(
             f"{candidates.where}: all objects are of the area's class; candidates need one of their own"
         )
     if set(counts) <= {None}:
-        return _selection(candidates, set(counts), "all")
+        return set(counts), "all"
     mitoses = {name for name in counts if reads_as_mitosis(name)}
     if mitoses:
-        return _selection(candidates, mitoses, "reads as mitosis")
+        return mitoses, "reads as mitosis"
     # In a file that an earlier run wrote, "Cell: Atypical" and "Cell: Normal" are the one class "Cell".
     one = {base_class(name) for name in counts}
     if len(one) == 1 and not any(_denies(_words(name)) for name in counts):
-        return _selection(candidates, set(counts), "one class")
+        return set(counts), "one class"
     raise UnsettledClasses(
         f"{candidates.where}: cannot tell which objects are candidates; the classes are "
         f"{counts_text(counts)}; pass --candidate-class NAME"
@@ -171,12 +192,16 @@ def _named(
     return chosen
 
 
-def _selection(candidates: Candidates, names: set[str | None], rule: Rule) -> Selection:
-    items = tuple(c for c in candidates if c.class_name in names)
-    counts = candidates.class_counts()
-    taken = {name: n for name, n in counts.items() if name in names}
-    left = {name: n for name, n in counts.items() if name not in names}
-    return Selection(replace(candidates, items=items), taken, left, rule)
+def _selection(
+    candidates: Candidates, names: Collection[str | None], rule: Rule, answered: Collection[int]
+) -> Selection:
+    taken = [c.class_name in names or place in answered for place, c in enumerate(candidates)]
+    of_each = (
+        replace(candidates, items=tuple(c for c, t in zip(candidates, taken, strict=True) if t is wanted))
+        for wanted in (True, False)
+    )
+    chosen, left = of_each
+    return Selection(chosen, chosen.class_counts(), left.class_counts(), rule)
 
 
 def class_key(name: str | None) -> str:

@@ -17,6 +17,7 @@ from slidemitosis.models.local import chosen_card
 from slidemitosis.models.looks import SlideLooks
 from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
 from slidemitosis.options.compute import DEFAULT_MODEL
+from slidemitosis.outputs.folder import REVIEW, SUMMARY
 from slidemitosis.outputs.result import SlideResult
 from slidemitosis.outputs.summary import Computed
 from slidemitosis.prediction import candidate_result
@@ -24,9 +25,10 @@ from slidemitosis.rates.slide import analysed_area, check_band, rate_slide
 from slidemitosis.reading.batches import READ_SIZE
 from slidemitosis.reading.pool import ReaderPool
 from slidemitosis.reading.prepare import Prepared, prepare, prepare_candidates
+from slidemitosis.review.settle import known_in, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from slidemitosis.candidates import Candidates
     from slidemitosis.engines.engine import Engine
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from slidemitosis.prediction import LeftOut, Prediction
     from slidemitosis.rates.area import AnalysedArea
     from slidemitosis.reading.batches import Batch
+    from slidemitosis.review.settle import Known
 
     Progress = Callable[[int, int], None]
 
@@ -48,6 +51,9 @@ class Begun:
     read: ReadOptions
     rates: RateOptions
     area: AnalysedArea | None
+    known: Known
+    """What persons have said of the figures before."""
+    answers_of: tuple[Path, ...]
     clock: Stopwatch
 
 
@@ -91,13 +97,15 @@ class SlideClassifier:
         *,
         read: ReadOptions | None = None,
         rates: RateOptions | None = None,
+        answers_of: Sequence[str | Path] = (),
         progress: Progress | None = None,
     ) -> SlideResult:
         """Classify the candidate mitoses of one slide; see `classify_slide`.
 
         After an error the next slide can be classified all the same.
         """
-        return self.finish(self.begin(slide, points, read=read, rates=rates), progress=progress)
+        begun = self.begin(slide, points, read=read, rates=rates, answers_of=answers_of)
+        return self.finish(begun, progress=progress)
 
     def classify_candidates(
         self,
@@ -106,10 +114,11 @@ class SlideClassifier:
         *,
         read: ReadOptions | None = None,
         rates: RateOptions | None = None,
+        answers_of: Sequence[str | Path] = (),
         progress: Progress | None = None,
     ) -> SlideResult:
         """Classify candidates that are in memory; see `classify_slide`."""
-        begun = self._begun(partial(prepare_candidates, Path(slide), candidates), read, rates)
+        begun = self._begun(partial(prepare_candidates, Path(slide), candidates), read, rates, answers_of)
         return self.finish(begun, progress=progress)
 
     def begin(
@@ -119,16 +128,22 @@ class SlideClassifier:
         *,
         read: ReadOptions | None = None,
         rates: RateOptions | None = None,
+        answers_of: Sequence[str | Path] = (),
     ) -> Begun:
         """Settle everything about a slide and its candidates that can be wrong; read no patch.
 
         Whoever writes results makes sure of their folder between this and `finish`, which may take long.
         Raises what `classify_slide` raises.
         """
-        return self._begun(partial(prepare, Path(slide), Path(points)), read, rates)
+        folders = _with_that_of_points(Path(points), answers_of)
+        return self._begun(partial(prepare, Path(slide), Path(points)), read, rates, folders)
 
     def _begun(
-        self, make: Callable[..., Prepared], read: ReadOptions | None, rates: RateOptions | None
+        self,
+        make: Callable[..., Prepared],
+        read: ReadOptions | None,
+        rates: RateOptions | None,
+        answers_of: Sequence[str | Path],
     ) -> Begun:
         """`make` prepares the slide, given the options of reading and the size of the patches."""
         clock, read, rates = Stopwatch(), read or ReadOptions(), rates or RateOptions()
@@ -137,7 +152,17 @@ class SlideClassifier:
             prepared = make(read, self.card.patch)
             _say_what_was_selected(prepared)
             area = analysed_area(prepared, rates, read.area_classes)
-        return Begun(prepared=prepared, read=read, rates=rates, area=area, clock=clock)
+            folders = tuple(Path(folder).resolve() for folder in answers_of)
+            known = known_in(*folders)
+        return Begun(
+            prepared=prepared,
+            read=read,
+            rates=rates,
+            area=area,
+            known=known,
+            answers_of=folders,
+            clock=clock,
+        )
 
     def finish(self, begun: Begun, *, progress: Progress | None = None) -> SlideResult:
         """Read and classify the patches of a slide, and rate it."""
@@ -145,10 +170,11 @@ class SlideClassifier:
         looks = SlideLooks()
         said, computed = self._predict(prepared, looks, clock, progress)
         with clock.during("rating"):
-            candidates = tuple(
+            by_model = [
                 candidate_result(placed, of_it, band=begun.rates.abstain)
                 for placed, of_it in zip(prepared.placed, said, strict=True)
-            )
+            ]
+            candidates = settled(by_model, begun.known, reviewer=begun.rates.reviewer)
             rated = rate_slide(
                 candidates,
                 prepared=prepared,
@@ -166,6 +192,7 @@ class SlideClassifier:
             read=begun.read,
             computed=computed,
             seconds=clock.told(),
+            answers_of=begun.answers_of,
         )
 
     @property
@@ -220,19 +247,24 @@ def classify_slide(
     read: ReadOptions | None = None,
     compute: ComputeOptions | None = None,
     rates: RateOptions | None = None,
+    answers_of: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> SlideResult:
     """Classify the candidate mitoses of one slide; `SlideResult.write` writes what was found.
 
     slide: a whole-slide image. points: candidates as GeoJSON of QuPath, a CSV with x and y, or a file of
     another format of docs/candidates.md. model: name of a shipped model, or a model folder;
-    `SlideClassifier` keeps one for many slides. progress: called with (candidates done, candidates in all).
+    `SlideClassifier` keeps one for many slides. answers_of: folders of earlier results whose answers of
+    persons count, such as the one that is written to; those that the points file's classes state always do.
+    progress: called with (candidates done, candidates in all).
 
     In a script, call it under `if __name__ == "__main__":` or with ComputeOptions(workers=0). Raises a
     SlideMitosisError.
     """
     with SlideClassifier(model, compute=compute) as classifier:
-        return classifier.classify(slide, points, read=read, rates=rates, progress=progress)
+        return classifier.classify(
+            slide, points, read=read, rates=rates, answers_of=answers_of, progress=progress
+        )
 
 
 def classify_candidates(
@@ -243,11 +275,21 @@ def classify_candidates(
     read: ReadOptions | None = None,
     compute: ComputeOptions | None = None,
     rates: RateOptions | None = None,
+    answers_of: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> SlideResult:
     """Classify candidates that are in memory, such as `Candidates.from_xy(xy)`; else as `classify_slide`."""
     with SlideClassifier(model, compute=compute) as classifier:
-        return classifier.classify_candidates(slide, candidates, read=read, rates=rates, progress=progress)
+        return classifier.classify_candidates(
+            slide, candidates, read=read, rates=rates, answers_of=answers_of, progress=progress
+        )
+
+
+def _with_that_of_points(points: Path, answers_of: Sequence[str | Path]) -> Sequence[str | Path]:
+    """Return the folders, before them that of the points if it is one of results that were reviewed."""
+    of_points = points.parent
+    reviewed = (of_points / SUMMARY).exists() and (of_points / REVIEW).exists()
+    return (of_points, *answers_of) if reviewed else answers_of
 
 
 def _say_what_was_selected(prepared: Prepared) -> None:

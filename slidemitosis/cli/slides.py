@@ -60,7 +60,7 @@ def _classify(args: argparse.Namespace, report: Report) -> None:
     read, rates = options_given(args, ReadOptions), options_given(args, RateOptions)
     with SlideClassifier(args.model, compute=options_given(args, ComputeOptions)) as classifier:
         folder = result_folder(args.out, args.slide, args.points)
-        begun = classifier.begin(args.slide, args.points, read=read, rates=rates)
+        begun = classifier.begin(args.slide, args.points, read=read, rates=rates, answers_of=[folder])
         _finish(classifier, begun, folder, report)
 
 

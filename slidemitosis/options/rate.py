@@ -158,6 +158,12 @@ class RateOptions:
         ),
         combine=_cutoff,
     )
+    reviewer: str | None = option(
+        None,
+        "reader of review.csv whose answer counts where readers disagree (default: the figure is unsure)",
+        "--reviewer",
+        metavar="NAME",
+    )
     area_mm2: float | None = option(
         None,
         "area in which figures were looked for",

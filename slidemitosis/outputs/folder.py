@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slidemitosis.candidates import read_candidates
+from slidemitosis.candidates.answered import set_by_hand
 from slidemitosis.errors import OutputError
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ CANDIDATES = "candidates.csv"
 REGIONS = "regions.csv"
 """Written if regions were named; one of an earlier run is taken away where they were not."""
 SUMMARY = "summary.json"
+REVIEW = "review.csv"
+"""A person's answers, which no run writes or removes; see `slidemitosis.review.answers`."""
 # What is taken off a slide's name for its folder; of any other name all is kept, dots too.
 SLIDE_SUFFIXES = frozenset(
     (".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".dcm", ".czi")
@@ -69,6 +73,16 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
         raise OutputError(
             f"{out}: holds results of other inputs ({of}), which would be replaced; "
             "choose another --out, or remove them"
+        )
+
+
+def check_no_answers(out: Path) -> None:
+    """Raise OutputError where a person has answered about the figures of these results, or set classes."""
+    objects = out / OBJECTS
+    if (out / REVIEW).exists() or (objects.exists() and set_by_hand(read_candidates(objects))):
+        raise OutputError(
+            f"{out}: holds answers of a person, which would not count in these results; classify with "
+            "answers_of, or choose another folder"
         )
 
 

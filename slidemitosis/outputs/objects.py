@@ -14,7 +14,8 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from slidemitosis.candidates import SOURCE_ID, base_class
+from slidemitosis.candidates import SOURCE_ID, base_class, denies_mitosis
+from slidemitosis.candidates.answered import REASONS, stated_call
 from slidemitosis.candidates.formats.geojson import class_of, is_child_object
 from slidemitosis.candidates.formats.json_text import (
     are_numbers,
@@ -25,8 +26,13 @@ from slidemitosis.candidates.formats.json_text import (
     members,
     string,
 )
-from slidemitosis.candidates.formats.qupath_keys import is_object_type
-from slidemitosis.labels import SUBTYPES
+from slidemitosis.candidates.formats.qupath_keys import (
+    CALL_THRESHOLD,
+    P_ATYPICAL,
+    REVIEWED,
+    is_object_type,
+)
+from slidemitosis.labels import NEGATIVE, NO_MITOSIS, POSITIVE, SUBTYPES
 from slidemitosis.outputs.outlines import circle, importable, is_number, moved_box
 
 if TYPE_CHECKING:
@@ -38,15 +44,19 @@ if TYPE_CHECKING:
 
 NO_CLASS = "Mitosis"
 """Class of candidates that had none."""
-# Vermilion and blue of Okabe and Ito, which colour-blind people tell apart.
+NON_MITOSIS = "Non-mitosis"
+"""Class of candidates of which a reader says that they are no mitoses."""
+# Vermilion and blue of Okabe and Ito, which colour-blind people tell apart, and grey.
 COLOURS = {"Atypical": [213, 94, 0], "Normal": [0, 114, 178]}
-PROBABILITY = "P(atypical)"
+_GREY = (128, 128, 128)
+_ANSWERED = {POSITIVE: "Atypical", NEGATIVE: "Normal"}
+PROBABILITY = P_ATYPICAL
 HARDNESS = "P(experts disagree)"
 UPSAMPLED = "Upsampled"
-THRESHOLD = "Call threshold"
-"""P(atypical) from which the run called a figure atypical; by it a class set by hand is recognised."""
+THRESHOLD = CALL_THRESHOLD
 MEASUREMENTS = frozenset((PROBABILITY, THRESHOLD, UPSAMPLED, HARDNESS, *(f"P({name})" for name in SUBTYPES)))
-"""Every measurement that a run of ours may give an object."""
+"""Every measurement that a run of ours gives an object for what the model says of it."""
+_REASON_NUMBERS = {reason: number for number, reason in REASONS.items()}
 PREFIX = "slidemitosis."
 """Of every key of metadata that a run of ours gives an object."""
 _REPAIRED = f"{PREFIX}geometry"
@@ -72,10 +82,12 @@ def qupath_feature(
 
     Geometry, id, name, cell nucleus and unknown properties are those of the candidate. A classified
     candidate gets the class "<its class>: Atypical" or ": Normal" and a measurement; any other keeps
-    its class, or "Mitosis", without an earlier run's addition. An outline that QuPath could not import
-    is repaired. `pixels_per_um` sizes the outline of candidates that have none. `taken`: the classes that
-    are candidates; an object of these inside another one is left out of that, since it stands for itself.
-    `shift`, px, is added to all coordinates, where objects are to count from elsewhere than the points file.
+    its class, or "Mitosis", without an earlier run's addition. Where a person has answered, the class
+    is the person's, and the measurement `Reviewed` says why it was asked. An outline that QuPath could not
+    import is repaired. `pixels_per_um` sizes the outline of candidates that have none. `taken`: the classes
+    that are candidates; an object of these inside another one is left out of that, since it stands for
+    itself. `shift`, px, is added to all coordinates, where objects are to count from elsewhere than the
+    points file.
     """
     place, candidate = result.placed, result.placed.candidate
     original = _FROM_A_TABLE if candidate.text is None else members(candidate.text)
@@ -86,8 +98,10 @@ def qupath_feature(
     old = _members(original.get("properties"))
     properties = _kept_properties(original, old, taken, shift)
     properties["classification"] = _classification(result, old.get("classification"))
-    measurements = _scores(old) | _measurements(old.get("measurements"))
+    measurements = _scores(old) | _measurements(old.get("measurements"), ours={*MEASUREMENTS, REVIEWED})
     measurements |= _told(result, threshold=threshold, upsampled=upsampled)
+    if result.verdict is not None:
+        measurements[REVIEWED] = _number(_REASON_NUMBERS[result.verdict.reason], REVIEWED)
     if measurements:
         properties["measurements"] = joined(measurements)
     metadata = _metadata(old)
@@ -253,14 +267,37 @@ def _classification(result: CandidateResult, old: JsonText | None) -> bytes:
     A candidate without a class gets one even where it was not classified: else a second run, on this
     run's output, would take only the others for candidates.
     """
-    class_name = result.placed.candidate.class_name
+    class_name, verdict = result.placed.candidate.class_name, result.verdict
+    if verdict is not None and verdict.by_hand is not None and verdict.by_hand.class_name is not None:
+        return _class_by_hand(verdict.by_hand.class_name, old, changed=class_name)
     name = base_class(class_name) or NO_CLASS
-    if result.call is not None:
-        called = "Atypical" if result.call.atypical else "Normal"
+    if denies_mitosis(name) or _was_taken_for_none(result):
+        name = NO_CLASS
+    if verdict is not None and verdict.answer == NO_MITOSIS:
+        return _class_text((NON_MITOSIS,), _GREY)
+    called = None if result.call is None else "Atypical" if result.call.atypical else "Normal"
+    if verdict is not None:
+        called = _ANSWERED.get(verdict.answer)
+    if called is not None:
         return _class_text((*_names(name), called), tuple(COLOURS[called]))
     # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
     colour = _colour(old) if name == class_name else None
     return _class_text(tuple(_names(name)), colour)
+
+
+def _class_by_hand(name: str, old: JsonText | None, *, changed: str | None) -> bytes:
+    """Return the class that a person has set; `old`: that of the points file, which is called `changed`."""
+    names = _names(name)
+    call = _ANSWERED.get(stated_call(name) or "")
+    if call is not None:
+        return _class_text((*names[:-1], call), tuple(COLOURS[call]))
+    return _class_text(tuple(names), _colour(old) if name == changed else None)
+
+
+def _was_taken_for_none(result: CandidateResult) -> bool:
+    """Tell whether the class is of an answer that a person has taken back since, such as "Apoptosis"."""
+    by_hand = result.placed.by_hand
+    return by_hand is not None and by_hand.answer == NO_MITOSIS
 
 
 @functools.lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from slidemitosis.rates.correction import Corrected
     from slidemitosis.rates.counts import SlideRate
     from slidemitosis.rates.expected import Expected
+    from slidemitosis.rates.reviewed import ReviewRate
     from slidemitosis.rates.slide import AreaRate, HotSpotRate
 
 METHOD = "Rogan and Gladen 1978, interval of Lang and Reiczigel 2014"
@@ -45,6 +46,33 @@ def fraction_fields(rate: SlideRate, expected: Expected) -> dict[str, Any]:
         "ratio_amf_to_nmf": rate.ratio,
         "mean_p_atypical": rate.mean_probability,
         "few_figures": rate.few_figures,
+    }
+
+
+def review_fields(found: ReviewRate | None) -> dict[str, Any] | None:
+    """The counts of persons' answers, and the fractions that they give, each under its name."""
+    if found is None:
+        return None
+    return {
+        "figures": found.figures,
+        "answered": found.answered,
+        "amf": found.answers["AMF"],
+        "nmf": found.answers["NMF"],
+        "no_mitosis": found.answers["none"],
+        "unsure": found.answers["unsure"],
+        "reasons": dict(found.reasons),
+        "chosen": found.chosen,
+        "because": found.because,
+        "unbiased": found.unbiased,
+        "counted": found.counted,
+        "reviewed_fraction_amf_of_all": found.reviewed.value,
+        "reviewed_fraction_amf_of_all_figures_95": found.reviewed.figures,
+        "reviewed_fraction_amf_of_all_tumour_95": found.reviewed.tumour,
+        "combined_fraction_amf_of_all": found.combined.value,
+        "combined_fraction_amf_of_all_figures_95": found.combined.figures,
+        "combined_fraction_amf_of_all_tumour_95": found.combined.tumour,
+        "share_no_mitosis": found.no_mitosis.value,
+        "share_no_mitosis_95": found.no_mitosis.figures,
     }
 
 

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.files import staged_folder, write_parts, write_text
-from slidemitosis.outputs.folder import CANDIDATES, OBJECTS, REGIONS, SUMMARY, check_folder, summary_text
+from slidemitosis.outputs.folder import (
+    CANDIDATES,
+    OBJECTS,
+    REGIONS,
+    SUMMARY,
+    check_folder,
+    check_no_answers,
+    summary_text,
+)
 from slidemitosis.outputs.hot_spot_object import hot_spot_features
 from slidemitosis.outputs.objects import feature_collection, qupath_feature
 from slidemitosis.outputs.regions import region_features, regions_csv
@@ -70,6 +78,8 @@ class SlideResult:
     computed: Computed
     seconds: Mapping[str, float]
     """What each part of the work took; docs/outputs.md explains the parts."""
+    answers_of: tuple[Path, ...] = ()
+    """Folders of results whose answers of persons count in this one."""
 
     @property
     def rate(self) -> SlideRate:
@@ -90,11 +100,13 @@ class SlideResult:
     def write(self, folder: str | Path) -> ResultFiles:
         """Write objects, table and summary into a folder, all of them or none.
 
-        Raises OutputError where they cannot be written, or would replace an input, a stranger's file, or
-        results of other inputs.
+        Raises OutputError where they cannot be written, or would replace an input, a stranger's file,
+        results of other inputs, or answers of a person that do not count in these.
         """
         folder = Path(folder)
         check_folder(folder, self.prepared.slide.path, self.prepared.candidates.path)
+        if folder.resolve() not in self.answers_of:
+            check_no_answers(folder)
         with staged_folder(folder, last=SUMMARY, gone=(REGIONS,)) as stage:
             self.write_into(stage)
         return ResultFiles.of(folder)

@@ -16,6 +16,7 @@ from slidemitosis.outputs.rate_fields import (
     count_fields,
     fraction_fields,
     hot_spot_fields,
+    review_fields,
 )
 from slidemitosis.outputs.regions import region_fields
 
@@ -74,6 +75,7 @@ def slide_summary(
         "unlike_training": None if rated.unlike is None else round(rated.unlike, 1),
         "warnings": list(rated.warnings),
         **_corrected(rated),
+        "review": review_fields(rated.review),
         "expected_subtypes": expected_subtypes(rated.rate, card),
         "expected_hard": expected_hard(rated.rate, card),
         "analysed_area": area_fields(rated.area),

@@ -43,6 +43,9 @@ def candidates_csv(results: Iterable[CandidateResult], *, upsampled: bool) -> It
         "subtype": lambda r: _said(r.call, "subtype"),
         "p_subtype": lambda r: _said(r.call, "p_subtype"),
         "p_hard": lambda r: _said(r.prediction, "p_hard"),
+        "answer": lambda r: r.verdict.answer if r.verdict else "",
+        "reviewed_for": lambda r: r.verdict.reason if r.verdict else "",
+        "readers": lambda r: "; ".join(filter(None, r.verdict.readers)) if r.verdict else "",
     }
     rows = ([cell(r) for cell in columns.values()] for r in results)
     return csv_lines(itertools.chain([list(columns)], rows))

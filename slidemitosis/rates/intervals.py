@@ -8,10 +8,11 @@ Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
 
 
-def wilson_interval(k: int, n: int, *, z: float = Z95) -> tuple[float, float]:
+def wilson_interval(k: float, n: float, *, z: float = Z95) -> tuple[float, float]:
     """Return the score interval of a proportion k / n (Wilson 1927; Brown, Cai and DasGupta 2001, eq. 4).
 
-    `z` is the normal quantile; the default gives 95 %. Raises ValueError unless 0 <= k <= n, n > 0.
+    `z` is the normal quantile; the default gives 95 %. Neither number need be whole: figures may be worth
+    more or less than one. Raises ValueError unless 0 <= k <= n, n > 0.
     """
     _check(k, n)
     p = k / n
@@ -35,6 +36,6 @@ def jeffreys_interval(k: int, n: int, *, level: float = 0.95) -> tuple[float, fl
     return (0.0 if k == 0 else low), (1.0 if k == n else high)
 
 
-def _check(k: int, n: int) -> None:
+def _check(k: float, n: float) -> None:
     if not 0 <= k <= n or n == 0:
         raise ValueError(f"0 <= k <= n and n > 0 must hold, not k = {k}, n = {n}")

@@ -21,6 +21,7 @@ from slidemitosis.rates.counts import SlideRate, slide_rate
 from slidemitosis.rates.expected import Expected, expected_fraction
 from slidemitosis.rates.hotspot import find_hot_spot
 from slidemitosis.rates.regions import RegionRate, SlideFrame, rate_regions
+from slidemitosis.rates.reviewed import ReviewRate, review_rate, reviewed_figures
 from slidemitosis.rates.tissue import find_tissue
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Rated:
     """None where there is no figure."""
     unlike: float | None
     """`LooksPart.distance` of the figures from those of training; None where it cannot be told."""
+    review: ReviewRate | None
+    """What persons' answers come to; None where there are none."""
     regions: tuple[RegionRate, ...] | None
     """One for each region that was named; None where none was."""
     warnings: tuple[str, ...]
@@ -195,6 +198,7 @@ def rate_slide(
             taken=taken | {r.object_id.lower() for r in regions},
         ),
         unlike=unlike,
+        review=review_rate(reviewed_figures(results)),
         regions=regions or None,
         warnings=_warnings(expected, card, options.tumour, unlike=unlike),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.candidates import find_duplicates, read_candidates, regions_named, select_candidates
+from slidemitosis.candidates.answered import set_by_hand, stated_call
 from slidemitosis.candidates.ids import object_ids
 from slidemitosis.errors import CandidatesOffSlide
 from slidemitosis.prediction import LeftOut, PlacedCandidate
@@ -21,12 +22,13 @@ from slidemitosis.reading.windows import padding_share, place_window, plan_readi
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from slidemitosis.candidates import Candidate, Candidates, Selection
+    from slidemitosis.candidates.answered import SetByHand
     from slidemitosis.geometry import PixelSize
     from slidemitosis.models.card import PatchPart
     from slidemitosis.options import ReadOptions
@@ -101,14 +103,17 @@ def _prepared(
     info, mpp = _slide_and_pixel_size(slide_path, options, patch)
     candidates = read()
     regions = regions_named(candidates, options.region_classes)
+    by_hand = set_by_hand(candidates)
     selection = select_candidates(
         candidates,
         options.candidate_classes,
         regions=options.area_classes,
         rated={r.class_name for r in regions if r not in candidates.cores},
+        answered={i for i, said in by_hand.items() if stated_call(said.class_name) is None},
     )
     frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
-    placed = _place(selection, info, mpp, frames.points)
+    said = {id(candidates.items[i]): answer for i, answer in by_hand.items()}
+    placed = _place(selection, info, mpp, frames.points, said)
     _warn_of_regions(placed, mpp, candidates.unit)
     _refuse_all_outside(placed, info, candidates.where, frames)
     if not options.keep_duplicates:
@@ -171,9 +176,16 @@ def _warn_of_regions(placed: Sequence[PlacedCandidate], mpp: PixelSize, unit: Un
 
 
 def _place(
-    selection: Selection, info: SlideInfo, mpp: PixelSize, offset: tuple[int, int]
+    selection: Selection,
+    info: SlideInfo,
+    mpp: PixelSize,
+    offset: tuple[int, int],
+    by_hand: Mapping[int, SetByHand],
 ) -> list[PlacedCandidate]:
-    """Place every selected candidate in level-0 px; leave out those off the slide."""
+    """Place every selected candidate in level-0 px; leave out those off the slide.
+
+    by_hand: by the identity of the candidate.
+    """
     candidates = selection.candidates
     ids = object_ids(candidates.items, info.path.name)
     per_unit = (1 / mpp.x, 1 / mpp.y) if candidates.unit == "um" else (1.0, 1.0)
@@ -186,7 +198,8 @@ def _place(
         left_out = None
         if not inside:
             left_out = LeftOut("outside", f"centre at x {x:.0f}, y {y:.0f}; {_area_text(info)}")
-        placed.append(PlacedCandidate(c, object_id, frame_x, frame_y, x, y, left_out=left_out))
+        said = by_hand.get(id(c))
+        placed.append(PlacedCandidate(c, object_id, frame_x, frame_y, x, y, left_out=left_out, by_hand=said))
     return placed
 
 

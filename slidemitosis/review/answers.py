@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from slidemitosis.errors import UnreadableReview
 from slidemitosis.files import csv_lines, write_whole, writing
 from slidemitosis.labels import Reason, Word
+from slidemitosis.outputs.folder import REVIEW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REVIEW = "review.csv"
-"""In the folder of a slide's results."""
 COLUMNS = ("figure", "slide", "x", "y", "reader", "answer", "time", "reason", "p_atypical")
 _NEEDED = ("figure", "answer")
 _HEADER = ",".join(COLUMNS)
@@ -106,6 +105,14 @@ class Answers:
     def ever(self, figure: str) -> frozenset[Word]:
         """Return all that was ever said of a figure, what was taken back included."""
         return self._ever.get(figure.lower(), frozenset())
+
+    def spoke(self, reader: str, figure: str) -> bool:
+        """Tell whether a reader has ever answered about a figure, or taken an answer back."""
+        return (figure.lower(), reader) in self._spoke
+
+    @cached_property
+    def _spoke(self) -> frozenset[tuple[str, str]]:
+        return frozenset((row.figure, row.reader) for row in self.rows)
 
     @cached_property
     def _by_figure(self) -> dict[str, tuple[Answer, ...]]:

@@ -11,6 +11,13 @@ from slidemitosis.candidates.select import normal_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+P_ATYPICAL = "P(atypical)"
+CALL_THRESHOLD = "Call threshold"
+"""P(atypical) from which the run called a figure atypical; by it a class set by hand is recognised."""
+REVIEWED = "Reviewed"
+"""Measurement of an object about which a person answered: the reason, as `answered.REASONS` says."""
+SUBTYPE = "slidemitosis.subtype"
+"""Metadata: the subtype that was called, which begins with AMF or NMF."""
 SOURCE_ID = "slidemitosis.source_id"
 """Metadata of objects that a run has written: their id in the file that it read."""
 
