@@ -107,8 +107,18 @@ def settled(
 
 
 def _verdict(result: CandidateResult, known: Known, reviewer: str | None) -> Verdict | None:
-    figure = result.placed.object_id.lower()
-    by_hand = result.placed.by_hand or known.by_hand.get(figure)
+    return verdict_on(result.placed.object_id, known, by_hand=result.placed.by_hand, reviewer=reviewer)
+
+
+def verdict_on(
+    figure: str, known: Known, *, by_hand: SetByHand | None = None, reviewer: str | None = None
+) -> Verdict | None:
+    """Return what persons say of one figure; None where nobody has answered.
+
+    by_hand: what the points file states, which counts before what the objects of the results state.
+    """
+    figure = figure.lower()
+    by_hand = by_hand or known.by_hand.get(figure)
     answers = {a.reader: a for a in known.answers.about(figure)}
     said = {name: a.answer for name, a in answers.items() if a.answer is not None}
     reasons = {a.reason for a in answers.values()}

@@ -124,13 +124,15 @@ def test_each_reader_sees_the_answers_of_no_other(results: Path) -> None:
         (
             ["AMF"] * 9 + ["NMF"] * 24 + ["none"] * 2 + ["unsure"] + [None] * 790,
             "random",
-            "reviewed 36 of 826: 9 atypical, 24 normal, 2 no mitosis, 1 unsure; 27 % of 33 mitoses "
-            "(95 % interval 14 to 44 %)",
+            (
+                "reviewed 36 of 826: 9 atypical, 24 normal, 2 no mitosis, 1 unsure; "
+                "27 % of 33 mitoses (95 % interval 14 to 44 %)"
+            ),
         ),
         (
             ["AMF", "NMF", None],
             "doubt",
-            "reviewed 2 of 3: 1 atypical, 1 normal; no rate of the slide, since the doubtful come first",
+            "reviewed 2 of 3: 1 atypical, 1 normal; no rate: the doubtful come first",
         ),
     ],
 )
@@ -232,7 +234,8 @@ def test_ctrl_c_ends_a_review_well_and_says_what_is_written(results: Path) -> No
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--sample", "0"), "--sample must be at least 1"),
+        (("--order", "random", "--sample", "0"), "--sample must be at least 1"),
+        (("--sample", "20"), "--sample is for a random sample; add --order random"),
         (("--reader", "a\nb"), "--reader"),
         (("--port", "99999"), "--port 99999: cannot be used"),
     ],

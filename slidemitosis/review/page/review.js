@@ -89,7 +89,6 @@ async function showPictures(figure) {
 function show(figure) {
   at = figure;
   ready = false;
-  setZoom(0);
   byId("end").hidden = true;
   byId("figure").hidden = false;
   byId("trouble").hidden = true;
@@ -99,10 +98,16 @@ function show(figure) {
   showModel(session.figures[figure], session.slides[slide]);
   showState();
   showPictures(figure);
-  for (let i = 0, ahead = figure; i < AHEAD; i += 1) {
+  fetchAhead(figure);
+}
+
+// One after the other, so that neither an answer nor the figure that is shown has to wait for them.
+async function fetchAhead(figure) {
+  let ahead = figure;
+  for (let i = 0; i <= AHEAD && at === figure; i += 1) {
+    await picturesOf(ahead).ready.catch(() => {});
     ahead = nextOpen(ahead);
-    if (ahead === null) break;
-    picturesOf(ahead);
+    if (ahead === null) return;
   }
 }
 
@@ -287,6 +292,7 @@ async function finish() {
 
 // Looks
 
+// Kept from figure to figure, as a microscope keeps its objective.
 function setZoom(step) {
   zoom = Math.min(Math.max(step, 0), ZOOMS.length - 1);
   byId("close").dataset.zoom = zoom;
@@ -354,6 +360,8 @@ byId("help").addEventListener("click", () => byId("keys").showModal());
 try {
   session = await ask("session");
   placeFrame();
+  showBars();
+  recent.push(...[...session.answers.keys()].filter((figure) => session.answers[figure] !== null));
   const open = session.answers.indexOf(null);
   if (open >= 0) show(open);
   else showEnd();
