@@ -29,7 +29,7 @@ from slidemitosis.cli.parser import Parser
 from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
-from slidemitosis.cli.review import add_review
+from slidemitosis.cli.review_page import add_review
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_calibrate, add_compare, add_data, add_evaluate, add_train, add_tune
 from slidemitosis.errors import SlideMitosisError

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidate
     from slidemitosis.candidates.formats.json_text import JsonText
+    from slidemitosis.labels import Word
     from slidemitosis.prediction import CandidateResult
 
 NO_CLASS = "Mitosis"
@@ -283,6 +284,16 @@ def _classification(result: CandidateResult, old: JsonText | None) -> bytes:
     # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
     colour = _colour(old) if name == class_name else None
     return _class_text(tuple(_names(name)), colour)
+
+
+def answered_class(class_name: str | None, answer: Word) -> bytes:
+    """Return the class of an object for an answer; `class_name`: that of an earlier run."""
+    name = base_class(class_name) or NO_CLASS
+    if answer == NO_MITOSIS:
+        return _class_text((NON_MITOSIS,), _GREY)
+    base = _names(NO_CLASS if denies_mitosis(name) else name)
+    called = _ANSWERED.get(answer)
+    return _class_text((*base, called), tuple(COLOURS[called])) if called else _class_text(tuple(base), None)
 
 
 def _class_by_hand(name: str, old: JsonText | None, *, changed: str | None) -> bytes:

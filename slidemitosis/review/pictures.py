@@ -16,6 +16,7 @@ from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from slidemitosis.geometry import Level, PixelSize
     from slidemitosis.review.slides import Figure, ResultFolder
@@ -67,7 +68,8 @@ class Pictures:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="slides")
-        self._slides: OrderedDict[ResultFolder, Slide] = OrderedDict()
+        self._slides: OrderedDict[Path, Slide] = OrderedDict()
+        """Open slides by the folder of their results, the one that was read last at the end."""
 
     def check(self, results: ResultFolder) -> None:
         """Open a slide, and make sure that it is the one that was classified.
@@ -97,7 +99,7 @@ class Pictures:
         try:
             pixels = slide.read(square.level, square.x, square.y, square.width, square.height)
         except UnreadableSlide:
-            self._slides.pop(results).close()  # after an error a slide can read nothing more
+            self._slides.pop(results.folder).close()  # after an error a slide can read nothing more
             raise
         image = Image.fromarray(pixels)
         if max(image.size) > _MOST:
@@ -107,7 +109,7 @@ class Pictures:
         return file.getvalue()
 
     def _opened(self, results: ResultFolder) -> Slide:
-        if results not in self._slides:
+        if results.folder not in self._slides:
             slide = open_slide(results.slide, reader=results.reader)  # type: ignore[arg-type]
             if slide.info.size != results.size:
                 slide.close()
@@ -116,11 +118,11 @@ class Pictures:
                     f"{results.slide}: is another slide, of {width} x {height} px; that of the results has "
                     f"{w} x {h} px; use --slide"
                 )
-            self._slides[results] = slide
+            self._slides[results.folder] = slide
             while len(self._slides) > _OPEN:
                 self._slides.popitem(last=False)[1].close()
-        self._slides.move_to_end(results)
-        return self._slides[results]
+        self._slides.move_to_end(results.folder)
+        return self._slides[results.folder]
 
     def _close_all(self) -> None:
         while self._slides:

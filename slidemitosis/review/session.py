@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import InvalidOption, OutputError
+from slidemitosis.outputs.folder import REVIEW
 from slidemitosis.rates.intervals import jeffreys_interval
 from slidemitosis.review.agreement import agreements
-from slidemitosis.review.answers import REVIEW, Answer, Shown, append_answer, read_answers, utc_now
+from slidemitosis.review.answers import Answer, Shown, append_answer, read_answers, utc_now
+from slidemitosis.review.objects import write_reviewed_objects
 from slidemitosis.review.order import shown_figures
 
 if TYPE_CHECKING:
@@ -125,9 +127,13 @@ class Session:
             if f"{slide} {figure.id.lower()}" in apart
         ]
 
-    def written(self) -> list[Path]:
-        """Return the files that hold answers."""
-        return [path for slide in self.slides if (path := slide.folder / REVIEW).exists()]
+    def write_objects(self) -> list[Path]:
+        """Write the answers into objects for QuPath; return all files that hold answers.
+
+        Raises OutputError, UnreadableReview, UnreadableCandidates.
+        """
+        answered = [slide.folder for slide in self.slides if (slide.folder / REVIEW).exists()]
+        return [path for folder in answered for path in (folder / REVIEW, write_reviewed_objects(folder))]
 
     @property
     def is_complete(self) -> bool:
@@ -165,7 +171,7 @@ def progress_line(answers: Iterable[Word | None], order: Order) -> str:
     if not mitoses:
         return line
     if order == "doubt" and None in count:
-        return f"{line}; no rate of the slide, since the doubtful come first"
+        return f"{line}; no rate: the doubtful come first"
     low, high = jeffreys_interval(atypical, mitoses)
     rate = f"{100 * atypical / mitoses:.0f} % of {mitoses} mitoses"
     return f"{line}; {rate} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"

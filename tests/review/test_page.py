@@ -226,9 +226,9 @@ def test_no_figure_is_answered_before_it_can_be_seen(page: Page, results: Path) 
         page.keyboard.press("a")
         page.wait_for_timeout(300)
         assert rows(results) == []
-        page.unroute("**/wide")
         for route in held:
             route.continue_()
+        page.unroute("**/wide")
         page.wait_for_selector(SHOWN)
         press(page, "a")
     assert len(rows(results)) == 1

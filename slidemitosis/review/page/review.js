@@ -6,6 +6,7 @@ const RECENT = 10;
 const NAMES = { AMF: "Atypical", NMF: "Normal", none: "No mitosis", unsure: "Unsure" };
 const KEYS = { a: "AMF", n: "NMF", x: "none", u: "unsure" };
 const WHOLE = "All figures were looked at: the fraction is a count, and its interval that of the tumour they come from.";
+const ENDED = "The program that this page belongs to has ended. Every answer that it took is in review.csv. The same command goes on where you stopped.";
 const ZOOMS = [1, 1.5, 2, 3];
 
 const byId = (id) => document.getElementById(id);
@@ -22,13 +23,15 @@ class Refused extends Error {}
 async function ask(path, body) {
   const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   let response;
+  let text;
   try {
     response = await fetch(path, body ? post : {});
+    text = await response.text();
   } catch {
-    throw new Refused("The program that this page belongs to has ended. Every answer that was taken is in review.csv. Start it again by the same command, and go on.");
+    throw new Refused(ENDED);
   }
-  if (!response.ok) throw new Refused(await response.text());
-  return response.json();
+  if (!response.ok) throw new Refused(text);
+  return JSON.parse(text);
 }
 
 function complain(trouble) {
@@ -86,7 +89,6 @@ async function showPictures(figure) {
 function show(figure) {
   at = figure;
   ready = false;
-  setZoom(0);
   byId("end").hidden = true;
   byId("figure").hidden = false;
   byId("trouble").hidden = true;
@@ -96,10 +98,16 @@ function show(figure) {
   showModel(session.figures[figure], session.slides[slide]);
   showState();
   showPictures(figure);
-  for (let i = 0, ahead = figure; i < AHEAD; i += 1) {
+  fetchAhead(figure);
+}
+
+// One after the other, so that neither an answer nor the figure that is shown has to wait for them.
+async function fetchAhead(figure) {
+  let ahead = figure;
+  for (let i = 0; i <= AHEAD && at === figure; i += 1) {
+    await picturesOf(ahead).ready.catch(() => {});
     ahead = nextOpen(ahead);
-    if (ahead === null) break;
-    picturesOf(ahead);
+    if (ahead === null) return;
   }
 }
 
@@ -284,6 +292,7 @@ async function finish() {
 
 // Looks
 
+// Kept from figure to figure, as a microscope keeps its objective.
 function setZoom(step) {
   zoom = Math.min(Math.max(step, 0), ZOOMS.length - 1);
   byId("close").dataset.zoom = zoom;
@@ -351,6 +360,8 @@ byId("help").addEventListener("click", () => byId("keys").showModal());
 try {
   session = await ask("session");
   placeFrame();
+  showBars();
+  recent.push(...[...session.answers.keys()].filter((figure) => session.answers[figure] !== null));
   const open = session.answers.indexOf(null);
   if (open >= 0) show(open);
   else showEnd();

@@ -14,6 +14,7 @@ from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from slidemitosis.cli.report import Report
     from slidemitosis.review.pictures import Pictures
@@ -34,13 +35,10 @@ def add_review(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample",
         type=int,
-        default=50,
         metavar="N",
-        help="figures in a random sample (default: %(default)s)",
+        help="figures in a random sample (default: 50)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="which random sample (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=int, metavar="N", help="which random sample (default: 0)")
     parser.add_argument(
         "--reader", default="", metavar="NAME", help="who answers, so that readers can be compared"
     )
@@ -73,22 +71,23 @@ def _review(args: argparse.Namespace, report: Report) -> None:
     from slidemitosis.review.session import ReviewPlan, Session  # noqa: PLC0415
     from slidemitosis.review.slides import read_results  # noqa: PLC0415
 
-    plan = ReviewPlan(
-        order=args.order, reader=args.reader, blind=args.blind, sample=args.sample, seed=args.seed
-    )
+    given = {name: getattr(args, name) for name in ("sample", "seed") if getattr(args, name) is not None}
+    if given and args.order != "random":
+        raise InvalidOption(f"--{min(given)} is for a random sample; add --order random")
+    plan = ReviewPlan(order=args.order, reader=args.reader, blind=args.blind, **given)
     slides = read_results(args.results, slide=args.slide, search=args.search)
     session = Session(slides, plan)
     with Pictures() as pictures:
-        for slide in slides[:1] if len(slides) > 1 else slides:
-            pictures.check(slide)
+        pictures.check(slides[0])
         with _server(session, pictures, args.port) as server:
             _tell(session, server, browser=not args.no_browser)
             # Ctrl-C is one of the two ways to finish.
             with contextlib.suppress(KeyboardInterrupt):
                 server.serve_forever()
             session.stop()
-    report.done(reviews=[str(path) for path in session.written()])
-    _print_result(session)
+    files = session.write_objects()
+    report.done(reviewed=[str(path) for path in files])
+    _print_result(session, files)
 
 
 def _server(session: Session, pictures: Pictures, port: int) -> ReviewServer:
@@ -113,8 +112,8 @@ def _has_screen() -> bool:
     return not is_unix or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _print_result(session: Session) -> None:
+def _print_result(session: Session, files: Sequence[Path]) -> None:
     rows = [("review", session.line())]
     if session.is_complete or not session.plan.blind:
         rows += [("readers", str(pair)) for pair in session.agreements()]
-    print_table([*rows, *(("written", str(path)) for path in session.written())])
+    print_table([*rows, *(("written", str(path)) for path in files)])
