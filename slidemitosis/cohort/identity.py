@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slidemitosis.models.files import file_sha256, networks_digest
 from slidemitosis.outputs.folder import OBJECTS, REVIEW

@@ -25,7 +25,9 @@ Row = dict[str, Value]
 _OF_REVIEW: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
     "review_chosen": str,
     "review_unbiased": bool,
-    **dict.fromkeys(("review_answered", "review_amf", "review_nmf", "review_no_mitosis", "review_unsure"), int),
+    **dict.fromkeys(
+        ("review_answered", "review_amf", "review_nmf", "review_no_mitosis", "review_unsure"), int
+    ),
     **dict.fromkeys(("reviewed_fraction_amf_of_all", "reviewed_figures_95_low"), float),
     **dict.fromkeys(("reviewed_figures_95_high", "reviewed_tumour_95_low", "reviewed_tumour_95_high"), float),
     **dict.fromkeys(("combined_fraction_amf_of_all", "combined_figures_95_low"), float),
