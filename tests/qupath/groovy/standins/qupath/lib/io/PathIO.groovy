@@ -9,7 +9,7 @@ class PathIO {
     /** Throws for a file that is none; of one that was cut off it waits for the end for ever, as QuPath does. */
     static Object readHierarchy(InputStream stream) throws IOException {
         def text = new StringBuilder()
-        while (!text.toString().endsWith('}]}')) {
+        while (!text.toString().endsWith('}]}') && !text.toString().endsWith(':[]}')) {
             int read = stream.read()
             if (read >= 0)
                 text.append((char) read)
