@@ -127,8 +127,7 @@ class _Import:
         except (ValueError, KeyError, TypeError) as e:
             raise OutputError(f"{path}: not as slidemitosis wrote it, or cut off; classify again") from e
         read = self.project.read_objects(features)
-        metadata = [f["properties"].get("metadata") or {} for f in features]
-        return [Fresh(o, m) for o, m in zip(read, metadata, strict=True)]
+        return [Fresh(o, feature) for o, feature in zip(read, features, strict=True)]
 
     @property
     def _data_file(self) -> Path:

@@ -72,9 +72,10 @@ class OpenedProject:
         try:
             return self._java.PathIO.readHierarchy(stream)
         except self.error as e:
+            reason = "it was cut off" if "Pipe not connected" in str(e) else one_line(e)
             raise UnreadableProject(
-                f"its data file cannot be read, and is left as it is ({one_line(e)}): {data_file}; put an "
-                "earlier one there"
+                f"its data file cannot be read, and is left as it is ({reason}): {data_file}; put an earlier "
+                "one there"
             ) from e
         finally:
             stream.close()

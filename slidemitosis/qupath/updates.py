@@ -60,19 +60,40 @@ class Changes:
         return ", ".join(told)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Fresh:
-    """One object of the results."""
+    """One object of the results: as QuPath has read it, and as the file has it, which is quicker to ask."""
 
-    object: Any
-    """Of QuPath, as it reads the file."""
-    metadata: Mapping[str, str]
-    """As the file has it: not every version reads it."""
+    def __init__(self, o: Any, feature: Mapping[str, Any]) -> None:
+        properties = feature["properties"]
+        classification = properties.get("classification") or {}
+        names = classification.get("names") or [classification.get("name")]
+        measurements = properties.get("measurements") or {}
+        self.object = o
+        self.class_name = normal_name(": ".join(n for n in names if n))
+        self.measurements = {n: float(v) for n, v in measurements.items() if isinstance(v, int | float)}
+        self.metadata: Mapping[str, str] = properties.get("metadata") or {}
+        """Not every version of QuPath reads it."""
+        self.is_core = properties.get("objectType") == "tma_core"
+
+    @property
+    def id(self) -> str:
+        """The id of the object."""
+        return _id(self.object)
 
     @property
     def source(self) -> str | None:
         """The id that the object had in the points file, where it has another one now."""
         return self.metadata.get(SOURCE_ID)
+
+    @property
+    def is_hot_spot(self) -> bool:
+        """Whether it is the hot spot of the run."""
+        return self.class_name == HOT_SPOT and _SPOT in self.measurements
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether it is a region with a rate of its own."""
+        return REGION in self.measurements
 
 
 @dataclass(slots=True)
@@ -96,13 +117,13 @@ class Plan:
         for old, new, keeps_class in self.updates:
             if not keeps_class:
                 _set_class(old, new.object.getPathClass())
-            _take_measurements(old, new.object, MEASUREMENTS)
+            _take_measurements(old, new.measurements, MEASUREMENTS)
             _take_metadata(old, new.metadata)
         for old, new in self.rates:
-            _take_measurements(old, new.object, MEASUREMENTS | OF_REGIONS)
+            _take_measurements(old, new.measurements, MEASUREMENTS | OF_REGIONS)
             _take_metadata(old, new.metadata)
         for old in self.forgotten:
-            _drop_measurements(old, OF_REGIONS)
+            _take_measurements(old, {}, OF_REGIONS)
         for old, new, keeps_class in self.points:
             _inherit(old, new, keeps_class=keeps_class)
             hierarchy.addObjectBelowParent(old.getParent(), new.object, False)
@@ -135,9 +156,9 @@ class _Planning:
         self._plan = Plan()
 
     def plan(self, results: Sequence[Fresh], *, exported: bool) -> Plan:
-        spots = [new for new in results if _is_hot_spot(new.object)]
-        regions = [new for new in results if new not in spots and _has_rate(new.object)]
-        figures = [n for n in results if n not in spots and n not in regions and not n.object.isTMACore()]
+        spots = [new for new in results if new.is_hot_spot]
+        regions = [new for new in results if new.has_rate and not new.is_hot_spot]
+        figures = [new for new in results if not (new.has_rate or new.is_hot_spot or new.is_core)]
         found, points, missing = self._matched(figures)
         missing += [n for s, of in points.items() if s not in self._there for n in of if not self._has(n)]
         some = bool(found) or any(source in self._there for source in points)
@@ -157,7 +178,7 @@ class _Planning:
             added=len(plan.points) + len(plan.added),
             split=split,
             kept=sum(
-                keeps and _class_name(old) != _class_name(new.object)
+                keeps and _class_name(old) != new.class_name
                 for old, new, keeps in (*plan.updates, *plan.points)
             ),
             gone=len(missing) if some else 0,
@@ -168,7 +189,7 @@ class _Planning:
         return plan
 
     def _has(self, new: Fresh) -> bool:
-        return _id(new.object) in self._there
+        return new.id in self._there
 
     def _matched(
         self, figures: Iterable[Fresh]
@@ -183,7 +204,7 @@ class _Planning:
             if point:
                 points.setdefault(point[1], []).append(new)
             if self._has(new):
-                found.setdefault(_id(new.object), []).append(new)
+                found.setdefault(new.id, []).append(new)
             elif source in self._there:
                 found.setdefault(source, []).append(new)
             elif not point:
@@ -216,10 +237,10 @@ class _Planning:
 
     def _rate(self, regions: Sequence[Fresh], *, added: bool) -> None:
         """Settle which regions get a rate, and which lose that of an earlier run."""
-        stated = {_id(new.object) for new in regions}
+        stated = {new.id for new in regions}
         for new in regions:
-            self._plan.rates += [(old, new) for old in self._there.get(_id(new.object), [])]
-            if added and not self._has(new) and not new.object.isTMACore():
+            self._plan.rates += [(old, new) for old in self._there.get(new.id, [])]
+            if added and not self._has(new) and not new.is_core:
                 self._plan.added.append(new)
         others = (old for key, olds in self._there.items() if key not in stated for old in olds)
         self._plan.forgotten += [old for old in others if _has_rate(old)]
@@ -232,7 +253,7 @@ class _Planning:
             return True
         if name is None and p is None:
             return False
-        return base_class(name) != base_class(_class_name(new.object))
+        return base_class(name) != base_class(new.class_name)
 
     def _recorded_call(self, old: Any, p: float) -> str | None:
         """Return what the last run called an object; None where nothing says it."""
@@ -320,27 +341,16 @@ def _set_class(o: Any, path_class: Any) -> None:
         o.setColor(colour)
 
 
-def _take_measurements(old: Any, new: Any, ours: Collection[str]) -> None:
-    """Give an object the measurements of another one that are ours, and no others of ours."""
-    stated = _measurements(new)
-    _drop_measurements(old, {name for name in ours if name not in stated})
-    measurements = old.getMeasurementList()
+def _take_measurements(o: Any, stated: Mapping[str, float], ours: Collection[str]) -> None:
+    """Give an object those of some measurements that are ours, and no others of ours."""
+    measurements = o.getMeasurementList()
     for name, value in stated.items():
         if name in ours:
             measurements.put(name, value)
-    measurements.close()
-
-
-def _drop_measurements(o: Any, names: Collection[str]) -> None:
-    measurements = o.getMeasurementList()
-    for name in _measurements(o):
-        if name in names:
+    for name in ours:
+        if name not in stated and measurements.containsKey(name):
             measurements.remove(name)
     measurements.close()
-
-
-def _measurements(o: Any) -> dict[str, float]:
-    return {str(e.getKey()): float(e.getValue().doubleValue()) for e in o.getMeasurements().entrySet()}
 
 
 def _take_metadata(old: Any, new: Mapping[str, str], *, ours: bool = True) -> None:
@@ -368,10 +378,8 @@ def _inherit(old: Any, new: Fresh, *, keeps_class: bool) -> None:
     o.setName(old.getName())
     o.setColor(old.getColor())
     o.setLocked(old.isLocked())
-    theirs = {name: value for name, value in _measurements(old).items() if name not in MEASUREMENTS}
-    _drop_measurements(o, {name for name in _measurements(o) if name not in MEASUREMENTS})
-    measurements = o.getMeasurementList()
-    for name, value in theirs.items():
-        measurements.put(name, value)
-    measurements.close()
+    entries = old.getMeasurements().entrySet()
+    theirs = {str(e.getKey()): float(e.getValue().doubleValue()) for e in entries}
+    names = {*theirs, *new.measurements} - MEASUREMENTS
+    _take_measurements(o, theirs, names)
     _take_metadata(o, {str(k): str(_metadata(old).get(k)) for k in _metadata(old)}, ours=False)

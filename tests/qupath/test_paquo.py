@@ -166,6 +166,7 @@ def test_an_unreadable_data_file_is_left_as_it_is(
         assert done.returncode == 2
         assert done.stdout == ""
         assert "(slide 1: its data file cannot be read" in done.stderr
+        assert ("it was cut off" in done.stderr) is (damage == "cut off")
         assert "Traceback" not in done.stderr
     assert {p: p.read_bytes() for p in project.parent.rglob("*") if p.is_file()} == before
 
