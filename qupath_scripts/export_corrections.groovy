@@ -31,6 +31,7 @@ import org.slf4j.LoggerFactory
 import qupath.lib.common.GeneralTools
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
+import qupath.lib.io.PathIO
 import qupath.lib.projects.Projects
 import qupath.lib.scripting.ScriptAttributes
 
@@ -242,9 +243,9 @@ Double thresholdOf(Map summary) {
     return summary == null ? null : summary.model.threshold as Double
 }
 
-/** Throw unless a summary is of this image, in the frame that QuPath shows it in. `ofEntry`: as `otherImage`. */
+/** Throw unless a summary is of this image, in the frame that QuPath shows it in. `ofEntry`: as `isSameSlide`. */
 void refuseOtherImage(Map summary, Map image, boolean ofEntry) {
-    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height, ofEntry)
+    def reason = otherImage(summary, image.slide, image.width, image.height, ofEntry)
     if (reason != null)
         refuse(reason)
 }
@@ -257,15 +258,15 @@ List objectsOffset(Map summary) {
 
 /**
  * Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image.
- * `ofEntry`: whether the run was of this image of the project, whose file may have another name by now.
+ * `ofEntry`: as `isSameSlide`.
  */
-String otherImage(Map summary, String name, long bytes, int width, int height, boolean ofEntry) {
+String otherImage(Map summary, File file, int width, int height, boolean ofEntry) {
     def slide = summary.slide
     if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
         return 'their summary.json is not one of "slidemitosis classify"; take the whole folder that it wrote'
-    if (!isSameSlide(summary, name, bytes, ofEntry))
-        return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
-            "(${bytes} bytes)"
+    if (!isSameSlide(summary, file, ofEntry))
+        return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is " +
+            "${file.getName()} (${file.length()} bytes), or has another content by now; classify it again"
     def offset = objectsOffset(summary).collect { (long) it }
     def bounds = slide.bounds_px
     if (width == (long) slide.width_px && height == (long) slide.height_px && offset == [0L, 0L])
@@ -282,10 +283,50 @@ String decimals(Number value, int places) {
     return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
 }
 
-/** Return whether a summary is of a slide's file of this name and size; of an image's own run, of this size. */
-boolean isSameSlide(Map summary, String name, long bytes, boolean ofEntry) {
+/**
+ * Return whether a file holds the slide that a summary is of, by the rule of docs/cohorts.md: the same size and time,
+ * or the same size and content if every figure could be read. Older summaries state a name and a size alone, and the
+ * name does not count where the run was of this very image (`ofEntry`).
+ */
+boolean isSameSlide(Map summary, File file, boolean ofEntry) {
     def slide = summary.slide
-    return slide instanceof Map && slide.bytes != null && (long) slide.bytes == bytes && (ofEntry || slide.name == name)
+    if (!(slide instanceof Map) || slide.bytes == null || (long) slide.bytes != file.length())
+        return false
+    if (slide.modified_ms == null)
+        return ofEntry || slide.name == file.getName()
+    if ((long) slide.modified_ms == file.lastModified())
+        return true
+    def counts = summary.counts
+    return counts.unreadable == 0 && counts.blank == 0 && slide.content_sha256 == contentSha256(file)
+}
+
+/** Return a SHA-256 of a file, if it is large of 64 samples, and of names and sizes of a slide's further files. */
+String contentSha256(File file) {
+    def digest = MessageDigest.getInstance('SHA-256')
+    long size = file.length()
+    def places = size <= 64 * 65536 ? (0..<64).collect { 65536L * it } :
+        (0..<64).collect { ((size - 65536) * it).intdiv(63) }
+    new RandomAccessFile(file, 'r').withCloseable { source ->
+        byte[] bytes = new byte[65536]
+        places.findAll { it < size }.each { at ->
+            int length = Math.min(65536L, size - at)
+            source.seek(at)
+            source.readFully(bytes, 0, length)
+            digest.update(bytes, 0, length)
+        }
+    }
+    furtherFiles(file).each { digest.update("${it.getName()}\n${it.length()}\n".getBytes('UTF-8')) }
+    return digest.digest().encodeHex().toString()
+}
+
+/** Return what a slide's pixels lie in beside its own file: MIRAX, DICOM, Hamamatsu VMS and VMU. */
+List<File> furtherFiles(File slide) {
+    def name = slide.getName().toLowerCase(Locale.ROOT)
+    if (!['.mrxs', '.dcm', '.vms', '.vmu'].any { name.endsWith(it) })
+        return []
+    def beside = slide.getParentFile()
+    def folder = name.endsWith('.mrxs') ? new File(beside, slide.getName().replaceFirst(/\.[^.]*$/, '')) : beside
+    return (folder.listFiles() ?: []).findAll { it.isFile() && it != slide }.sort { it.getName() }
 }
 // <<< summary
 
@@ -311,12 +352,17 @@ void keepDataFile(Map place) {
 void refuseUnreadable(Map place) {
     if (place.entry == null || !place.entry.hasImageData() || !allObjects().isEmpty())
         return
+    def file = place.entry.getEntryPath().resolve('data.qpdata')
     try {
-        place.entry.readHierarchy()
-    } catch (Exception e) {
+        // QuPath waits for ever for the end of a file that was cut off; a pipe that ends nowhere is an error.
+        Files.newInputStream(file).withCloseable { stream ->
+            PathIO.readHierarchy(new SequenceInputStream(stream, new PipedInputStream()))
+        }
+    } catch (IOException | RuntimeException e) {
         keepDataFile(place)
-        refuse("the objects of this image cannot be read from ${place.entry.getEntryPath().resolve('data.qpdata')} " +
-            "(${e.getClass().getSimpleName()}); do not save the image, and put a copy of that file in its place")
+        def reason = e.getMessage() == 'Pipe not connected' ? 'it was cut off' : e.getClass().getSimpleName()
+        refuse("the objects of this image cannot be read from ${file} (${reason}); do not save the image, and put a " +
+            'copy of that file in its place')
     }
 }
 
@@ -415,6 +461,10 @@ boolean runsAlone() {
 Map checkedImage(Map place) {
     if (getCurrentImageData() == null)
         refuse('no image is open; open one, or use "Run for project"')
+    // Asked of the project first: the image itself cannot be asked if it cannot be opened.
+    def missing = place.entry == null ? null : missingFile(place.entry)
+    if (missing != null)
+        refuse(noSuchFile(missing))
     def server = getCurrentServer()
     def reason = movedReason(builderTypes(server.getBuilder()))
     if (reason != null)
@@ -424,7 +474,7 @@ Map checkedImage(Map place) {
     if (path == null)
         refuse("this image is not one file on this computer (${uris.join(', ') ?: 'no address'}); copy it here first")
     if (!Files.isRegularFile(path))
-        refuse("${path}: no such file; tell the project where it is now (open the image, and QuPath asks)")
+        refuse(noSuchFile(path.toFile()))
     def size = server.getPixelCalibration()
     return [
         slide: path.toFile(),
@@ -434,6 +484,17 @@ Map checkedImage(Map place) {
         mppX: size.getPixelWidthMicrons() as double,
         mppY: size.getPixelHeightMicrons() as double,
     ]
+}
+
+/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
+File missingFile(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    return path == null || Files.exists(path) ? null : path.toFile()
+}
+
+String noSuchFile(File file) {
+    return "${file}: no such file; tell the project where it is now (open the image, and QuPath asks)".toString()
 }
 
 /** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
@@ -506,7 +567,7 @@ void reported(Closure<String> work) {
         writeStatus(place, 'failed', 'cancelled')
         say('cancelled; nothing was changed')
         throw e
-    } catch (Exception e) {
+    } catch (Throwable e) {
         // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
         def reason = reasonOf(e)
@@ -584,7 +645,7 @@ List<Map> batchRows(Map place) {
     return former != null && former.size == place.size && former.at < place.index ? former.rows : []
 }
 
-/** Return whether no image follows that QuPath can open. It starts no script for one whose file is missing. */
+/** Return whether no image follows that QuPath can open. For one whose file is missing it may start no script. */
 boolean isLastOfBatch(Map place) {
     def entries = new ArrayList(place.project.getImageList())
     if (place.index + 1 >= place.size)
@@ -592,26 +653,16 @@ boolean isLastOfBatch(Map place) {
     return place.size == entries.size() && entries.drop(place.index + 1).every { missingFile(it) != null }
 }
 
-/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
-File missingFile(entry) {
-    def uris = new ArrayList(entry.getURIs())
-    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
-    return path == null || Files.exists(path) ? null : path.toFile()
-}
-
 /** Say what became of all images of a batch, those that were never begun too. */
 void endBatch(Map place, List<Map> rows) {
-    System.clearProperty(batchName())
     def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
     def done = rows.count { it.outcome == 'done' }
-    def told = "${done} done, ${failed.size()} failed" +
-        (failed.isEmpty() ? '' : ": ${failed.collect { "${it.name} (${it.what})" }.join('; ')}")
-    say(told)
-    def log = LoggerFactory.getLogger('slidemitosis')
+    def reasons = failed.groupBy { it.what }.collect { what, images -> "${images*.name.join(', ')} (${what})" }
+    def told = "${done} done, ${failed.size()} failed${failed.isEmpty() ? '' : ': '}${reasons.join('; ')}".toString()
     if (failed.isEmpty())
-        log.info("${SCRIPT}: ${told}".toString())
+        say(told)
     else
-        log.error("${SCRIPT}: ${told}".toString())
+        LoggerFactory.getLogger('slidemitosis').error("${SCRIPT}: ${told}".toString())
     if (getQuPath() == null)
         exitWithError(!failed.isEmpty())
     else if (failed.isEmpty())
@@ -629,10 +680,9 @@ List<Map> missedImages(Map place, List<Map> rows) {
     def missed = new ArrayList(place.project.getImageList()).findAll { !begun.contains(it.getID().toString()) }
         .findAll { whole || before.contains(it.getID().toString()) }.findAll { missingFile(it) != null }
     return missed.collect { entry ->
-        def reason = "there is no file ${missingFile(entry)}; tell the project where it is now (open the image, and " +
-            'QuPath asks)'
-        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason.toString())
-        [name: entry.getImageName(), what: reason.toString()]
+        def reason = noSuchFile(missingFile(entry))
+        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason)
+        [name: entry.getImageName(), what: reason]
     }
 }
 
@@ -688,7 +738,7 @@ String reasonOf(Throwable e) {
         return "${told}: the disk is full; make room there and run the script again"
     if (e instanceof AccessDeniedException || told =~ /(?i)denied|read-only|operation not permitted/)
         return "${told}: cannot be written; allow writing in that folder, or copy the project to where you may write"
-    if (e instanceof FileAlreadyExistsException)
+    if (e instanceof FileAlreadyExistsException || told =~ /(?i)not a directory/)
         return "${told}: a file stands where a folder must be; rename it"
     return "${told}: cannot be read or written; look whether the folder is there and the disk can be reached"
 }

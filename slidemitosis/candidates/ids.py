@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
+
+from slidemitosis.candidates.formats.json_text import kind, members
+from slidemitosis.candidates.formats.qupath_keys import SOURCE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -14,12 +18,13 @@ if TYPE_CHECKING:
 
 _OF_CANDIDATES = UUID("6f1b0c0e-7d0f-5a57-9a0c-6d1f6b1f3a52")
 _OF_HOT_SPOTS = UUID("b3f4c1de-2a54-5c0b-8d6e-90a7c5a4f1e2")
+_MADE = SOURCE_ID.encode()
 # As QuPath writes and reads them.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
 def object_ids(candidates: Sequence[Candidate], slide_name: str, *, taken: Collection[str] = ()) -> list[str]:
-    """Return a UUID for each candidate, no two alike: its own id where that is a UUID, else a UUIDv5.
+    """Return a UUID for each candidate, no two alike: that of its object or its own id, else a UUIDv5.
 
     The UUIDv5 is made of the slide's name and of the candidate's id, or of its centre where it has no id, so
     that every run makes the same one. Of candidates with the same id, upper and lower case alike, the first
@@ -29,7 +34,7 @@ def object_ids(candidates: Sequence[Candidate], slide_name: str, *, taken: Colle
     used = set(taken)
     ids = []
     for c in candidates:
-        own = c.id if c.id is not None and _UUID.fullmatch(c.id) else None
+        own = next((i for i in (_object_id(c), c.id) if i is not None and _UUID.fullmatch(i)), None)
         first = own or _uuid(f"{slide_name}\n{c.id or f'{c.x!r},{c.y!r}'}")
         text = first
         # A file merged with an earlier result of ours may hold the next one already, hence no `if`.
@@ -39,6 +44,14 @@ def object_ids(candidates: Sequence[Candidate], slide_name: str, *, taken: Colle
         used.add(text.lower())
         ids.append(text)
     return ids
+
+
+def _object_id(candidate: Candidate) -> str | None:
+    """Return the id of an object of an earlier run, whose candidate goes by the id of its source."""
+    if candidate.text is None or _MADE not in bytes(candidate.text):
+        return None
+    stated = members(candidate.text).get("id", b"")
+    return str(json.loads(bytes(stated))) if kind(stated) == '"' else None
 
 
 def _uuid(name: str) -> str:

@@ -432,6 +432,11 @@ def test_the_first_of_two_with_one_id_keeps_it() -> None:
     assert second["properties"]["metadata"]["slidemitosis.source_id"] == ID
 
 
+def test_an_object_that_a_run_has_made_keeps_its_id_though_the_slide_has_another_name() -> None:
+    made = feature({"metadata": {"slidemitosis.source_id": f"{OTHER_ID}#2"}}, id=ID)
+    assert [object_ids(parse(made).items, name) for name in ("a.svs", "renamed.svs")] == [[ID], [ID]]
+
+
 def test_the_points_of_one_object_become_objects_of_their_own() -> None:
     geometry = {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]], "plane": {"c": 0, "z": 1, "t": 0}}
     found = qupath_features(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -70,6 +71,11 @@ def succeeded(report: dict[str, Any]) -> dict[str, Any]:
 
 def is_call(name: str) -> bool:
     return name in ("Mitosis: Atypical", "Mitosis: Normal")
+
+
+def run_id(summary: Path) -> str:
+    """Return the id of the run that wrote a summary.json, as image and metadata state it."""
+    return hashlib.sha256(summary.read_bytes()).hexdigest()[:12]
 
 
 def classified(python: str, slide: Path, points: Path, out: Path, *options: str) -> Path:

@@ -1,9 +1,9 @@
 """The scenario of an import, which both importers run: `scenario_import.json` beside this file.
 
-Each case states the objects of an image before, an objects.geojson, and the objects after; or why it is refused. A
-RECORD is an object: id, type, geometry, class (its parts), measurements, metadata, color (its own), name, locked,
-parent (an id). `threshold` is that of the run before. `names_entry`: whether the candidates were exported from the
-image. docs/qupath.md states the rules.
+Each case states the objects of an image before, an objects.geojson, and the objects after; or why it is
+refused. A RECORD is an object: id, type, geometry, class (its parts), measurements, metadata, color (of its
+own), name, locked, parent (an id). `threshold` is that of the run before. `names_entry`: whether the
+candidates were exported from the image. docs/qupath.md states the rules.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from slidemitosis.slides.identity import slide_identity
 
 SCENARIO: dict[str, Any] = json.loads(Path(__file__).with_name("scenario_import.json").read_text("utf-8"))
 CASES: list[dict[str, Any]] = SCENARIO["cases"]
+NEEDS_METADATA = CASES[1]
+"""The case with a call that only the metadata of a detection tell."""
 SIZE: tuple[int, int] = (SCENARIO["slide"]["width"], SCENARIO["slide"]["height"])
 
 
@@ -51,13 +53,11 @@ def record(feature: dict[str, Any], parent: str | None) -> dict[str, Any]:
     }
 
 
-def write_result(folder: Path, case: dict[str, Any], slide: Path) -> Path:
+def write_result(folder: Path, case: dict[str, Any], slide: Path, entry: str = "1") -> Path:
     """Write a folder of results as `slidemitosis classify` does, as far as an importer reads it."""
     folder.mkdir(parents=True)
     (folder / "objects.geojson").write_text(json.dumps(case["result"]), encoding="utf-8")
-    points = (
-        "/cluster/project/slidemitosis/candidates/1.geojson" if case["names_entry"] else "/data/found.csv"
-    )
+    points = f"/cluster/p/candidates/{entry}.geojson" if case["names_entry"] else "/data/found.csv"
     (folder / "summary.json").write_text(json.dumps(summary(case, slide, points)), encoding="utf-8")
     return folder
 

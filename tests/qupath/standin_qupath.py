@@ -90,7 +90,9 @@ class Groovy:
         """Let Groovy end by itself, as a QuPath without windows does, and return its exit code."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        return self._process.wait(timeout=60)
+        code = self._process.wait(timeout=60)
+        self._process.stdin = None
+        return code
 
     def close(self) -> None:
         """End Groovy, whatever it is doing."""
@@ -121,7 +123,7 @@ class QuPath:
         name: str = "",
         builder: dict[str, Any] | str | None = "uri",
         args: Sequence[str] = (),
-        broken: bool = False,
+        broken: str = "",
     ) -> QuPath:
         uri = slide.as_uri() if isinstance(slide, Path) else slide
         self.images.append(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from slidemitosis.slides.identity import content_sha256, same_slide, slide_identity
 from tests.qupath.standin_qupath import SCRIPTS, QuPath, results
 
 if TYPE_CHECKING:
@@ -224,44 +225,49 @@ def summary(**changes: Any) -> dict[str, Any]:
     return found
 
 
-def test_results_of_another_slide_or_another_origin_are_refused(qupath: QuPath) -> None:
+def test_results_of_another_slide_or_another_origin_are_refused(qupath: QuPath, tmp_path: Path) -> None:
+    for name in ("a.mrxs", "b.mrxs"):
+        (tmp_path / name).write_bytes(bytes(9000))
+    (tmp_path / "longer").mkdir()
+    (tmp_path / "longer" / "a.mrxs").write_bytes(bytes(9001))
     cases = [
-        (summary(), ("a.mrxs", 9000, 400, 300, False), None),
-        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800, False), None),
+        (summary(), ("a.mrxs", 400, 300, False), None),
+        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 900, 800, False), None),
         # Objects may count from elsewhere than the points: theirs is the frame that matters.
         (
             summary(reading={"offset_px": [0, 0], "objects_offset_px": [64, 32]}),
-            ("a.mrxs", 9000, 400, 300, False),
+            ("a.mrxs", 400, 300, False),
             None,
         ),
-        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 9000, 900, 800, False), None),
+        (summary(reading={"objects_offset_px": [0, 0]}), ("a.mrxs", 900, 800, False), None),
         (
             summary(reading={"objects_offset_px": [0, 0]}),
-            ("a.mrxs", 9000, 400, 300, False),
+            ("a.mrxs", 400, 300, False),
             r"count from 0, 0 px",
         ),
         (
             summary(),
-            ("b.mrxs", 9000, 400, 300, False),
-            r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs",
+            ("b.mrxs", 400, 300, False),
+            r"are of a\.mrxs \(9000 bytes\), and this image is b\.mrxs \(9000 bytes\), or has",
         ),
-        (summary(), ("a.mrxs", 9001, 400, 300, False), r"9000 bytes.*9001 bytes"),
+        (summary(), ("longer/a.mrxs", 400, 300, False), r"9000 bytes.*9001 bytes"),
         (
             summary(),
-            ("a.mrxs", 9000, 900, 800, False),
+            ("a.mrxs", 900, 800, False),
             r"count from 64, 32 px .*900 x 800 px of it: the origins differ",
         ),
-        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 9000, 400, 300, False), r"count from 0, 0 px"),
-        (summary(), ("a.mrxs", 9000, 401, 300, False), r"401 x 300"),
-        ({"version": 2}, ("a.mrxs", 9000, 400, 300, False), r"is not one of \"slidemitosis classify\""),
+        (summary(reading={"offset_px": [0, 0]}), ("a.mrxs", 400, 300, False), r"count from 0, 0 px"),
+        (summary(), ("a.mrxs", 401, 300, False), r"401 x 300"),
+        ({"version": 2}, ("a.mrxs", 400, 300, False), r"is not one of \"slidemitosis classify\""),
     ]
     # Of the image's own run: its file may have got another name, but no other content.
     cases += [
-        (summary(), ("b.mrxs", 9000, 400, 300, True), None),
-        (summary(), ("a.mrxs", 9001, 400, 300, True), r"9000 bytes.*9001 bytes"),
+        (summary(), ("b.mrxs", 400, 300, True), None),
+        (summary(), ("longer/a.mrxs", 400, 300, True), r"9000 bytes.*9001 bytes"),
     ]
     for stated, arguments, _ in cases:
-        qupath.call("import_results", "otherImage", stated, *arguments)
+        name, *others = arguments
+        qupath.call("import_results", "otherImage", stated, {"file": str(tmp_path / name)}, *others)
     for found, (_, _, expected) in zip(results(qupath), cases, strict=True):
         assert (found is None) == (expected is None), found
         assert expected is None or re.search(expected, found), found
@@ -320,7 +326,7 @@ def test_what_the_run_said_is_told_by_metadata_or_by_probability_and_threshold(q
         ((as_float, nan, None, 0.7), "Atypical"),
         ((0.167599, nan, None, 0.1676), "Normal"),
         ((0.9, nan, None, None), None),
-        # The object's own threshold goes before that of the last run, and before metadata, which 0.5 cannot change.
+        # Its own threshold goes before that of the last run, and before metadata, which 0.5 cannot change.
         ((0.5, 0.6, None, 0.4), "Normal"),
         ((as_float, 0.7, "NMF metaphase", None), "Atypical"),
     ]
@@ -361,3 +367,45 @@ def test_no_column_of_ours_beside_the_labels_looks_like_a_misspelt_one(column: s
 
     known = [*rows._KNOWN, "mpp", "expert1"]
     assert nearest(column, known) == ""
+
+
+def test_the_scripts_recognise_a_slide_by_the_same_content_as_the_command(
+    qupath: QuPath, tmp_path: Path
+) -> None:
+    """Of a copy, whose time is another, the content decides; of a large one in samples."""
+    small, large, many = tmp_path / "a.svs", tmp_path / "b.svs", tmp_path / "c.mrxs"
+    small.write_bytes(b"small" * 99)
+    large.write_bytes(b"".join(i.to_bytes(4, "big") for i in range(1_100_001)))
+    many.write_bytes(b"index")
+    (tmp_path / "c").mkdir()
+    for name in ("Slidedat.ini", "Data0001.dat"):
+        (tmp_path / "c" / name).write_bytes(b"x" * len(name))
+    for slide in (small, large, many):
+        qupath.call("import_results", "contentSha256", {"file": str(slide)})
+    assert results(qupath) == [content_sha256(slide) for slide in (small, large, many)]
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"name": "other.svs"}, True),
+        ({"bytes": 8}, False),
+        ({"modified_ms": 1}, True),
+        ({"modified_ms": 1, "content_sha256": "0"}, False),
+        ({"modified_ms": 1, "unreadable": 1}, False),
+        ({"modified_ms": 1, "blank": 1}, False),
+    ],
+)
+def test_what_counts_as_the_same_slide_is_one_rule(
+    change: dict[str, Any], same: bool, qupath: QuPath, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.svs"
+    file.write_bytes(b"a slide")
+    stated = {"name": "a.svs", **slide_identity(file), "unreadable": 0, "blank": 0} | change
+    counts = {key: stated.pop(key) for key in ("unreadable", "blank")}
+    told = {"slide": stated, "counts": counts}
+    qupath.call("import_results", "isSameSlide", told, {"file": str(file)}, False)
+    assert results(qupath) == [same]
+    identity = {k: v for k, v in stated.items() if k != "name"}
+    assert same_slide(identity, file, whole=not any(counts.values())) == same

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import write_features
-from tests.qupath.scenario import CASES, SIZE, assert_same, feature, record, summary, told, write_result
+from tests.qupath.scenario import (
+    CASES,
+    NEEDS_METADATA,
+    SIZE,
+    assert_same,
+    feature,
+    record,
+    summary,
+    told,
+    write_result,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +70,8 @@ def test_versions_that_cannot_change_metadata_get_the_same_but_for_metadata(
 ) -> None:
     qupath.version = version
     # What only metadata tell of a former run is not known to 0.4.
-    needs_metadata = CASES[1] if version == "0.4" else None
-    for i, case in enumerate(c for c in CASES if c["after"] and c is not needs_metadata):
+    skipped = NEEDS_METADATA if version == "0.4" else None
+    for i, case in enumerate(c for c in CASES if c["after"] and c is not skipped):
         (tmp_path / str(i)).mkdir()
         qupath.images, qupath.steps = [], []
         report = played(case, qupath, tmp_path / str(i))

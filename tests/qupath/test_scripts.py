@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +20,9 @@ from tests.qupath.figures import (
     write_figures,
 )
 from tests.qupath.standin_qupath import QuPath, class_of, classes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_candidates_become_calls_and_nothing_else_of_the_image_changes(project: QuPath) -> None:
@@ -213,7 +215,8 @@ def test_where_nothing_is_a_candidate_the_classes_that_are_there_are_told(projec
     project.settings["CANDIDATE_CLASS"] = '"Mitoses"'
     (report,) = project.run("classify_image").reports()
     assert succeeded(report)["dialogs"][0]["message"] == (
-        "no object of class Mitoses, and so no rate; the classes here: Mitosis (4), Stroma (1), Unclassified (1)"
+        "no object of class Mitoses, and so no rate; the classes here: "
+        "Mitosis (4), Stroma (1), Unclassified (1)"
     )
     assert (report["metadata"]["AMF candidates"], report["metadata"]["AMF fraction"]) == ("0", "NA")
 

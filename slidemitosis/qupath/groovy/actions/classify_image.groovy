@@ -68,6 +68,8 @@ String classifyImage(Map place) {
         return objects.isEmpty() ? noObjects() : told
     } finally {
         work.deleteDir()
+        if (place.folder != null)
+            work.getParentFile().delete() // if nothing else is in it
     }
 }
 
@@ -122,7 +124,7 @@ void refuseStranger(Map place, File folder, Map image) {
     if (place.folder != null || !folder.exists() || folder.list()?.length == 0)
         return
     def summary = new File(folder, 'summary.json')
-    if (!summary.isFile() || !isSameSlide(readJson(summary), image.slide.getName(), image.slide.length(), true))
+    if (!summary.isFile() || !isSameSlide(readJson(summary), image.slide, true))
         refuse("${folder}: is there already, and holds no results of this slide; move it away")
 }
 

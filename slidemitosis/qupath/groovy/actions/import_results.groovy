@@ -89,7 +89,7 @@ List<File> resultsOf(List<File> folders, Map place, Map image) {
     def summaries = folders.collectEntries { [it, readJson(new File(it, 'summary.json'))] }
     def own = place.id.isEmpty() ? null : fileName(place.id)
     def ofSlide = summaries.findAll { folder, summary ->
-        isSameSlide(summary, image.slide.getName(), image.slide.length(), own != null && namedEntry(summary) == own)
+        isSameSlide(summary, image.slide, own != null && namedEntry(summary) == own)
     }
     def exported = ofSlide.findAll { folder, summary -> own != null && namedEntry(summary) == own }
     def others = ofSlide.findAll { folder, summary -> own == null || namedEntry(summary) == null }

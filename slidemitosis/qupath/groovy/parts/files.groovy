@@ -46,7 +46,7 @@ String reasonOf(Throwable e) {
         return "${told}: the disk is full; make room there and run the script again"
     if (e instanceof AccessDeniedException || told =~ /(?i)denied|read-only|operation not permitted/)
         return "${told}: cannot be written; allow writing in that folder, or copy the project to where you may write"
-    if (e instanceof FileAlreadyExistsException)
+    if (e instanceof FileAlreadyExistsException || told =~ /(?i)not a directory/)
         return "${told}: a file stands where a folder must be; rename it"
     return "${told}: cannot be read or written; look whether the folder is there and the disk can be reached"
 }

@@ -14,7 +14,7 @@ void reported(Closure<String> work) {
         writeStatus(place, 'failed', 'cancelled')
         say('cancelled; nothing was changed')
         throw e
-    } catch (Exception e) {
+    } catch (Throwable e) {
         // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
         def reason = reasonOf(e)

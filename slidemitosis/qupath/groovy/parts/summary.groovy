@@ -1,3 +1,5 @@
+import java.security.MessageDigest
+
 File summaryFile(Map place) {
     return new File(place.folder, "summaries/${fileName(place.id)}.json")
 }
@@ -6,9 +8,9 @@ Double thresholdOf(Map summary) {
     return summary == null ? null : summary.model.threshold as Double
 }
 
-/** Throw unless a summary is of this image, in the frame that QuPath shows it in. `ofEntry`: as `otherImage`. */
+/** Throw unless a summary is of this image, in the frame that QuPath shows it in. `ofEntry`: as `isSameSlide`. */
 void refuseOtherImage(Map summary, Map image, boolean ofEntry) {
-    def reason = otherImage(summary, image.slide.getName(), image.slide.length(), image.width, image.height, ofEntry)
+    def reason = otherImage(summary, image.slide, image.width, image.height, ofEntry)
     if (reason != null)
         refuse(reason)
 }
@@ -21,15 +23,15 @@ List objectsOffset(Map summary) {
 
 /**
  * Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image.
- * `ofEntry`: whether the run was of this image of the project, whose file may have another name by now.
+ * `ofEntry`: as `isSameSlide`.
  */
-String otherImage(Map summary, String name, long bytes, int width, int height, boolean ofEntry) {
+String otherImage(Map summary, File file, int width, int height, boolean ofEntry) {
     def slide = summary.slide
     if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
         return 'their summary.json is not one of "slidemitosis classify"; take the whole folder that it wrote'
-    if (!isSameSlide(summary, name, bytes, ofEntry))
-        return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is ${name} " +
-            "(${bytes} bytes)"
+    if (!isSameSlide(summary, file, ofEntry))
+        return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is " +
+            "${file.getName()} (${file.length()} bytes), or has another content by now; classify it again"
     def offset = objectsOffset(summary).collect { (long) it }
     def bounds = slide.bounds_px
     if (width == (long) slide.width_px && height == (long) slide.height_px && offset == [0L, 0L])
@@ -46,8 +48,48 @@ String decimals(Number value, int places) {
     return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
 }
 
-/** Return whether a summary is of a slide's file of this name and size; of an image's own run, of this size. */
-boolean isSameSlide(Map summary, String name, long bytes, boolean ofEntry) {
+/**
+ * Return whether a file holds the slide that a summary is of, by the rule of docs/cohorts.md: the same size and time,
+ * or the same size and content if every figure could be read. Older summaries state a name and a size alone, and the
+ * name does not count where the run was of this very image (`ofEntry`).
+ */
+boolean isSameSlide(Map summary, File file, boolean ofEntry) {
     def slide = summary.slide
-    return slide instanceof Map && slide.bytes != null && (long) slide.bytes == bytes && (ofEntry || slide.name == name)
+    if (!(slide instanceof Map) || slide.bytes == null || (long) slide.bytes != file.length())
+        return false
+    if (slide.modified_ms == null)
+        return ofEntry || slide.name == file.getName()
+    if ((long) slide.modified_ms == file.lastModified())
+        return true
+    def counts = summary.counts
+    return counts.unreadable == 0 && counts.blank == 0 && slide.content_sha256 == contentSha256(file)
+}
+
+/** Return a SHA-256 of a file, if it is large of 64 samples, and of names and sizes of a slide's further files. */
+String contentSha256(File file) {
+    def digest = MessageDigest.getInstance('SHA-256')
+    long size = file.length()
+    def places = size <= 64 * 65536 ? (0..<64).collect { 65536L * it } :
+        (0..<64).collect { ((size - 65536) * it).intdiv(63) }
+    new RandomAccessFile(file, 'r').withCloseable { source ->
+        byte[] bytes = new byte[65536]
+        places.findAll { it < size }.each { at ->
+            int length = Math.min(65536L, size - at)
+            source.seek(at)
+            source.readFully(bytes, 0, length)
+            digest.update(bytes, 0, length)
+        }
+    }
+    furtherFiles(file).each { digest.update("${it.getName()}\n${it.length()}\n".getBytes('UTF-8')) }
+    return digest.digest().encodeHex().toString()
+}
+
+/** Return what a slide's pixels lie in beside its own file: MIRAX, DICOM, Hamamatsu VMS and VMU. */
+List<File> furtherFiles(File slide) {
+    def name = slide.getName().toLowerCase(Locale.ROOT)
+    if (!['.mrxs', '.dcm', '.vms', '.vmu'].any { name.endsWith(it) })
+        return []
+    def beside = slide.getParentFile()
+    def folder = name.endsWith('.mrxs') ? new File(beside, slide.getName().replaceFirst(/\.[^.]*$/, '')) : beside
+    return (folder.listFiles() ?: []).findAll { it.isFile() && it != slide }.sort { it.getName() }
 }
