@@ -31,6 +31,7 @@ import org.slf4j.LoggerFactory
 import qupath.lib.common.GeneralTools
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
+import qupath.lib.io.PathIO
 import qupath.lib.projects.Projects
 import qupath.lib.scripting.ScriptAttributes
 
@@ -351,12 +352,17 @@ void keepDataFile(Map place) {
 void refuseUnreadable(Map place) {
     if (place.entry == null || !place.entry.hasImageData() || !allObjects().isEmpty())
         return
+    def file = place.entry.getEntryPath().resolve('data.qpdata')
     try {
-        place.entry.readHierarchy()
-    } catch (Exception e) {
+        // QuPath waits for ever for the end of a file that was cut off; a pipe that ends nowhere is an error.
+        Files.newInputStream(file).withCloseable { stream ->
+            PathIO.readHierarchy(new SequenceInputStream(stream, new PipedInputStream()))
+        }
+    } catch (IOException | RuntimeException e) {
         keepDataFile(place)
-        refuse("the objects of this image cannot be read from ${place.entry.getEntryPath().resolve('data.qpdata')} " +
-            "(${e.getClass().getSimpleName()}); do not save the image, and put a copy of that file in its place")
+        def reason = e.getMessage() == 'Pipe not connected' ? 'it was cut off' : e.getClass().getSimpleName()
+        refuse("the objects of this image cannot be read from ${file} (${reason}); do not save the image, and put a " +
+            'copy of that file in its place')
     }
 }
 
@@ -455,6 +461,10 @@ boolean runsAlone() {
 Map checkedImage(Map place) {
     if (getCurrentImageData() == null)
         refuse('no image is open; open one, or use "Run for project"')
+    // Asked of the project first: the image itself cannot be asked if it cannot be opened.
+    def missing = place.entry == null ? null : missingFile(place.entry)
+    if (missing != null)
+        refuse(noSuchFile(missing))
     def server = getCurrentServer()
     def reason = movedReason(builderTypes(server.getBuilder()))
     if (reason != null)
@@ -464,7 +474,7 @@ Map checkedImage(Map place) {
     if (path == null)
         refuse("this image is not one file on this computer (${uris.join(', ') ?: 'no address'}); copy it here first")
     if (!Files.isRegularFile(path))
-        refuse("${path}: no such file; tell the project where it is now (open the image, and QuPath asks)")
+        refuse(noSuchFile(path.toFile()))
     def size = server.getPixelCalibration()
     return [
         slide: path.toFile(),
@@ -474,6 +484,17 @@ Map checkedImage(Map place) {
         mppX: size.getPixelWidthMicrons() as double,
         mppY: size.getPixelHeightMicrons() as double,
     ]
+}
+
+/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
+File missingFile(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    return path == null || Files.exists(path) ? null : path.toFile()
+}
+
+String noSuchFile(File file) {
+    return "${file}: no such file; tell the project where it is now (open the image, and QuPath asks)".toString()
 }
 
 /** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
@@ -624,7 +645,7 @@ List<Map> batchRows(Map place) {
     return former != null && former.size == place.size && former.at < place.index ? former.rows : []
 }
 
-/** Return whether no image follows that QuPath can open. It starts no script for one whose file is missing. */
+/** Return whether no image follows that QuPath can open. For one whose file is missing it may start no script. */
 boolean isLastOfBatch(Map place) {
     def entries = new ArrayList(place.project.getImageList())
     if (place.index + 1 >= place.size)
@@ -632,16 +653,8 @@ boolean isLastOfBatch(Map place) {
     return place.size == entries.size() && entries.drop(place.index + 1).every { missingFile(it) != null }
 }
 
-/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
-File missingFile(entry) {
-    def uris = new ArrayList(entry.getURIs())
-    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
-    return path == null || Files.exists(path) ? null : path.toFile()
-}
-
 /** Say what became of all images of a batch, those that were never begun too. */
 void endBatch(Map place, List<Map> rows) {
-    System.clearProperty(batchName())
     def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
     def done = rows.count { it.outcome == 'done' }
     def reasons = failed.groupBy { it.what }.collect { what, images -> "${images*.name.join(', ')} (${what})" }
@@ -667,10 +680,9 @@ List<Map> missedImages(Map place, List<Map> rows) {
     def missed = new ArrayList(place.project.getImageList()).findAll { !begun.contains(it.getID().toString()) }
         .findAll { whole || before.contains(it.getID().toString()) }.findAll { missingFile(it) != null }
     return missed.collect { entry ->
-        def reason = "there is no file ${missingFile(entry)}; tell the project where it is now (open the image, and " +
-            'QuPath asks)'
-        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason.toString())
-        [name: entry.getImageName(), what: reason.toString()]
+        def reason = noSuchFile(missingFile(entry))
+        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason)
+        [name: entry.getImageName(), what: reason]
     }
 }
 

@@ -123,7 +123,7 @@ class QuPath:
         name: str = "",
         builder: dict[str, Any] | str | None = "uri",
         args: Sequence[str] = (),
-        broken: bool = False,
+        broken: str = "",
     ) -> QuPath:
         uri = slide.as_uri() if isinstance(slide, Path) else slide
         self.images.append(

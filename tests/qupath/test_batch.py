@@ -55,11 +55,24 @@ def test_images_whose_file_is_missing_have_a_row_and_are_told_at_the_last_one_th
     (report,) = three.reports()
     (logged,) = report["logged"]
     end = logged["message"]
-    assert end.startswith("export_candidates: 1 done, 2 failed: broken.svs (there is no file ")
-    assert "; empty.svs (there is no file " in end
+    assert end.startswith("export_candidates: 1 done, 2 failed: broken.svs (")
+    assert f"; empty.svs ({tmp_path / 'empty.svs'}: no such file; tell the project where it is now" in end
     rows = {r["image"]: r for r in table(three, "status.csv")}
     assert rows["empty.svs"]["outcome"] == "failed"
-    assert rows["empty.svs"]["what"].startswith(f"there is no file {tmp_path / 'empty.svs'}")
+    assert rows["empty.svs"]["what"].startswith(f"{tmp_path / 'empty.svs'}: no such file")
+
+
+def test_where_a_script_is_started_for_a_missing_file_the_end_says_the_same(
+    three: QuPath, tmp_path: Path
+) -> None:
+    """QuPath 0.7 starts it."""
+    (tmp_path / "empty.svs").unlink()
+    for i in (0, 1, 2):
+        three.run("export_candidates", image=i, open=0, batch=3, index=i, gui=False)
+    *_, early, last = three.reports()
+    ends = [report["logged"][-1]["message"] for report in (early, last)]
+    assert ends[0] == ends[1]
+    assert ends[1].startswith("export_candidates: 2 done, 1 failed: empty.svs (")
 
 
 @pytest.mark.parametrize(("images", "code"), [((0,), 0), ((0, 1), 1)])

@@ -27,7 +27,7 @@ def test_results_from_elsewhere_are_brought_in_without_doubling_anything(
     figures = Path(project.images[0]["objects"])
     found = classified(isolated_python, slide, figures, cohort / "first")
     copied = tmp_path / "other.svs"
-    shutil.copy(slide, copied)
+    copied.write_bytes(slide.read_bytes() + b"another")
     other = classified(isolated_python, copied, figures, cohort / "second")
     project.run("import_results", choose=str(found / "objects.geojson"))
     project.run("import_results", choose=str(found / "objects.geojson"), forget=[uuid(2)])

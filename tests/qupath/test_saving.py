@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.qupath.figures import SIZE, classified, given, run_id, succeeded, table, uuid
 from tests.qupath.standin_qupath import class_of, classes
 
@@ -77,19 +79,24 @@ def test_without_saving_nothing_is_stored_and_the_remedy_is_told(project: QuPath
     assert not (project.written / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"), [("another file", "StreamCorruptedException"), ('{"type":', "it was cut off")]
+)
 def test_a_data_file_that_qupath_cannot_read_is_refused_and_a_copy_is_kept(
-    qupath: QuPath, slide: Path, tmp_path: Path
+    text: str, reason: str, qupath: QuPath, slide: Path, tmp_path: Path
 ) -> None:
     """QuPath shows such an image without objects, and "Run for project" saves that over the file."""
     qupath.project = tmp_path / "p"
     qupath.project.mkdir()
-    qupath.add_image(slide, SIZE, broken=True)
+    qupath.add_image(slide, SIZE, broken=text)
+    file = qupath.project / "data" / "1" / "data.qpdata"
     for script in ("classify_image", "export_candidates", "import_results"):
         (report,) = qupath.run(script, batch=2).reports()
-        assert report["error"].startswith("the objects of this image cannot be read from ")
+        assert report["error"].startswith(
+            f"the objects of this image cannot be read from {file} ({reason}); do not save the image"
+        )
         qupath.steps.clear()
-    copy = qupath.project / "data" / "1" / "data.qpdata.before-slidemitosis"
-    assert copy.read_text() == "cut off"
+    assert file.with_name("data.qpdata.before-slidemitosis").read_text() == text
 
 
 def test_the_data_file_from_before_the_first_run_is_kept(

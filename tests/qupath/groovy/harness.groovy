@@ -70,13 +70,13 @@ StandinImage imageOf(Map stated) {
     return new StandinImage(server, new StandinHierarchy(objects))
 }
 
-/** Return the image's entry in the project, with its data file; "broken": a file that QuPath cannot read. */
+/** Return the image's entry in the project, with its data file; "broken": the text of a file that QuPath cannot read. */
 StandinEntry entryOf(Map stated, StandinImage image) {
     def folder = Session.project.folder.toPath().resolve('data').resolve(stated.entry)
     def entry = new StandinEntry(stated.entry, stated.name, image, folder)
     entry.saveImageData()
     if (stated.broken)
-        folder.resolve('data.qpdata').toFile().setText('cut off', 'UTF-8')
+        folder.resolve('data.qpdata').toFile().setText(stated.broken, 'UTF-8')
     return entry
 }
 

@@ -23,6 +23,10 @@ class MeasurementList {
         return values.containsKey(name) ? values.get(name).doubleValue() : Double.NaN
     }
 
+    boolean containsKey(String name) {
+        return values.containsKey(name)
+    }
+
     double remove(String name) {
         double found = get(name)
         values.remove(name)

@@ -1,7 +1,5 @@
 import com.google.gson.Gson
-import java.nio.file.Files
 import org.slf4j.LoggerFactory
-import qupath.lib.common.GeneralTools
 
 import static qupath.lib.gui.scripting.QPEx.*
 
@@ -27,7 +25,7 @@ List<Map> batchRows(Map place) {
     return former != null && former.size == place.size && former.at < place.index ? former.rows : []
 }
 
-/** Return whether no image follows that QuPath can open. It starts no script for one whose file is missing. */
+/** Return whether no image follows that QuPath can open. For one whose file is missing it may start no script. */
 boolean isLastOfBatch(Map place) {
     def entries = new ArrayList(place.project.getImageList())
     if (place.index + 1 >= place.size)
@@ -35,16 +33,8 @@ boolean isLastOfBatch(Map place) {
     return place.size == entries.size() && entries.drop(place.index + 1).every { missingFile(it) != null }
 }
 
-/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
-File missingFile(entry) {
-    def uris = new ArrayList(entry.getURIs())
-    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
-    return path == null || Files.exists(path) ? null : path.toFile()
-}
-
 /** Say what became of all images of a batch, those that were never begun too. */
 void endBatch(Map place, List<Map> rows) {
-    System.clearProperty(batchName())
     def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
     def done = rows.count { it.outcome == 'done' }
     def reasons = failed.groupBy { it.what }.collect { what, images -> "${images*.name.join(', ')} (${what})" }
@@ -70,10 +60,9 @@ List<Map> missedImages(Map place, List<Map> rows) {
     def missed = new ArrayList(place.project.getImageList()).findAll { !begun.contains(it.getID().toString()) }
         .findAll { whole || before.contains(it.getID().toString()) }.findAll { missingFile(it) != null }
     return missed.collect { entry ->
-        def reason = "there is no file ${missingFile(entry)}; tell the project where it is now (open the image, and " +
-            'QuPath asks)'
-        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason.toString())
-        [name: entry.getImageName(), what: reason.toString()]
+        def reason = noSuchFile(missingFile(entry))
+        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason)
+        [name: entry.getImageName(), what: reason]
     }
 }
 

@@ -44,6 +44,10 @@ boolean runsAlone() {
 Map checkedImage(Map place) {
     if (getCurrentImageData() == null)
         refuse('no image is open; open one, or use "Run for project"')
+    // Asked of the project first: the image itself cannot be asked if it cannot be opened.
+    def missing = place.entry == null ? null : missingFile(place.entry)
+    if (missing != null)
+        refuse(noSuchFile(missing))
     def server = getCurrentServer()
     def reason = movedReason(builderTypes(server.getBuilder()))
     if (reason != null)
@@ -53,7 +57,7 @@ Map checkedImage(Map place) {
     if (path == null)
         refuse("this image is not one file on this computer (${uris.join(', ') ?: 'no address'}); copy it here first")
     if (!Files.isRegularFile(path))
-        refuse("${path}: no such file; tell the project where it is now (open the image, and QuPath asks)")
+        refuse(noSuchFile(path.toFile()))
     def size = server.getPixelCalibration()
     return [
         slide: path.toFile(),
@@ -63,6 +67,17 @@ Map checkedImage(Map place) {
         mppX: size.getPixelWidthMicrons() as double,
         mppY: size.getPixelHeightMicrons() as double,
     ]
+}
+
+/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
+File missingFile(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    return path == null || Files.exists(path) ? null : path.toFile()
+}
+
+String noSuchFile(File file) {
+    return "${file}: no such file; tell the project where it is now (open the image, and QuPath asks)".toString()
 }
 
 /** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */

@@ -2,6 +2,7 @@ import groovy.transform.Field
 import java.nio.file.Files
 import java.security.MessageDigest
 import javafx.application.Platform
+import qupath.lib.io.PathIO
 
 import static qupath.lib.gui.scripting.QPEx.*
 
@@ -19,12 +20,17 @@ void keepDataFile(Map place) {
 void refuseUnreadable(Map place) {
     if (place.entry == null || !place.entry.hasImageData() || !allObjects().isEmpty())
         return
+    def file = place.entry.getEntryPath().resolve('data.qpdata')
     try {
-        place.entry.readHierarchy()
-    } catch (Exception e) {
+        // QuPath waits for ever for the end of a file that was cut off; a pipe that ends nowhere is an error.
+        Files.newInputStream(file).withCloseable { stream ->
+            PathIO.readHierarchy(new SequenceInputStream(stream, new PipedInputStream()))
+        }
+    } catch (IOException | RuntimeException e) {
         keepDataFile(place)
-        refuse("the objects of this image cannot be read from ${place.entry.getEntryPath().resolve('data.qpdata')} " +
-            "(${e.getClass().getSimpleName()}); do not save the image, and put a copy of that file in its place")
+        def reason = e.getMessage() == 'Pipe not connected' ? 'it was cut off' : e.getClass().getSimpleName()
+        refuse("the objects of this image cannot be read from ${file} (${reason}); do not save the image, and put a " +
+            'copy of that file in its place')
     }
 }
 

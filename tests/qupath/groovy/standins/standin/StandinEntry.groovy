@@ -44,15 +44,8 @@ class StandinEntry {
         return Files.exists(dataFile())
     }
 
-    /** Throws for a file that is none, where reading the whole image data gives an empty hierarchy. */
     Collection<PathObject> readHierarchy() throws IOException {
-        return Files.newInputStream(dataFile()).withCloseable { stream ->
-            try {
-                GeoJson.read(stream)
-            } catch (Exception e) {
-                throw new StreamCorruptedException('invalid stream header')
-            }
-        }
+        return Files.newInputStream(dataFile()).withCloseable { GeoJson.read(it) }
     }
 
     void saveImageData() throws IOException {
