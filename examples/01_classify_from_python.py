@@ -3,13 +3,18 @@
 python examples/01_classify_from_python.py SLIDE POINTS
 """
 
+import argparse
 import sys
 
-from slidemitosis import classify_slide
+from slidemitosis import SlideMitosisError, classify_slide
 
 
 def main() -> None:
-    result = classify_slide(sys.argv[1], sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("slide")
+    parser.add_argument("points")
+    args = parser.parse_args(sys.argv[1:] or ["--help"])
+    result = classify_slide(args.slide, args.points)
     rate, expected = result.rate, result.rated.expected
     print(
         f"atypical fraction {expected.fraction}, 95 % interval {expected.figures}, of {rate.mitoses} figures"
@@ -23,4 +28,7 @@ def main() -> None:
 
 # Worker processes import this file anew, so that the call must not stand at its top level.
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SlideMitosisError as e:
+        sys.exit(f"error: {e}")

@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--licence", required=True)
     parser.add_argument("--validated-on", action="append", default=[], metavar="TUMOUR")
     parser.add_argument("--report", action="append", type=Path, required=True, metavar="FOLDER")
-    args = parser.parse_args()
+    args = parser.parse_args(sys.argv[1:] or ["--help"])
     card = read_card(args.model)
     found, seen = scores(card, args.report), seen_by(args.model)
     args.target.mkdir(parents=True, exist_ok=True)

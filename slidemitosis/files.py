@@ -34,6 +34,11 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
+def given_name(folder: Path) -> str:
+    """Return a folder's name as it was given, that of a symbolic link too; of "." and ".." the folder's own."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
+
+
 @contextlib.contextmanager
 def staged_folder(out: Path, *, last: str, gone: Collection[str] = ()) -> Iterator[Path]:
     """Give a temporary folder whose files become `out`'s when the block ends without an error.

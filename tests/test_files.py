@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slidemitosis.errors import OutputError
-from slidemitosis.files import csv_lines, staged_folder, whole_file, write_text, write_whole
+from slidemitosis.files import csv_lines, given_name, staged_folder, whole_file, write_text, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,15 @@ def fill(stage: Path, text: str = "new") -> None:
 
 def contents(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights there")
+def test_a_folder_is_called_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert given_name(tmp_path / "link") == "link"
+    monkeypatch.chdir(tmp_path / "real")
+    assert [given_name(Path(name)) for name in (".", "..", "../link/")] == ["real", tmp_path.name, "link"]
 
 
 def test_a_finished_run_leaves_its_files_and_nothing_else(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Patches that are cut already: from a stack of them to what the model says of each, without a slide."""
+"""Patches that are cut already: from a stack or a folder to what the model says of each, without a slide."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from slidemitosis.options import ComputeOptions
 from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.table import SAID
 from slidemitosis.prediction import predict
+from slidemitosis.reading.patch_folder import PatchFolder, patch_files
 from slidemitosis.reading.stacks import PatchStack
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def classify_patches(
 ) -> list[Prediction]:
     """What a model says of each patch of a stack, in the order of its pages; not one is left out.
 
-    stack: a TIFF each page of which is a patch of the model's size, RGB with 8 bit. Its um/px must be the
+    stack: a TIFF each page of which is a patch of the model's size, RGB with 8 bit; or a folder of such PNGs,
+    which are taken in the order of their names. Its um/px must be the
     model's: no file says it. model: a name, or a model folder. compute: how to classify; `workers` means
     nothing here. progress: called with (patches done, patches in all).
 
@@ -49,7 +51,7 @@ def classify_patches(
     found: list[Prediction] = []
     decision = card.decision_for(views=compute.views, point=compute.operating_point)
     with (
-        PatchStack(path, side=card.patch.side) as patches,
+        _opened(path, side=card.patch.side) as patches,
         closing(load_engine(card, compute)) as engine,
     ):
         for batch in patches.batches(max(BATCH, engine.piece)):
@@ -63,14 +65,28 @@ def classify_patches(
     return found
 
 
-def csv_text(found: Sequence[Prediction]) -> str:
-    """Make one row a page, from 1; the columns mean what they mean in `candidates.csv`."""
+def _opened(path: Path, *, side: int) -> PatchStack | PatchFolder:
+    return PatchFolder(path, side=side) if path.is_dir() else PatchStack(path, side=side)
+
+
+def patch_names(stack: str | Path) -> tuple[str, ...]:
+    """Name the files of a folder of patches in their order; a stack has pages, and no names."""
+    path = Path(stack)
+    return tuple(file.name for file in patch_files(path)) if path.is_dir() else ()
+
+
+def csv_text(found: Sequence[Prediction], *, names: Sequence[str] = ()) -> str:
+    """Make one row a page, from 1; the columns mean what they mean in `candidates.csv`.
+
+    names: those of the patches' files, for the column `file` in place of `page`.
+    """
+    places = names or range(1, len(found) + 1)
     rows = [
-        [page, "blank" if said.blank else "classified"]
+        [place, "blank" if said.blank else "classified"]
         + ["" if said.blank else cell(said) for cell in SAID.values()]
-        for page, said in enumerate(found, start=1)
+        for place, said in zip(places, found, strict=True)
     ]
-    return "".join(csv_lines([["page", "status", *SAID], *rows]))
+    return "".join(csv_lines([["file" if names else "page", "status", *SAID], *rows]))
 
 
 def midog25_text(found: Sequence[Prediction]) -> str:

@@ -41,25 +41,26 @@ def add_cohort(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder in which slides that were moved are looked for by name; repeat for several",
     )
-    add_executor(parser)
     parser.add_argument(
         "--join",
         type=Path,
         metavar="CSV",
         help="a table with a column name, slide or patient, whose columns join ours",
     )
-    parser.add_argument(
+    parser.add_argument("--dry-run", action="store_true", help="look at every slide; classify none")
+    parser.add_argument("--force", action="store_true", help="do slides again that are done")
+    add_model(parser)
+    machines = parser.add_argument_group("processes and machines")
+    add_executor(machines)
+    machines.add_argument(
         "--shard",
         type=_shard,
         metavar="I/N",
         help="do the I-th of N parts of the cohort, and no tables",
     )
-    parser.add_argument(
+    machines.add_argument(
         "--collect", action="store_true", help="write the tables of what has been done; open no slide"
     )
-    parser.add_argument("--dry-run", action="store_true", help="look at every slide; classify none")
-    parser.add_argument("--force", action="store_true", help="do slides again that are done")
-    add_model(parser)
     # What a viewer says of one image is in the list, in the slide's row.
     add_options(parser, ReadOptions, but=[name for name, o in options_of(ReadOptions) if o.per_slide])
     add_options(parser, RateOptions)

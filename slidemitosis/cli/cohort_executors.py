@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_JOBS = 16
 
 
-def add_executor(parser: argparse.ArgumentParser) -> None:
+def add_executor(parser: argparse._ActionsContainer) -> None:
     """Options of who does the slides."""
     parser.add_argument("--jobs", type=int, metavar="N", help="slides classified at the same time")
     parser.add_argument(

@@ -59,7 +59,7 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(
-    parser: argparse.ArgumentParser, kind: type, *, only: Collection[str] = (), but: Collection[str] = ()
+    parser: argparse._ActionsContainer, kind: type, *, only: Collection[str] = (), but: Collection[str] = ()
 ) -> None:
     """Add the flags of a class of options, as a group: of all fields, of those in `only`, or all but `but`.
 

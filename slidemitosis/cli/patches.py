@@ -1,4 +1,4 @@
-"""The command `patches`: patches that are cut already, a stack of them."""
+"""The command `patches`: patches that are cut already, a stack or a folder of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 def add_patches(parser: argparse.ArgumentParser) -> None:
     """Options of `slidemitosis patches`."""
     parser.add_argument(
-        "stack", type=Path, help="TIFF each page of which is a patch of the model's size, RGB"
+        "stack",
+        type=Path,
+        help="TIFF each page of which is a patch of the model's size, RGB; or a folder of PNGs of that size",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file for the results")
     parser.add_argument(
         "--format",
         choices=("csv", "midog25"),
         default="csv",
-        help="csv: one row a page (default); midog25: the JSON of the MIDOG 2025 challenge, track 2",
+        help="csv: one row a page or file (default); midog25: the JSON of the MIDOG 2025 challenge, track 2",
     )
     add_model(parser)
     add_options(parser, ComputeOptions, but=("workers",))
@@ -34,13 +36,13 @@ def add_patches(parser: argparse.ArgumentParser) -> None:
 
 
 def _patches(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.classify.patches import classify_patches, csv_text, midog25_text  # noqa: PLC0415
+    from slidemitosis.classify.patches import classify_patches, csv_text, midog25_text, patch_names  # noqa: PLC0415
     from slidemitosis.files import write_whole  # noqa: PLC0415
 
     _check_out(args.out, args.stack)
     compute = options_given(args, ComputeOptions)
     found = classify_patches(args.stack, model=args.model, compute=compute, progress=report.progress)
-    text = csv_text(found) if args.format == "csv" else midog25_text(found)
+    text = csv_text(found, names=patch_names(args.stack)) if args.format == "csv" else midog25_text(found)
     write_whole(args.out, text.encode())
     report.done(out=str(args.out))
     blank = sum(said.blank for said in found)

@@ -29,6 +29,9 @@ def add_qupath(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="QuPath's script directory (default: that of the newest QuPath in ~/QuPath)",
     )
+    install.add_argument(
+        "--create", action="store_true", help="also into a --scripts-dir that does not look like QuPath's"
+    )
     install.set_defaults(run=_install)
     actions.add_parser("scripts", help="show where the scripts are").set_defaults(run=_scripts)
     export = actions.add_parser(
@@ -66,11 +69,14 @@ def add_qupath(parser: argparse.ArgumentParser) -> None:
 def _install(args: argparse.Namespace, report: Report) -> None:
     from slidemitosis.qupath.scripts import (  # noqa: PLC0415
         check_python,
+        check_scripts_folder,
         default_scripts_folder,
         install_scripts,
     )
 
     folder = args.scripts_dir or default_scripts_folder(Path.home())
+    if args.scripts_dir and not args.create:
+        check_scripts_folder(folder)
     check_python(sys.executable)
     for script in install_scripts(folder, sys.executable):
         print(f"{script.outcome:<11} {script.path}")

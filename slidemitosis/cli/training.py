@@ -39,13 +39,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _add_data(parser: argparse.ArgumentParser, flag: str, **further: Any) -> None:
+def _add_data(parser: argparse._ActionsContainer, flag: str, **further: Any) -> None:
     parser.add_argument(flag, type=_named, action="append", default=[], metavar="NAME=PATH", **further)
 
 
-def _add_computing(parser: argparse.ArgumentParser) -> None:
-    add_options(parser, ComputeOptions, only=("device",))
+def _add_computing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("computing")
+    add_options(group, ComputeOptions, only=("device",))
     add_progress(parser)
+    return group
 
 
 def _add_set(parser: argparse.ArgumentParser, example: str) -> None:
@@ -59,19 +61,19 @@ def _add_set(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
-def _add_recipe(parser: argparse.ArgumentParser) -> None:
+def _add_recipe(parser: argparse.ArgumentParser, *, test: bool) -> None:
     parser.add_argument("recipe", help="name of a recipe of this package, or a TOML file")
-    _add_data(parser, "--data", required=True, help=_DATA_HELP)
     _add_set(parser, "schedule.epochs=5 or backbone=resnet34d")
     parser.add_argument("--seed", type=_count, default=0, help="of everything random (default: 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder; the same command goes on in it")
     parser.add_argument(
-        "--workers", type=_count, default=0, metavar="N", help="processes that augment (default: 0, none)"
-    )
-    parser.add_argument(
         "--smoke", action="store_true", help="every step on a few dozen figures, from random weights"
     )
-    leaks = parser.add_mutually_exclusive_group()
+    figures = parser.add_argument_group("figures")
+    _add_data(figures, "--data", required=True, help=_DATA_HELP)
+    if test:
+        _add_data(figures, "--test", dest="held_out", help="figures for scores alone, as NAME=PATH")
+    leaks = figures.add_mutually_exclusive_group()
     leaks.add_argument(
         "--drop-leaks",
         dest="leaks",
@@ -87,13 +89,15 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
         help="train also on slides that are in a test set: the scores will flatter",
     )
     parser.set_defaults(leaks="refuse")
-    _add_computing(parser)
+    computing = _add_computing(parser)
+    computing.add_argument(
+        "--workers", type=_count, default=0, metavar="N", help="processes that augment (default: 0, none)"
+    )
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
     """Add the options of `slidemitosis train`."""
-    _add_recipe(parser)
-    _add_data(parser, "--test", dest="held_out", help="figures for scores alone, as NAME=PATH")
+    _add_recipe(parser, test=True)
     parser.add_argument(
         "--fold",
         type=int,
@@ -164,7 +168,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 def add_tune(parser: argparse.ArgumentParser) -> None:
     """Add the options of `slidemitosis tune`."""
-    _add_recipe(parser)
+    _add_recipe(parser, test=False)
     parser.add_argument("--trials", type=_count, default=20, help="trainings in all (default: %(default)s)")
     parser.add_argument("--fold", type=int, default=0, metavar="K", help="to validate on (default: 0)")
     parser.set_defaults(run=_tune)

@@ -68,6 +68,22 @@ def default_scripts_folder(home: Path) -> Path:
     return found[max(found)] / "scripts"
 
 
+def check_scripts_folder(folder: Path) -> None:
+    """Raise InvalidOption for a folder that does not look like QuPath's script directory.
+
+    It does if it holds scripts, or if it is the folder "scripts" of a user directory of QuPath, which has the
+    name of a version.
+    """
+    holds_scripts = any(folder.glob("*.groovy")) or any(folder.glob("*/*.groovy"))
+    is_of_qupath = folder.name == "scripts" and _version(folder.absolute().parent.name) >= OLDEST
+    if not (holds_scripts or is_of_qupath):
+        raise InvalidOption(
+            f"{folder}: does not look like QuPath's script directory: it holds no script, and is not such as "
+            "QuPath/v0.6/scripts; see Automate > User scripts > Open script directory in QuPath, or pass "
+            "--create if it is the right one"
+        )
+
+
 def _version(name: str) -> tuple[int, ...]:
     """Return (0, 6) for v0.6, and () for what is no version."""
     match = re.fullmatch(r"v(\d+)\.(\d+)", name)

@@ -171,7 +171,9 @@ def test_a_model_folder_that_is_damaged_ends_the_run(cluster: Processes, pairs: 
 
 def test_a_cluster_of_this_machine_is_started_and_ended(pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "r"
-    done = run("cohort", pairs, "--out", out, *MODEL, "--executor", "dask", "--jobs", "2")
+    done = run(
+        "cohort", pairs, "--out", out, *MODEL, "--executor", "dask", "--jobs", "2", "--progress", "none"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert run("cohort", pairs, "--out", tmp_path / "local", *MODEL).returncode == 0
     assert result_bytes(out) == result_bytes(tmp_path / "local")

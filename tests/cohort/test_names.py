@@ -39,7 +39,7 @@ def test_a_pseudonym_is_not_undone(pair: Path, tmp_path: Path) -> None:
 
 
 def test_results_of_slides_that_the_list_no_longer_has_are_named(pairs: Path, tmp_path: Path) -> None:
-    words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL)
+    words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "none")
     assert run(*words).stderr == ""
     (pairs / "a.svs").unlink()
     (pairs / "c.svs").unlink()

@@ -137,8 +137,26 @@ def test_the_command_says_what_it_did_and_where(
         f"slidemitosis: warning: {NAMES[0]} had been changed; it is kept as {folder / NAMES[0]}.bak\n"
     )
     (tmp_path / "file").write_text("")
-    assert main(["qupath", "install", "--scripts-dir", str(tmp_path / "file")]) == 2
+    assert main(["qupath", "install", "--scripts-dir", str(tmp_path / "file"), "--create"]) == 2
     assert "cannot be made: Not a directory; choose another --scripts-dir" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_qupaths_gets_no_script_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, isolated_python: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", isolated_python)
+    other, new = tmp_path / "Documents", tmp_path / "QuPath" / "v0.6" / "scripts"
+    other.mkdir()
+    for folder in (other, tmp_path / "not there"):
+        assert main(["qupath", "install", "--scripts-dir", str(folder)]) == 2
+        told = capsys.readouterr().err
+        assert f"{folder}: does not look like QuPath's script directory" in told
+        assert "--create" in told
+    assert not list(tmp_path.rglob("*.groovy"))
+    assert main(["qupath", "install", "--scripts-dir", str(new)]) == 0
+    assert main(["qupath", "install", "--scripts-dir", str(other), "--create"]) == 0
+    # From now on it holds scripts, and needs no consent.
+    assert main(["qupath", "install", "--scripts-dir", str(other)]) == 0
 
 
 def test_the_command_shows_where_they_are(capsys: pytest.CaptureFixture[str]) -> None:

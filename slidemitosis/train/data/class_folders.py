@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.files import given_name
 from slidemitosis.train.data.ami_br import AMI_BR_CITATION
 from slidemitosis.train.data.figures import Figures, LabelledData
 from slidemitosis.train.data.patches import (
@@ -50,7 +51,7 @@ def read_folder(root: Path) -> LabelledData:
     read from `expert_votes.csv`, if it is there, with AtNorM-MD's columns (Filename, Expert_1 to Expert_N,
     Majority); it must agree with the folders. Raises InvalidOption.
     """
-    return _read(root, root.resolve().name, side=None, citation=())
+    return _read(root, given_name(root), side=None, citation=())
 
 
 def _read(root: Path, name: str, *, side: int | None, citation: tuple[str, ...]) -> LabelledData:

@@ -49,7 +49,10 @@ def figures_on_slides(table: Table, *, known: Sequence[str] = ()) -> LabelledDat
 
     `known`: further columns that the caller reads. Raises InvalidOption.
     """
-    places = [(table.path.parent / slide).resolve() for slide in table.column(table.needed, "slide")]
+    # Slides keep the names that were given, also of symbolic links; the same file is one slide all the same.
+    given = [(table.path.parent / slide).absolute() for slide in table.column(table.needed, "slide")]
+    named: dict[Path, Path] = {}
+    places = [named.setdefault(place.resolve(), place) for place in given]
     xy = [tuple(float(table.needed(i, c) and table.number(i, c)) for c in "xy") for i in range(len(table))]
     table.refuse_repeated([(p, *at) for p, at in zip(places, xy, strict=True)], "x")
     table.column(table.label, "label")  # raises for a bad label before a slide is opened

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from slidemitosis.engines.choose import load_engine
 from slidemitosis.errors import InvalidOption
-from slidemitosis.files import write_text, writing
+from slidemitosis.files import given_name, write_text, writing
 from slidemitosis.models.card import CARD_NAME, Score, read_card, write_card
 from slidemitosis.models.shipped import find_model
 from slidemitosis.models.subtypes import stated_extras
@@ -118,7 +118,7 @@ def find_models(words: Sequence[str]) -> list[Member]:
     runs = [w for w in words if (Path(w) / RUN_FILE).is_file()]
     for word in words:
         if word in runs:
-            members += run_members(Path(word), name=Path(word).resolve().name if len(words) > 1 else "")
+            members += run_members(Path(word), name=given_name(Path(word)) if len(words) > 1 else "")
         else:
             members.append(Member(find_model(word)))
     names = [m.card.name for m in members]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,19 @@ def test_slides_of_one_file_name_stay_apart(tmp_path: Path) -> None:
     table.write_text("slide,x,y,label\na/1.tiff,64,64,AMF\nb/1.tiff,64,64,NMF\n")
     figures = read_data("slides", table).training
     assert len(set(figures.slides)) == len(set(figures.names)) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights there")
+def test_slides_keep_the_names_of_links_and_are_one_slide_all_the_same(tmp_path: Path) -> None:
+    """A pseudonym is not undone in what a model lists as seen; yet the same figure is not read twice."""
+    write_aperio(tmp_path / "Jane-Doe.tiff", [position_colours(400, 300)])
+    (tmp_path / "case-1.tiff").symlink_to(tmp_path / "Jane-Doe.tiff")
+    table = tmp_path / "figures.csv"
+    table.write_text("slide,x,y,label\ncase-1.tiff,64,64,AMF\ncase-1.tiff,164,64,NMF\n")
+    assert set(read_data("slides", table).training.slides) == {"case-1.tiff"}
+    table.write_text("slide,x,y,label\ncase-1.tiff,64,64,AMF\nJane-Doe.tiff,64,64,NMF\n")
+    with pytest.raises(InvalidOption, match="the same figure as in row 2"):
+        read_data("slides", table)
 
 
 @pytest.mark.parametrize(
