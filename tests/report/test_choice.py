@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import random
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +16,11 @@ from slidemitosis.prediction import PlacedCandidate, Prediction
 from slidemitosis.report.choice import ALL, SOME, Choice, Limits
 from slidemitosis.report.keeper import PatchKeeper
 
+if TYPE_CHECKING:
+    import random
+
+    from numpy.typing import NDArray
+
 SMALL = Limits(atypical=5, near=4, normal=3, blank=2)
 
 
@@ -24,7 +29,7 @@ def placed(n: int) -> list[PlacedCandidate]:
     return [PlacedCandidate(candidate, f"id-{i}", 0, 0, 0, 0) for i in range(n)]
 
 
-def patches(rows: list[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def patches(rows: list[int]) -> NDArray[np.uint8]:
     """Patches whose grey names their row."""
     return np.stack([np.full((16, 16, 3), row, np.uint8) for row in rows])
 

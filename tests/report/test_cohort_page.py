@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 import pytest
 
+from slidemitosis.report.cohort_page import cohort_html
 from tests.browser import serious_findings
 from tests.cohort.cohort_slides import MODEL, paint_slides, rows
 from tests.command import run
@@ -66,11 +68,30 @@ def test_its_own_script_runs_under_its_own_policy(out: Path, browser: Browser) -
 
 def test_failures_stand_first_with_their_cause_and_markup_is_text(out: Path, browser: Browser) -> None:
     page, _ = opened(browser, out / "cohort.html")
-    assert names(page) == ["d", "a", "b", STRANGE]
+    assert names(page) == ["d", "a", "b", "c_b_id=run_50_25"]  # a folder's name, made of the slide's
     assert "cut off" in page.inner_text("#table tbody tr:first-child")
     assert page.query_selector("#run, td i:not(.mark):not(.narrow):not(.wide)") is None
     assert "<i>P2</i>" in page.inner_text("#table")
     page.context.close()
+
+
+def test_hostile_names_become_text_and_addresses_that_stay_in_the_folder() -> None:
+    evil = '"><img src=x onerror=alert(1)>'
+    row = {
+        "name": evil,
+        "patient": evil,
+        "status": "failed",
+        "step": "slide",
+        "cause": evil,
+        "warnings": evil,
+    }
+    together = {"expected_fraction_amf_of_all": None}
+    whole = {"slides": [row], "together": together, "models": [evil]}
+    text = cohort_html(evil, whole, [], reports={evil})
+    assert "<img" not in text
+    assert "&lt;img src=x" in text
+    addresses = re.findall(r'href="([^"]*)"', text)
+    assert addresses[1:] == ["slides/%22%3E%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E/report.html"]
 
 
 def test_a_heading_sorts_both_ways_by_keyboard_too(out: Path, browser: Browser) -> None:
