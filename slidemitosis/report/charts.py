@@ -80,7 +80,7 @@ def estimates(summary: Mapping[str, Any]) -> list[Estimate]:
 
 
 def _reviewed(review: Mapping[str, Any] | None) -> Iterator[Estimate]:
-    """What persons' answers give, alone and together with the model, each with why they were chosen."""
+    """What answers give, alone and together with the model, each with why its figures were chosen."""
     kinds = {"reviewed": "answers alone", "combined": "answers and model together"}
     for kind, what in kinds.items() if review else ():
         assert review is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from slidemitosis.geometry import Bounds
     from slidemitosis.slides.slide import Slide, SlideInfo
 
-SIDE = 1000
-"""Longer side of the picture, px."""
+SIDE = 1200
+"""Longer side of the picture, px, at the most."""
 _ENOUGH = 600
 """Longer side of a level that is fine enough, px."""
 _MOST_PIXELS = 16_000_000
@@ -38,7 +39,7 @@ class Thumbnail:
 
 
 def read_thumbnail(open_slide: Callable[[], Slide]) -> Thumbnail:
-    """Read the picture, at most 1000 px wide and high.
+    """Read the picture, at most 1200 px wide and high.
 
     Raises UnreadableSlide if the slide cannot be opened.
     """
@@ -73,6 +74,5 @@ def _pixels(slide: Slide, level: int) -> NDArray[np.uint8]:
     pixels = slide.read(
         level, round(info.area.x / downsample), round(info.area.y / downsample), width, height
     )
-    image = Image.fromarray(pixels)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return np.asarray(image)
+    # By a whole number, which is several times as fast as to a size.
+    return np.asarray(Image.fromarray(pixels).reduce(math.ceil(max(width, height) / SIDE)))
