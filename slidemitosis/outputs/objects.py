@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from slidemitosis.candidates import Candidate
     from slidemitosis.candidates.formats.json_text import JsonText
+    from slidemitosis.labels import Word
     from slidemitosis.prediction import CandidateResult
 
 NO_CLASS = "Mitosis"
@@ -270,19 +271,27 @@ def _classification(result: CandidateResult, old: JsonText | None) -> bytes:
     class_name, verdict = result.placed.candidate.class_name, result.verdict
     if verdict is not None and verdict.by_hand is not None and verdict.by_hand.class_name is not None:
         return _class_by_hand(verdict.by_hand.class_name, old, changed=class_name)
-    name = base_class(class_name) or NO_CLASS
-    if denies_mitosis(name) or _was_taken_for_none(result):
-        name = NO_CLASS
-    if verdict is not None and verdict.answer == NO_MITOSIS:
-        return _class_text((NON_MITOSIS,), _GREY)
-    called = None if result.call is None else "Atypical" if result.call.atypical else "Normal"
+    if _was_taken_for_none(result):
+        class_name = None
     if verdict is not None:
-        called = _ANSWERED.get(verdict.answer)
-    if called is not None:
+        return answered_class(class_name, verdict.answer)
+    name = base_class(class_name) or NO_CLASS
+    if result.call is not None:
+        called = "Atypical" if result.call.atypical else "Normal"
         return _class_text((*_names(name), called), tuple(COLOURS[called]))
     # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
     colour = _colour(old) if name == class_name else None
     return _class_text(tuple(_names(name)), colour)
+
+
+def answered_class(class_name: str | None, answer: Word) -> bytes:
+    """Return the class of an object for an answer; `class_name`: that of an earlier run."""
+    name = base_class(class_name) or NO_CLASS
+    if answer == NO_MITOSIS:
+        return _class_text((NON_MITOSIS,), _GREY)
+    base = _names(NO_CLASS if denies_mitosis(name) else name)
+    called = _ANSWERED.get(answer)
+    return _class_text((*base, called), tuple(COLOURS[called])) if called else _class_text(tuple(base), None)
 
 
 def _class_by_hand(name: str, old: JsonText | None, *, changed: str | None) -> bytes:

@@ -86,8 +86,7 @@ def settled(
     told = tuple(
         result if verdict is None else dataclasses.replace(result, verdict=verdict)
         for result in results
-        for placed in [result.placed]
-        for verdict in [_verdict(placed.object_id.lower(), placed.by_hand, known, reviewer)]
+        for verdict in [_verdict(result, known, reviewer)]
     )
     warn_of_lost(known, {r.placed.object_id.lower() for r in results})
     if apart := sum(r.verdict is not None and r.status in APART for r in told):
@@ -113,12 +112,23 @@ def warn_of_lost(known: Known, figures: Collection[str]) -> None:
 
 def settled_by_figure(known: Known, *, reviewer: str | None = None) -> dict[str, Verdict]:
     """Return what is settled of each figure that has an answer, by its id in lower case."""
-    verdicts = {figure: _verdict(figure, None, known, reviewer) for figure in sorted(known.figures)}
+    verdicts = {figure: verdict_on(figure, known, reviewer=reviewer) for figure in sorted(known.figures)}
     return {figure: verdict for figure, verdict in verdicts.items() if verdict is not None}
 
 
-def _verdict(figure: str, in_points: SetByHand | None, known: Known, reviewer: str | None) -> Verdict | None:
-    by_hand = in_points or known.by_hand.get(figure)
+def _verdict(result: CandidateResult, known: Known, reviewer: str | None) -> Verdict | None:
+    return verdict_on(result.placed.object_id, known, by_hand=result.placed.by_hand, reviewer=reviewer)
+
+
+def verdict_on(
+    figure: str, known: Known, *, by_hand: SetByHand | None = None, reviewer: str | None = None
+) -> Verdict | None:
+    """Return what persons say of one figure; None where nobody has answered.
+
+    by_hand: what the points file states, which counts before what the objects of the results state.
+    """
+    figure = figure.lower()
+    by_hand = by_hand or known.by_hand.get(figure)
     answers = {a.reader: a for a in known.answers.about(figure)}
     said = {name: a.answer for name, a in answers.items() if a.answer is not None}
     reasons = {a.reason for a in answers.values()}
