@@ -31,6 +31,7 @@ from slidemitosis.files import staged_folder, write_text
 from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
 from slidemitosis.outputs.folder import OBJECTS, REGIONS, REPORT, REVIEW, SUMMARY, summary_text
+from slidemitosis.rates.reviewed import reviewed_figures
 from slidemitosis.rates.slide import analysed_area, check_band
 from slidemitosis.reading.prepare import prepare
 from slidemitosis.report.choice import SOME
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from slidemitosis.classify.classifier import Begun
     from slidemitosis.cohort.slides import CohortSlide, Step
     from slidemitosis.options import ComputeOptions
+    from slidemitosis.outputs.result import SlideResult
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +204,7 @@ class SlideJobs:
                 "answers": _answers_now(stage, folder, begun),
                 "values": row_values(result, seconds=seconds["total"]),
                 "rate": dataclasses.asdict(result.rate),
+                "reviewed": _reviewed(result),
                 "spread": dataclasses.asdict(spread) if (spread := result.rated.decision.spread) else None,
                 "cutoff": rates.cutoff,
                 "errors": dataclasses.asdict(result.rated.errors) if corrects else None,
@@ -228,6 +231,13 @@ def _answers_now(stage: Path, folder: Path, begun: Begun) -> dict[str, Any]:
     """Return by what the answers that count in the results of `stage` are recognised once they are there."""
     known = dataclasses.replace(begun.known, by_hand=classes_by_hand(stage / OBJECTS))
     return answers_identity(stage / OBJECTS, folder / REVIEW, known)
+
+
+def _reviewed(result: SlideResult) -> list[list[object]] | None:
+    """Return every figure with its P(atypical), answer and reason; None where nobody has answered."""
+    if result.rated.review is None:
+        return None
+    return [[f.probability, f.answer, f.reason] for f in reviewed_figures(result.candidates)]
 
 
 def _quickhash(slide: CohortSlide) -> str | None:

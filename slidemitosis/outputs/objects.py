@@ -271,15 +271,13 @@ def _classification(result: CandidateResult, old: JsonText | None) -> bytes:
     class_name, verdict = result.placed.candidate.class_name, result.verdict
     if verdict is not None and verdict.by_hand is not None and verdict.by_hand.class_name is not None:
         return _class_by_hand(verdict.by_hand.class_name, old, changed=class_name)
-    name = base_class(class_name) or NO_CLASS
-    if denies_mitosis(name) or _was_taken_for_none(result):
-        name = NO_CLASS
-    if verdict is not None and verdict.answer == NO_MITOSIS:
-        return _class_text((NON_MITOSIS,), _GREY)
-    called = None if result.call is None else "Atypical" if result.call.atypical else "Normal"
+    if _was_taken_for_none(result):
+        class_name = None
     if verdict is not None:
-        called = _ANSWERED.get(verdict.answer)
-    if called is not None:
+        return answered_class(class_name, verdict.answer)
+    name = base_class(class_name) or NO_CLASS
+    if result.call is not None:
+        called = "Atypical" if result.call.atypical else "Normal"
         return _class_text((*_names(name), called), tuple(COLOURS[called]))
     # The colour of "Mitosis: Atypical" is an earlier run's, and not that of "Mitosis".
     colour = _colour(old) if name == class_name else None

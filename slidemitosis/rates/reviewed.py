@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -107,25 +107,34 @@ def review_rate(figures: Sequence[ReviewedFigure]) -> ReviewRate | None:
     figures: all that stand for a figure of its own, so neither duplicates nor candidates off the slide.
     Answers of readers who are not sure are counted, and are otherwise as good as none.
     """
-    figures = [f for f in figures if f.probability is not None or f.answer is not None]
-    answered = [f for f in figures if f.answer is not None]
+    return pooled_review([figures])
+
+
+def pooled_review(slides: Sequence[Sequence[ReviewedFigure]]) -> ReviewRate | None:
+    """Do what `review_rate` does for the slides of one tumour together; None where nobody has answered.
+
+    Each slide is a stratum, of which all figures or a random sample were reviewed. Where one of them was
+    reviewed otherwise, or not at all, the rates are not unbiased.
+    """
+    slides = [[f for f in s if f.probability is not None or f.answer is not None] for s in slides]
+    slides = [s for s in slides if s]
+    every = [f for s in slides for f in s]
+    answered = [f for f in every if f.answer is not None]
     if not answered:
         return None
-    sampled = [f for f in figures if f.reason == "random" and f.probability is not None]
-    chosen: Chosen
-    if len(answered) == len(figures):
-        chosen, counted = "all", answered
-        rates = _census(answered)
-    elif sampled:
-        chosen, counted = "random", sampled
-        rates = _sample([f for f in figures if f.probability is not None], sampled)
+    kinds = {_chosen(s) for s in slides}
+    chosen: Chosen = "chosen" if "chosen" in kinds else "random" if "random" in kinds else "all"
+    counted = answered
+    if chosen == "random":
+        strata = [_Stratum.of(s) for s in slides]
+        counted = [f for s in strata for f in s.decided]
+        rates = _sample(strata)
     else:
-        chosen, counted = "chosen", answered
-        rates = _replaced(figures)
+        rates = _census(every) if chosen == "all" else _replaced(every)
     reviewed, combined, none = rates
     decided = sum(f.answer in _DECIDED for f in counted)
     return ReviewRate(
-        figures=len(figures),
+        figures=len(every),
         answers={word: sum(f.answer == word for f in answered) for word in get_args(Word)},
         reasons={reason: sum(f.reason == reason for f in answered) for reason in get_args(Reason)},
         chosen=chosen,
@@ -133,8 +142,16 @@ def review_rate(figures: Sequence[ReviewedFigure]) -> ReviewRate | None:
         reviewed=reviewed,
         combined=combined,
         no_mitosis=none,
-        because=_because(chosen, len(figures), len(answered), decided),
+        because=_because(chosen, len(every), len(answered), decided),
     )
+
+
+def _chosen(figures: Sequence[ReviewedFigure]) -> Chosen:
+    """Tell how the figures of one slide were chosen that are answered."""
+    if all(f.answer is not None for f in figures):
+        return "all"
+    sample = [f for f in figures if f.reason == "random" and f.probability is not None]
+    return "random" if any(f.answer in _DECIDED for f in sample) else "chosen"
 
 
 def _because(chosen: Chosen, figures: int, answered: int, decided: int) -> str:
@@ -175,50 +192,115 @@ def _census(figures: Sequence[ReviewedFigure]) -> tuple[Fraction, Fraction, Frac
     return reviewed, combined, none
 
 
-def _sample(
-    figures: Sequence[ReviewedFigure], sampled: Sequence[ReviewedFigure]
-) -> tuple[Fraction, Fraction, Fraction]:
-    """Rates of all `figures`, of which `sampled` are a simple random sample.
+@dataclass(frozen=True, slots=True)
+class _Stratum:
+    """The figures of one slide, of which a simple random sample, or all of them, were reviewed."""
 
-    With y = 1 for an atypical figure, m = 1 for a mitosis and P what the model says, the fraction is
-    (mean P + the sample's mean of (y - P)) / (the sample's mean of m): a difference estimator over a ratio
-    (Cochran 1977, 6.8 and 7.5). Its error is that of the sample's mean of (y - P) - fraction * m.
-    """
-    decided = [f for f in sampled if f.answer in _DECIDED]
-    k, n, size = _numbers(decided)
-    everyone = len(figures)
-    if not n:
-        return Fraction(value=None), Fraction(value=None), _share(size - n, size, everyone)
-    y = np.array([f.answer == POSITIVE for f in decided], np.float64)
-    m = np.array([f.answer != NO_MITOSIS for f in decided], np.float64)
-    p = np.array([f.probability for f in decided], np.float64)
-    mean_p = math.fsum(f.probability or 0.0 for f in figures) / everyone
-    mitoses = n / size
-    # Few errors in a small sample can put the number beyond what a fraction can be.
-    fraction = min(max((mean_p + math.fsum(y - p) / size) / mitoses, 0.0), 1.0)
-    variance = _mean_variance(y - p - fraction * m, everyone) / mitoses**2
-    of_tumour = variance + fraction * (1 - fraction) / (everyone * mitoses)
+    figures: int
+    mean_probability: float
+    decided: tuple[ReviewedFigure, ...]
+    """The figures of the sample of which a reader is sure."""
+
+    @classmethod
+    def of(cls, figures: Sequence[ReviewedFigure]) -> _Stratum:
+        if _chosen(figures) == "all":
+            everyone, sample = list(figures), figures
+        else:
+            everyone = [f for f in figures if f.probability is not None]
+            sample = [f for f in everyone if f.reason == "random"]
+        total = math.fsum(f.probability or 0.0 for f in everyone)
+        decided = tuple(f for f in sample if f.answer in _DECIDED)
+        return cls(len(everyone), total / len(everyone), decided)
+
+    @property
+    def atypical(self) -> NDArray[np.float64]:
+        """Whether each figure of the sample is atypical, (n,)."""
+        return np.array([f.answer == POSITIVE for f in self.decided], np.float64)
+
+    @property
+    def mitoses(self) -> NDArray[np.float64]:
+        """Whether each figure of the sample is a mitosis, (n,)."""
+        return np.array([f.answer != NO_MITOSIS for f in self.decided], np.float64)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """P(atypical) of each figure of the sample, (n,); 0 where the model says nothing of it."""
+        return np.array([f.probability or 0.0 for f in self.decided], np.float64)
+
+
+class _Estimate(NamedTuple):
+    """A fraction, the variance that the sampling gives it, and the number of mitoses that it is of."""
+
+    fraction: float
+    variance: float
+    mitoses: float
+
+
+def _sample(strata: Sequence[_Stratum]) -> tuple[Fraction, Fraction, Fraction]:
+    """Return the rates of all figures, of which random samples were reviewed."""
+    strata = [s for s in strata if s.decided]
+    answers = [f for s in strata for f in s.decided]
+    k, n, size = _numbers(answers)
     sure = size >= LEAST_SAMPLED
+    none = _share_of_none(strata, sure=sure)
+    if not n:
+        return Fraction(value=None), Fraction(value=None), none
+    combined = _with_intervals(_ratio(strata, with_model=True), size, sure=sure)
+    if len(strata) > 1:
+        return _with_intervals(_ratio(strata, with_model=False), size, sure=sure), combined, none
     reviewed = Fraction(
         value=k / n,
-        figures=_of_finite(k, n, round(everyone * mitoses)) if sure else None,
+        figures=_of_finite(k, n, round(strata[0].figures * n / size)) if sure else None,
         tumour=wilson_interval(k, n) if sure else None,
     )
-    combined = Fraction(
-        value=fraction,
-        figures=_around(fraction, variance, size) if sure else None,
-        tumour=_around(fraction, of_tumour, size) if sure else None,
+    return reviewed, combined, none
+
+
+def _ratio(strata: Sequence[_Stratum], *, with_model: bool) -> _Estimate:
+    """Estimate the fraction of atypical figures among the mitoses of all strata.
+
+    With y = 1 for an atypical figure, m = 1 for a mitosis, P what the model says and N the figures of a
+    stratum, the fraction is the sum of N (mean P + the sample's mean of (y - P)) over the sum of N (the
+    sample's mean of m): difference estimators over a ratio, in strata (Cochran 1977, 5, 6.10 and 7.5). Its
+    error is that of the samples' means of y - P - fraction * m. Without the model every P is 0.
+    """
+    weight = 1.0 if with_model else 0.0
+    atypical = math.fsum(
+        s.figures * (weight * s.mean_probability + float((s.atypical - weight * s.probabilities).mean()))
+        for s in strata
     )
-    return reviewed, combined, _share(size - n, size, everyone)
+    mitoses = math.fsum(s.figures * float(s.mitoses.mean()) for s in strata)
+    # Few errors in a small sample can put the number beyond what a fraction can be.
+    fraction = min(max(atypical / mitoses, 0.0), 1.0)
+    residuals = [s.atypical - weight * s.probabilities - fraction * s.mitoses for s in strata]
+    variance = math.fsum(
+        s.figures**2 * _mean_variance(r, s.figures) for s, r in zip(strata, residuals, strict=True)
+    )
+    return _Estimate(fraction, variance / mitoses**2, mitoses)
 
 
-def _share(none: int, size: int, everyone: int) -> Fraction:
-    """Return the share of candidates that are no mitoses, with the interval that the sample gives."""
-    interval = _of_finite(none, size, everyone) if size >= LEAST_SAMPLED else None
-    return Fraction(value=none / size if size else None, figures=interval)
+def _with_intervals(found: _Estimate, size: int, *, sure: bool) -> Fraction:
+    if not sure:
+        return Fraction(value=found.fraction)
+    of_tumour = found.variance + found.fraction * (1 - found.fraction) / found.mitoses
+    return Fraction(
+        value=found.fraction,
+        figures=_around(found.fraction, found.variance, size),
+        tumour=_around(found.fraction, of_tumour, size),
+    )
 
 
-def _of_finite(k: int, n: int, everyone: int) -> Interval:
+def _share_of_none(strata: Sequence[_Stratum], *, sure: bool) -> Fraction:
+    """Return the share of candidates that are no mitoses, with the interval that the samples give."""
+    everyone = sum(s.figures for s in strata)
+    shares = [1 - float(s.mitoses.mean()) for s in strata]
+    share = math.fsum(s.figures * of_it for s, of_it in zip(strata, shares, strict=True)) / everyone
+    size = sum(len(s.decided) for s in strata)
+    interval = _of_finite(share * size, size, everyone) if sure else None
+    return Fraction(value=share, figures=interval)
+
+
+def _of_finite(k: float, n: int, everyone: int) -> Interval:
     """Return Wilson's interval of a proportion among `everyone`, of whom n were drawn without replacement."""
     rest = (everyone - n) / max(everyone - 1, 1)
     if rest <= 0:

@@ -17,6 +17,7 @@ from slidemitosis.options import ErrorCounts, ReadOptions
 from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.expected import expected_fraction
 from slidemitosis.rates.intervals import wilson_interval
+from slidemitosis.rates.reviewed import ReviewedFigure
 from tests.cohort.cohort_slides import paint_slides, rows
 from tests.command import run
 
@@ -196,3 +197,26 @@ def test_an_area_that_cannot_be_is_found_by_a_dry_run(tmp_path: Path, area: str)
     (tmp_path / "list.csv").write_text(f"slide,points,area_mm2\na.svs,a.geojson,{area}\n")
     done = run("cohort", tmp_path / "list.csv", "--out", tmp_path / "r", "--model", "lite0", "--dry-run")
     assert done.returncode == (3 if area == "1.5" else 0)
+
+
+def test_a_patients_answers_are_counted_over_all_slides() -> None:
+    """One slide is reviewed whole, of the other a sample of twelve."""
+    p = (0.2, 0.3, 0.4)
+    whole = tuple(ReviewedFigure(v, "AMF" if v > 0.35 else "NMF", "all") for v in p)
+    sampled = (*[ReviewedFigure(0.1, "NMF", "random")] * 12, *[ReviewedFigure(0.1, None)] * 5)
+    rates = [
+        SlideRate(0, len(of), probabilities=(tuple(f.probability or 0 for f in of),))
+        for of in (whole, sampled)
+    ]
+    kept = {
+        name: Recorded(rate, ERRORS, None, None, of)
+        for name, rate, of in zip("ab", rates, (whole, sampled), strict=True)
+    }
+    slides = [row(name, "P") for name in "ab"]
+    (found,) = patient_rows(slides, kept)
+    assert (found["review_chosen"], found["review_answered"]) == ("random", 15)
+    # The sample says that the model is wrong by 0.1 on the second slide: none of 17 is atypical there.
+    assert found["combined_fraction_amf_of_all"] == pytest.approx(1 / 20)
+
+    none = {name: Recorded(rate, ERRORS, None, None) for name, rate in zip("ab", rates, strict=True)}
+    assert patient_rows(slides, none)[0]["review_chosen"] is None

@@ -76,6 +76,9 @@ def test_a_row_says_all_that_is_known_of_a_candidate() -> None:
         "subtype": "",
         "p_subtype": "",
         "p_hard": "",
+        "answer": "",
+        "reviewed_for": "",
+        "readers": "",
     }
 
 
@@ -95,7 +98,8 @@ def test_a_row_names_the_subtype_of_the_type_that_was_called() -> None:
 def test_what_is_not_known_is_an_empty_cell() -> None:
     (row,) = rows(predicted(1, probability=None, padding=None, id=None, class_name=None, reason="gone"))
     empty = {k for k, v in row.items() if v == ""}
-    assert empty == {"id", "class", "p_atypical", "call", "padding", "subtype", "p_subtype", "p_hard"}
+    of_the_model = {"p_atypical", "call", "padding", "subtype", "p_subtype", "p_hard"}
+    assert empty == {"id", "class", *of_the_model, "answer", "reviewed_for", "readers"}
     assert row["reason"] == "gone"
     assert row["upsampled"] == "false"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from slidemitosis.rates.intervals import jeffreys_interval
-from slidemitosis.rates.reviewed import ReviewedFigure, review_rate
+from slidemitosis.rates.reviewed import ReviewedFigure, pooled_review, review_rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -164,3 +164,38 @@ def test_a_random_sample_is_unbiased_and_covered_though_the_model_is_wrong(
 def holds(interval: tuple[float, float] | None, value: float) -> bool:
     assert interval is not None
     return interval[0] - 1e-12 <= value <= interval[1] + 1e-12
+
+
+def test_slides_reviewed_by_unequal_samples_are_unbiased_together() -> None:
+    rng = np.random.default_rng(2)
+    errors, covered = [], []
+    for _ in range(600):
+        slides, right = [], []
+        for everyone, sampled, wrong in ((300, 20, 1.0), (60, 30, -1.0), (40, 40, 0.5)):
+            p, truth = drawn(rng, everyone, wrong=wrong)
+            chosen = rng.choice(everyone, sampled, replace=False).tolist()
+            said: dict[int, Word] = {i: "AMF" if truth[i] else "NMF" for i in chosen}
+            slides.append(figures(p.tolist(), said))
+            right.extend(truth.tolist())
+        found = pooled_review(slides)
+        assert found is not None
+        assert found.chosen == "random"
+        assert found.combined.value is not None
+        errors.append(found.combined.value - np.mean(right))
+        covered.append(holds(found.combined.figures, float(np.mean(right))))
+    assert abs(np.mean(errors)) < 3.5 * np.std(errors) / math.sqrt(600)
+    assert np.mean(covered) > 0.925
+
+
+def test_slides_of_which_one_was_not_reviewed_are_not_unbiased_together() -> None:
+    found = pooled_review([figures([0.2] * 20, dict.fromkeys(range(15), "NMF")), figures([0.5] * 3, {})])
+    assert found is not None
+    assert not found.unbiased
+    assert found.combined.value == pytest.approx((5 * 0.2 + 3 * 0.5) / 23)
+
+
+def test_two_censuses_are_one() -> None:
+    one, other = figures([0.2] * 2, {0: "AMF", 1: "NMF"}), figures([0.2], {0: "NMF"})
+    found = pooled_review([one, other])
+    assert found is not None
+    assert (found.chosen, found.combined.value) == ("all", 1 / 3)

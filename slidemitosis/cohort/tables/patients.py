@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.cohort.tables.columns import interval_ends, own_column, rate_values
+from slidemitosis.cohort.tables.columns import interval_ends, own_column, rate_values, review_values
 from slidemitosis.models.decision import SpreadPart
 from slidemitosis.options import ErrorCounts
 from slidemitosis.outputs.rate_fields import count_fields
 from slidemitosis.rates.borrowing import borrowed_fractions
 from slidemitosis.rates.counts import SlideRate, total
 from slidemitosis.rates.pooling import pooled
+from slidemitosis.rates.reviewed import ReviewedFigure, ReviewRate, pooled_review
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,8 @@ class Recorded:
     """How far its probabilities may be off together; None where that is not known."""
     cutoff: float | None
     """The fraction that the tumour's is compared with; None where it is with none."""
+    reviewed: tuple[ReviewedFigure, ...] | None = None
+    """Every figure with what persons say of it; None where nobody has answered."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Recorded:
@@ -41,7 +44,15 @@ class Recorded:
             None if errors is None else ErrorCounts(**errors),
             None if spread is None else SpreadPart(**spread),
             row["cutoff"],
+            tuple(ReviewedFigure(*f) for f in answered) if (answered := row.get("reviewed")) else None,
         )
+
+    @property
+    def figures(self) -> tuple[ReviewedFigure, ...]:
+        """Every figure, with an answer or without."""
+        if self.reviewed is not None:
+            return self.reviewed
+        return tuple(ReviewedFigure(p, None) for s in self.rate.probabilities for p in s)
 
 
 def patient_rows(
@@ -115,6 +126,7 @@ def pooled_values(
     values: Row = {
         **count_fields(found.rate),
         **rate_values(found.rate, expected, found.corrected),
+        **review_values(_review(done, tumours=tumours)),
         **interval_ends("bootstrap_expected_95", found.expected_interval),
         **interval_ends("bootstrap_95", found.fraction_interval),
         **interval_ends("bootstrap_corrected_95", found.corrected_interval),
@@ -122,6 +134,16 @@ def pooled_values(
     }
     known = values if done else dict.fromkeys(values)
     return {"slides": len(slides), "slides_done": len(done), **known}
+
+
+def _review(done: Sequence[Recorded], *, tumours: int) -> ReviewRate | None:
+    """Return what persons' answers about all figures come to; of several tumours no tumour's interval."""
+    found = pooled_review([d.figures for d in done])
+    if found is None or tumours == 1:
+        return found
+    return replace(
+        found, reviewed=replace(found.reviewed, tumour=None), combined=replace(found.combined, tumour=None)
+    )
 
 
 def patients_together(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> Row | None:
