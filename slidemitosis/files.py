@@ -35,7 +35,7 @@ def make_folder(folder: Path) -> None:
 
 
 def given_name(folder: Path) -> str:
-    """Return a folder's name as it was given, that of a symbolic link too; of "." and ".." the folder's own."""
+    """Return the name of a folder as it was given, of a symbolic link too; of "." and ".." its own."""
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
