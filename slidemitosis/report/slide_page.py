@@ -88,7 +88,8 @@ def slide_html(
         subtypes=_subtypes(summary),
         doubtful=summary["expected_hard"],
         methods=methods(summary),
-        options=_flat(summary["options"]),
+        # With other processes the results are the same, and so is the page.
+        options=_flat({k: v for k, v in summary["options"].items() if k != "workers"}),
         versions=summary["versions"],
         model=summary["model"],
         quickhash=summary["slide"]["quickhash"],

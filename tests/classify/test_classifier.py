@@ -346,6 +346,7 @@ def test_a_coarse_slide_is_refused_or_flagged_in_every_output(tmp_path: Path) ->
     assert o["properties"]["metadata"]["slidemitosis.upsampled"] == "true"
     assert result.summary["reading"] == {
         "model_mpp": 0.25,
+        "patch_px": 128,
         "level": 0,
         "direct": False,
         "not_direct": "its compression is LZW, not JPEG",

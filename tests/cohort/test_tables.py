@@ -191,7 +191,7 @@ def test_a_parquet_file_has_the_same_schema_if_nothing_is_known(tmp_path: Path) 
     for name, row in (("full", dict.fromkeys(COLUMN_TYPES, 1)), ("empty", {})):
         store = CohortStore(tmp_path / name)
         store.begin()
-        tables = CohortTables(cohort(slide("a", columns={"grade": "2"})), store)
+        tables = CohortTables(cohort(slide("a", columns={"grade": "2"})), store, page=False)
         tables._rows["a"] |= row
         tables.finish()
         schemas.append(pq.read_schema(store.out / "cohort.parquet"))
