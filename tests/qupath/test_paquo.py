@@ -25,6 +25,8 @@ from tests.qupath.test_project import entry, server, write_project
 if TYPE_CHECKING:
     from tests.qupath.paquo_qupath import Installation
 
+newest = pytest.mark.parametrize("installation", ["0.7.0", "real"], indirect=True)
+"""On one stand-in: only the scenario asks for an older one."""
 ID = "00000000-0000-4000-8000-{:012d}"
 FIGURES = [(300, 200), (400, 300), (200, 150), (250, 350)]
 
@@ -75,6 +77,7 @@ def classes(records: list[dict[str, Any]]) -> dict[str, str]:
     return {r["id"]: ": ".join(r["class"] or []) for r in records}
 
 
+@newest
 def test_a_cohort_goes_out_and_comes_back_as_the_documentation_says(
     installation: Installation, slide: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +148,7 @@ def test_columns_and_rows_that_a_person_added_survive_a_second_export(
     assert found["id"] == ID.format(3)
 
 
+@newest
 @pytest.mark.parametrize("damage", ["cut off", "overwritten"])
 def test_an_unreadable_data_file_is_left_as_it_is(
     installation: Installation, exported: Path, tmp_path: Path, damage: str
@@ -179,6 +183,7 @@ def classified(project: Path, out: Path, **options: Any) -> None:
     classify(image.slide, image.points, out=out, workers=0, model="lite0", viewer=image.viewer, **options)
 
 
+@newest
 def test_the_data_file_before_the_first_import_is_kept_and_takes_everything_back(
     installation: Installation, exported: Path, tmp_path: Path
 ) -> None:
