@@ -89,7 +89,8 @@ def _finish(
         if keeper is not None:
             write_report(stage, keeper, begun.prepared)
     files = ResultFiles.of(folder)
-    report.done(objects=str(files.objects), summary=str(files.summary))
+    page = {"report": str(files.report)} if files.report else {}
+    report.done(objects=str(files.objects), summary=str(files.summary), **page)
     print_table([*_result_rows(result), *(("written", str(path)) for path in files.all)])
     return files
 

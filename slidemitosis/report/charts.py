@@ -165,7 +165,7 @@ def slide_map(summary: Mapping[str, Any], rows: Sequence[Row], area: Bounds) -> 
         for r in rows
         if r.status not in ("outside", "duplicate")
     ]
-    size = next(s for n, s in ((150, 6.0), (600, 5.0), (3000, 3.5), (10**9, 2.4)) if len(on_it) <= n)
+    size = next(s for n, s in ((150, 6.5), (600, 5.0), (3000, 3.5), (10**9, 2.4)) if len(on_it) <= n)
     t, d = round(1.5 * size, 1), 2 * size
     dots, triangles, crosses = [], [], []
     for x, y, row in on_it:
