@@ -12,7 +12,7 @@ How much answers say of a slide depends on why its figures were answered:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -93,6 +93,11 @@ class ReviewRate:
     def unbiased(self) -> bool:
         """Whether the rates are right on average, however wrong the model is."""
         return self.chosen != "chosen"
+
+    def without_tumour(self) -> ReviewRate:
+        """Return the same of several tumours, which have no fraction of a tumour in common."""
+        reviewed, combined = (replace(f, tumour=None) for f in (self.reviewed, self.combined))
+        return replace(self, reviewed=reviewed, combined=combined)
 
 
 def reviewed_figures(results: Iterable[CandidateResult]) -> list[ReviewedFigure]:
