@@ -174,7 +174,7 @@ def _chosen_of_all(strata: Sequence[_Stratum]) -> Chosen:
 
 
 def _missed_by_chance(strata: Sequence[_Stratum], drawn: int) -> bool:
-    """Tell whether a sample of so many, drawn from all slides together, may well miss the slides that it did."""
+    """Tell whether a sample of so many from all slides together may well miss the slides that it did."""
     everyone = sum(s.figures for s in strata)
     missed = sum(s.figures for s in strata if not s.decided)
     expected = variance = 0.0
