@@ -12,7 +12,7 @@ How much answers say of a slide depends on why its figures were answered:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -32,6 +32,10 @@ Interval = tuple[float, float]
 
 LEAST_SAMPLED = 10
 """With fewer sampled figures there is no interval."""
+_FAR = 3.0
+"""Standard deviations beyond which it is no chance that a sample holds nothing of so many figures' slides."""
+_OWN_VARIANCE = 10
+"""Figures sampled of every slide from which on each has a variance of its own."""
 _DECIDED: tuple[Word, ...] = (POSITIVE, NEGATIVE, NO_MITOSIS)
 
 
@@ -94,6 +98,11 @@ class ReviewRate:
         """Whether the rates are right on average, however wrong the model is."""
         return self.chosen != "chosen"
 
+    def without_tumour(self) -> ReviewRate:
+        """Return the same of several tumours, which have no fraction of a tumour in common."""
+        reviewed, combined = (replace(f, tumour=None) for f in (self.reviewed, self.combined))
+        return replace(self, reviewed=reviewed, combined=combined)
+
 
 def reviewed_figures(results: Iterable[CandidateResult]) -> list[ReviewedFigure]:
     """Return each figure of a slide with what the model and what persons say of it."""
@@ -111,10 +120,12 @@ def review_rate(figures: Sequence[ReviewedFigure]) -> ReviewRate | None:
 
 
 def pooled_review(slides: Sequence[Sequence[ReviewedFigure]]) -> ReviewRate | None:
-    """Do what `review_rate` does for the slides of one tumour together; None where nobody has answered.
+    """Do what `review_rate` does for several slides together; None where nobody has answered.
 
-    Each slide is a stratum, of which all figures or a random sample were reviewed. Where one of them was
-    reviewed otherwise, or not at all, the rates are not unbiased.
+    Each slide is a stratum, of which all figures or a random sample were reviewed. A sample that was drawn
+    from all slides together may hold no figure of a small one; what the others say of the model's error
+    stands for it. Where so many figures are of such slides that it cannot be chance, or where there is no
+    sample at all, the rates are not unbiased.
     """
     slides = [[f for f in s if f.probability is not None or f.answer is not None] for s in slides]
     slides = [s for s in slides if s]
@@ -122,11 +133,10 @@ def pooled_review(slides: Sequence[Sequence[ReviewedFigure]]) -> ReviewRate | No
     answered = [f for f in every if f.answer is not None]
     if not answered:
         return None
-    kinds = {_chosen(s) for s in slides}
-    chosen: Chosen = "chosen" if "chosen" in kinds else "random" if "random" in kinds else "all"
+    strata = [_Stratum.of(s) for s in slides]
+    chosen = _chosen_of_all(strata)
     counted = answered
     if chosen == "random":
-        strata = [_Stratum.of(s) for s in slides]
         counted = [f for s in strata for f in s.decided]
         rates = _sample(strata)
     else:
@@ -152,6 +162,27 @@ def _chosen(figures: Sequence[ReviewedFigure]) -> Chosen:
         return "all"
     sample = [f for f in figures if f.reason == "random" and f.probability is not None]
     return "random" if any(f.answer in _DECIDED for f in sample) else "chosen"
+
+
+def _chosen_of_all(strata: Sequence[_Stratum]) -> Chosen:
+    """Tell how the figures of all slides were chosen that are answered."""
+    open_yet = [s for s in strata if s.chosen != "all"]
+    if not open_yet:
+        return "all"
+    drawn = sum(len(s.decided) for s in open_yet)
+    return "random" if drawn and _missed_by_chance(open_yet, drawn) else "chosen"
+
+
+def _missed_by_chance(strata: Sequence[_Stratum], drawn: int) -> bool:
+    """Tell whether a sample of so many from all slides together may well miss the slides that it did."""
+    everyone = sum(s.figures for s in strata)
+    missed = sum(s.figures for s in strata if not s.decided)
+    expected = variance = 0.0
+    for s in strata:
+        none = math.prod(max(1 - s.figures / (everyone - i), 0.0) for i in range(drawn))
+        expected += s.figures * none
+        variance += s.figures**2 * none * (1 - none)
+    return missed <= expected + _FAR * math.sqrt(variance)
 
 
 def _because(chosen: Chosen, figures: int, answered: int, decided: int) -> str:
@@ -196,21 +227,22 @@ def _census(figures: Sequence[ReviewedFigure]) -> tuple[Fraction, Fraction, Frac
 class _Stratum:
     """The figures of one slide, of which a simple random sample, or all of them, were reviewed."""
 
+    chosen: Chosen
     figures: int
-    mean_probability: float
+    probability: float
+    """Sum of P(atypical) over all figures."""
     decided: tuple[ReviewedFigure, ...]
-    """The figures of the sample of which a reader is sure."""
+    """The figures of the sample of which a reader is sure; none where there is no sample."""
 
     @classmethod
     def of(cls, figures: Sequence[ReviewedFigure]) -> _Stratum:
-        if _chosen(figures) == "all":
-            everyone, sample = list(figures), figures
-        else:
+        chosen, everyone = _chosen(figures), list(figures)
+        sample = everyone
+        if chosen != "all":
             everyone = [f for f in figures if f.probability is not None]
             sample = [f for f in everyone if f.reason == "random"]
         total = math.fsum(f.probability or 0.0 for f in everyone)
-        decided = tuple(f for f in sample if f.answer in _DECIDED)
-        return cls(len(everyone), total / len(everyone), decided)
+        return cls(chosen, len(everyone), total, tuple(f for f in sample if f.answer in _DECIDED))
 
     @property
     def atypical(self) -> NDArray[np.float64]:
@@ -238,7 +270,6 @@ class _Estimate(NamedTuple):
 
 def _sample(strata: Sequence[_Stratum]) -> tuple[Fraction, Fraction, Fraction]:
     """Return the rates of all figures, of which random samples were reviewed."""
-    strata = [s for s in strata if s.decided]
     answers = [f for s in strata for f in s.decided]
     k, n, size = _numbers(answers)
     sure = size >= LEAST_SAMPLED
@@ -262,21 +293,34 @@ def _ratio(strata: Sequence[_Stratum], *, with_model: bool) -> _Estimate:
     With y = 1 for an atypical figure, m = 1 for a mitosis, P what the model says and N the figures of a
     stratum, the fraction is the sum of N (mean P + the sample's mean of (y - P)) over the sum of N (the
     sample's mean of m): difference estimators over a ratio, in strata (Cochran 1977, 5, 6.10 and 7.5). Its
-    error is that of the samples' means of y - P - fraction * m. Without the model every P is 0.
+    error is that of the samples' means of y - P - fraction * m. Without the model every P is 0. Strata of
+    which nothing was sampled have their own mean P, and of all else what the others have.
     """
     weight = 1.0 if with_model else 0.0
-    atypical = math.fsum(
-        s.figures * (weight * s.mean_probability + float((s.atypical - weight * s.probabilities).mean()))
-        for s in strata
-    )
-    mitoses = math.fsum(s.figures * float(s.mitoses.mean()) for s in strata)
+    drawn = [s for s in strata if s.decided]
+    scale = sum(s.figures for s in strata) / sum(s.figures for s in drawn)
+    errors = [s.atypical - weight * s.probabilities for s in drawn]
+    corrected = math.fsum(s.figures * float(e.mean()) for s, e in zip(drawn, errors, strict=True))
+    atypical = weight * math.fsum(s.probability for s in strata) + scale * corrected
+    mitoses = scale * math.fsum(s.figures * float(s.mitoses.mean()) for s in drawn)
     # Few errors in a small sample can put the number beyond what a fraction can be.
     fraction = min(max(atypical / mitoses, 0.0), 1.0)
-    residuals = [s.atypical - weight * s.probabilities - fraction * s.mitoses for s in strata]
-    variance = math.fsum(
-        s.figures**2 * _mean_variance(r, s.figures) for s, r in zip(strata, residuals, strict=True)
-    )
+    residuals = [e - fraction * s.mitoses for s, e in zip(drawn, errors, strict=True)]
+    variance = scale**2 * _total_variance([s.figures for s in drawn], residuals)
     return _Estimate(fraction, variance / mitoses**2, mitoses)
+
+
+def _total_variance(figures: Sequence[int], residuals: Sequence[NDArray[np.float64]]) -> float:
+    """Return the variance of the total that samples of each of several slides give.
+
+    Where a sample is too small to tell its own variance, that of all residuals together is every slide's,
+    which is rather too large, since it holds how slides differ.
+    """
+    if len(residuals) == 1 or min(map(len, residuals)) >= _OWN_VARIANCE:
+        return math.fsum(n**2 * _mean_variance(r, n) for n, r in zip(figures, residuals, strict=True))
+    every = np.concatenate(residuals)
+    one = (float(np.square(every - every.mean()).sum()) + 0.5) / (len(every) + 1)
+    return one * math.fsum(n**2 / len(r) * (1 - len(r) / n) for n, r in zip(figures, residuals, strict=True))
 
 
 def _with_intervals(found: _Estimate, size: int, *, sure: bool) -> Fraction:
@@ -292,6 +336,7 @@ def _with_intervals(found: _Estimate, size: int, *, sure: bool) -> Fraction:
 
 def _share_of_none(strata: Sequence[_Stratum], *, sure: bool) -> Fraction:
     """Return the share of candidates that are no mitoses, with the interval that the samples give."""
+    strata = [s for s in strata if s.decided]
     everyone = sum(s.figures for s in strata)
     shares = [1 - float(s.mitoses.mean()) for s in strata]
     share = math.fsum(s.figures * of_it for s, of_it in zip(strata, shares, strict=True)) / everyone

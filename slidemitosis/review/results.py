@@ -45,16 +45,15 @@ class ReviewedSlide:
     """Those that stand for a figure of their own: no duplicates, and none off the slide."""
 
     @property
+    def reviewed(self) -> list[ReviewedFigure]:
+        """Each figure as `rates.reviewed` takes it."""
+        said = ((f.probability, f.verdict) for f in self.figures)
+        return [ReviewedFigure(p, v.answer if v else None, v.reason if v else None) for p, v in said]
+
+    @property
     def review(self) -> ReviewRate | None:
         """What the answers come to; None where there are none."""
-        return review_rate(
-            [
-                ReviewedFigure(f.probability, f.verdict.answer, f.verdict.reason)
-                if f.verdict
-                else ReviewedFigure(f.probability, None)
-                for f in self.figures
-            ]
-        )
+        return review_rate(self.reviewed)
 
 
 def reviewed_slides(folder: Path, *, reviewer: str | None = None) -> list[ReviewedSlide]:

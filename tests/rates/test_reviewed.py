@@ -187,8 +187,40 @@ def test_slides_reviewed_by_unequal_samples_are_unbiased_together() -> None:
     assert np.mean(covered) > 0.925
 
 
+def test_a_sample_drawn_from_all_slides_together_is_unbiased_though_it_misses_some() -> None:
+    """Thirty slides share forty answers, so that many have one or none."""
+    rng = np.random.default_rng(3)
+    sizes = [4, 6, 9, 12, 20, 30] * 5
+    of_slide = np.repeat(np.arange(len(sizes)), sizes)
+    errors, covered, chosen = [], [], set()
+    for _ in range(600):
+        p, truth = drawn(rng, len(of_slide), wrong=0.8)
+        sample = rng.choice(len(p), 40, replace=False).tolist()
+        said: dict[int, Word] = {i: "AMF" if truth[i] else "NMF" for i in sample}
+        all_figures = figures(p.tolist(), said)
+        slides = [[f for f, s in zip(all_figures, of_slide, strict=True) if s == k] for k in range(30)]
+        found = pooled_review(slides)
+        assert found is not None
+        chosen.add(found.chosen)
+        if found.chosen == "random":
+            assert found.combined.value is not None
+            errors.append(found.combined.value - truth.mean())
+            covered.append(holds(found.combined.figures, float(truth.mean())))
+    assert len(errors) > 570, chosen
+    assert abs(np.mean(errors)) < 3.5 * np.std(errors) / math.sqrt(len(errors))
+    assert np.mean(covered) > 0.925
+
+
+def test_slides_that_no_sample_could_miss_are_not_unbiased_together() -> None:
+    sampled = figures([0.2] * 20, dict.fromkeys(range(15), "NMF"))
+    found = pooled_review([sampled, figures([0.5] * 200, {})])
+    assert found is not None
+    assert (found.chosen, found.combined.figures) == ("chosen", None)
+
+
 def test_slides_of_which_one_was_not_reviewed_are_not_unbiased_together() -> None:
-    found = pooled_review([figures([0.2] * 20, dict.fromkeys(range(15), "NMF")), figures([0.5] * 3, {})])
+    chosen: dict[int, Word] = dict.fromkeys(range(15), "NMF")
+    found = pooled_review([figures([0.2] * 20, chosen, "all"), figures([0.5] * 3, {})])
     assert found is not None
     assert not found.unbiased
     assert found.combined.value == pytest.approx((5 * 0.2 + 3 * 0.5) / 23)

@@ -54,6 +54,8 @@ def test_a_cohort_counts_answers_and_does_only_the_slides_anew_that_have_new_one
 
     with (tmp_path / "count.csv").open(newline="") as file:
         table = {r["slide"]: r for r in csv.DictReader(file)}
+    together = table["all 2 slides"]
+    assert (together["review_answered"], together["review_chosen"]) == (str(len(p)), "chosen")
     for name in ("review_answered", "combined_fraction_amf_of_all", "share_no_mitosis"):
         assert table["b.svs"][name] == row[name]
 

@@ -139,11 +139,7 @@ def pooled_values(
 def _review(done: Sequence[Recorded], *, tumours: int) -> ReviewRate | None:
     """Return what persons' answers about all figures come to; of several tumours no tumour's interval."""
     found = pooled_review([d.figures for d in done])
-    if found is None or tumours == 1:
-        return found
-    return replace(
-        found, reviewed=replace(found.reviewed, tumour=None), combined=replace(found.combined, tumour=None)
-    )
+    return found if found is None or tumours == 1 else found.without_tumour()
 
 
 def patients_together(slides: Sequence[Mapping[str, Value]], recorded: Mapping[str, Recorded]) -> Row | None:
