@@ -35,7 +35,7 @@ def make_folder(folder: Path) -> None:
 
 
 def given_name(folder: Path) -> str:
-    """Return the name of a folder as it was given, of a symbolic link too; of "." and ".." its own."""
+    """Return a folder's name as it was given, also of a symbolic link; of "." and ".." the folder's own."""
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 

@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
             raise SystemExit(0)
         found, left = super().parse_known_args(words, namespace)
         if left:
-            self.error(f"what is {left[0]!r}? It is no option, and there is no place for it")
+            self.error(f"unexpected word {left[0]!r}: all that the command takes is given before it")
         return found, left
 
     def _refuse_unknown_options(self, words: Sequence[str]) -> None:
@@ -54,11 +54,11 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"there is no option {name}{nearest(name, known)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse a value that is none of the choices, with the nearest of them."""
+        """Refuse a value that is none of the choices, with the nearest of them, or all if none is near."""
         if action.choices is not None and value not in action.choices:
             known = list(map(str, action.choices))
-            near = nearest(str(value), known)
-            raise argparse.ArgumentError(action, f"{value!r} is not known{near}; use {', '.join(known)}")
+            remedy = nearest(str(value), known) or f"; use {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"{value!r} is not known{remedy}")
 
     def error(self, message: str) -> NoReturn:
         """Print one line and end with code 2."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NAMED = 10
+"""Slides that one message names at most."""
 
 
 @dataclass(frozen=True, slots=True)

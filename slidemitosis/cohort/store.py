@@ -84,7 +84,7 @@ class CohortStore:
             found = os.listdir(self.out / "slides")  # noqa: PTH208 - as above
         except FileNotFoundError:
             return []
-        return sorted(set(found) - set(names))
+        return [n for n in sorted(set(found) - set(names)) if (self.folder(n) / SUMMARY).exists()]
 
     @contextlib.contextmanager
     def lock(self, name: str, *, wait: bool) -> Iterator[None]:

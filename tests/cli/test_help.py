@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         ("classify s.svs --points p.csv --hot-sport=2", "no option --hot-sport; did you mean '--hot-spot'?"),
         ("models exprot lite0", "'exprot' is not known; did you mean 'export'?"),
         ("cohort l.csv --out r --engine onx", "'onx' is not known; did you mean 'onnx'?"),
-        ("inspect s.svs another.svs", "'another.svs'"),
+        ("cohort l.csv --out r --engine gpu", "'gpu' is not known; use auto, onnx, torch"),
+        ("inspect s.svs another.svs", "unexpected word 'another.svs'"),
     ],
 )
 def test_a_mistyped_word_is_one_line_with_the_nearest_name(words: str, told: str) -> None:

@@ -22,9 +22,8 @@ _KEYS: Mapping[str, Callable[[CohortSlide], tuple[str, ...]]] = {
     "slide": lambda s: (str(s.slide), s.slide.name, slide_stem(s.slide)),
     "patient": lambda s: (s.patient,) if s.patient else (),
 }
-
-
 _NAMED = 10
+"""Rows that one message names at most."""
 
 
 def join_columns(cohort: Cohort, path: Path) -> tuple[Cohort, list[str]]:
