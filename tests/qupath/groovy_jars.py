@@ -1,17 +1,17 @@
-"""Fetch the Groovys of QuPath from Maven Central: `python -m tests.qupath.groovy_jars FOLDER`."""
+"""Fetch the Groovys of QuPath by Maven: `python -m tests.qupath.groovy_jars FOLDER`."""
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 VERSIONS = ("4.0.26", "5.0.4")
 """Of QuPath 0.6 (0.4 and 0.5 come with an earlier 4.0) and 0.7."""
-_SITE = "https://repo.maven.apache.org/maven2"
-_GROOVY = "org/apache/groovy"
-_GROUPS = {"gson": "com/google/code/gson"}
+_PLUGIN = "3.7.0"
+_GROOVY = "org.apache.groovy"
+_GROUPS = {"gson": "com.google.code.gson"}
 # QuPath brings these parts of Groovy and no others: not groovy-json, for one. With the SHA-256 of each.
 _JARS = (
     ("groovy", "4.0.26", ("ae3196ed31fa11e8506f9c40a6b34fdaff06a8eeda78a8a6ebaeb1a2a0ad35dc")),
@@ -25,18 +25,22 @@ _JARS = (
 
 
 def fetch(folder: Path) -> None:
-    """Put the jars that are not there yet into a folder. Raises ValueError for one that is another."""
+    """Put the jars that are not there yet into a folder. Raises ValueError for one that is another.
+
+    Maven fetches them, from wherever this machine gets its jars; raises CalledProcessError where it cannot.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, version, expected in _JARS:
-        path = f"{_GROUPS.get(name, _GROOVY)}/{name}/{version}/{name}-{version}.jar"
         target = folder / f"{name}-{version}.jar"
         if target.exists():
             continue
-        with urllib.request.urlopen(f"{_SITE}/{path}", timeout=60) as answer:
-            data = answer.read()
-        if hashlib.sha256(data).hexdigest() != expected:
-            raise ValueError(f"{path}: is not the file that was expected")
-        target.write_bytes(data)
+        artifact = f"{_GROUPS.get(name, _GROOVY)}:{name}:{version}"
+        copy = f"org.apache.maven.plugins:maven-dependency-plugin:{_PLUGIN}:copy"
+        words = ["mvn", "-q", "-B", copy, f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
+        subprocess.run(words, check=True, timeout=300)
+        if hashlib.sha256(target.read_bytes()).hexdigest() != expected:
+            target.unlink()
+            raise ValueError(f"{artifact}: is not the file that was expected")
 
 
 def class_path(folder: Path, version: str) -> list[Path] | None:
