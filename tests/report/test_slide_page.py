@@ -149,7 +149,7 @@ def test_it_says_what_is_not_in_the_rate_and_why(classified: Classified) -> None
     text = classified.page.read_text(encoding="utf-8")
     assert "1 figure lies off the slide" in text
     assert "1 figure shows nothing" in text
-    assert "1 figure is a duplicate" in text or "1 figure is duplicates" in text
+    assert "1 figure is a duplicate of another one" in text
     assert "centre at x 5000" in text
 
 
@@ -187,6 +187,15 @@ def test_reviewed_figures_stand_on_the_same_axis_with_why_they_were_reviewed(cla
     assert "38 % (10 to 60 %)" in text
     assert text.count(because) >= 2
     assert "reviewed: normal" in text
+
+
+def test_a_long_id_is_cut_off_until_one_points_at_it(classified: Classified, browser: Browser) -> None:
+    page, _ = opened(browser, classified.page)
+    height = "(one) => one.getBoundingClientRect().height"
+    before = page.eval_on_selector(".fig .ids", height)
+    page.hover(".fig >> nth=0")
+    assert page.eval_on_selector(".fig .ids", height) > 1.5 * before
+    page.context.close()
 
 
 def test_it_can_be_printed(classified: Classified, browser: Browser) -> None:
