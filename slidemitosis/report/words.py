@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 CALLS = {"AMF": "atypical", "NMF": "normal"}
 ANSWERS = {**CALLS, "none": "no mitosis", "unsure": "unsure"}
 _LEFT_OUT = {
-    "unreadable": "could not be read",
-    "outside": "lie off the slide",
-    "blank": "show nothing (bare glass, or no pixels)",
-    "duplicates": "are duplicates of another one",
-    "uncertain": "are set apart as uncertain",
+    "unreadable": ("could not be read", "could not be read"),
+    "outside": ("lies off the slide", "lie off the slide"),
+    "blank": ("shows nothing (bare glass, or no pixels)", "show nothing (bare glass, or no pixels)"),
+    "duplicates": ("is a duplicate of another one", "are duplicates of others"),
+    "uncertain": ("is set apart as uncertain", "are set apart as uncertain"),
 }
+"""What became of one figure, and of several, that have no call."""
 
 
 def figures(n: int) -> str:
@@ -110,15 +111,9 @@ def warnings(summary: Summary) -> list[str]:
     review = summary.get("review")
     if review and not review["unbiased"]:
         told.append(f"Rates with reviewed figures are {review['because']}.")
-    for kind, what in _LEFT_OUT.items():
-        if counts[kind]:
-            one = counts[kind] == 1
-            verb = {"lie": "lies", "show": "shows", "are": "is"}
-            first, _, rest = what.partition(" ")
-            told.append(
-                f"{figures(counts[kind])} {verb.get(first, first) if one else first} {rest}, "
-                "and not in the calls."
-            )
+    for kind, (of_one, of_several) in _LEFT_OUT.items():
+        if n := counts[kind]:
+            told.append(f"{figures(n)} {of_one if n == 1 else of_several}, and so without a call.")
     return told
 
 

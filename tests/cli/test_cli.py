@@ -435,7 +435,9 @@ def test_an_interrupt_at_any_moment_leaves_all_or_nothing(tmp_path: Path, slide:
         assert process.returncode in expected, err
         assert "Traceback" not in err
         names = sorted(p.name for p in out.iterdir()) if out.exists() else []
-        assert names == (["candidates.csv", "objects.geojson", "summary.json"] if finished else [])
+        assert names == (
+            ["candidates.csv", "objects.geojson", "report.html", "summary.json"] if finished else []
+        )
         shutil.rmtree(out, ignore_errors=True)
     assert sorted(tmp_path.iterdir()) == before
     assert not left_in_shared_memory(shared_before)
