@@ -58,6 +58,11 @@ def set_by_hand(items: Iterable[Candidate]) -> dict[int, SetByHand]:
     return found
 
 
+def was_called(candidate: Candidate) -> bool:
+    """Tell whether a run has given the object a P(atypical)."""
+    return candidate.text is not None and _MARKS[0] in bytes(candidate.text)
+
+
 @functools.lru_cache(maxsize=4096)
 def stated_call(class_name: str | None) -> Word | None:
     """Return the answer that the last part of a class states; None for a class without a call."""

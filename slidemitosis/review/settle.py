@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slidemitosis.candidates import read_candidates
-from slidemitosis.candidates.answered import set_by_hand
+from slidemitosis.candidates.answered import set_by_hand, was_called
 from slidemitosis.labels import UNSURE
 from slidemitosis.outputs.folder import OBJECTS
 from slidemitosis.prediction import Verdict
@@ -81,17 +81,32 @@ def settled(
     """Return the results with what persons say of each.
 
     reviewer: whose word counts where readers disagree. What a person has set in the points file counts before
-    what one has set in the folder's objects. An answer about a figure that is not there is warned of.
+    what one has set in the folder's objects; so does that nothing is set there, where the points file is of
+    a run itself. An answer about a figure that is not there is warned of.
     """
+    of_reviews = dataclasses.replace(known, by_hand={})
     told = tuple(
         result if verdict is None else dataclasses.replace(result, verdict=verdict)
         for result in results
+<<<<<<< HEAD
         for placed in [result.placed]
         for verdict in [verdict_on(placed.object_id, known, by_hand=placed.by_hand, reviewer=reviewer)]
+=======
+        for called in [was_called(result.placed.candidate)]
+        for verdict in [_verdict(result, of_reviews if called else known, reviewer)]
+>>>>>>> h-ans18
     )
     warn_of_lost(known, {r.placed.object_id.lower() for r in results})
     if apart := sum(r.verdict is not None and r.status in APART for r in told):
         log.warning("%d answers are of duplicates or of candidates off the slide, and do not count", apart)
+    unanswered = {r.placed.object_id.lower() for r in told if r.verdict is None}
+    if undone := [f for f, said in known.by_hand.items() if f in unanswered and said.reason == "found"]:
+        log.warning(
+            "%d classes that were set by hand in the folder's objects are not set in the points file, which "
+            "counts, such as that of %s",
+            len(undone),
+            undone[0],
+        )
     if disagree := sum(r.verdict is not None and r.verdict.disagree for r in told):
         log.warning(
             "readers disagree on %d figures, which count as unsure; to count the word of one of them, "

@@ -194,6 +194,19 @@ def test_an_answer_that_is_taken_back_leaves_the_objects_too(run: Run, tmp_path:
     ]
 
 
+def test_a_correction_that_is_undone_in_qupath_is_not_made_again(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The points are exported anew, and the folder still holds what was corrected before."""
+    folder = run.folder(tmp_path)
+    said = ten_corrections(folder)
+    changed(folder / "objects.geojson", folder / "objects.geojson", said)
+    exported = as_qupath_writes(run.first / "objects.geojson", tmp_path / "exported.geojson", {})
+    result = run.classifier.classify(run.slide, exported, answers_of=[folder])
+    assert result.rated.review is None
+    assert "10 classes that were set by hand in the folder's objects" in caplog.text
+
+
 def test_readers_who_disagree_leave_a_figure_unsure_unless_one_is_named(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
