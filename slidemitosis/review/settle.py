@@ -88,13 +88,9 @@ def settled(
     told = tuple(
         result if verdict is None else dataclasses.replace(result, verdict=verdict)
         for result in results
-<<<<<<< HEAD
         for placed in [result.placed]
-        for verdict in [verdict_on(placed.object_id, known, by_hand=placed.by_hand, reviewer=reviewer)]
-=======
-        for called in [was_called(result.placed.candidate)]
-        for verdict in [_verdict(result, of_reviews if called else known, reviewer)]
->>>>>>> h-ans18
+        for of in [of_reviews if was_called(placed.candidate) else known]
+        for verdict in [verdict_on(placed.object_id, of, by_hand=placed.by_hand, reviewer=reviewer)]
     )
     warn_of_lost(known, {r.placed.object_id.lower() for r in results})
     if apart := sum(r.verdict is not None and r.status in APART for r in told):
