@@ -49,7 +49,7 @@ import static qupath.lib.gui.scripting.QPEx.*
 @Field String SCRIPT = 'export_corrections'
 @Field List<String> COLUMNS = [
     'slide', 'x', 'y', 'label', 'mpp', 'patient', 'domain',
-    'entry_id', 'image', 'object_id', 'model_call', 'p_atypical',
+    'entry_id', 'image', 'object_id', 'model_call', 'p_atypical', 'reason',
 ]
 
 reported { Map place -> exportCorrections(place) }
@@ -93,6 +93,8 @@ Map labelRow(object, Map place, Map image, Map summary) {
         label: labelOf(statedCall(className(object))), mpp: givenMpp(summary.slide),
         entry_id: place.id, image: place.name, object_id: object.getID().toString(),
         model_call: call == null ? '' : labelOf(call), p_atypical: Double.isNaN(p) ? '' : decimals(p, 6),
+        // Why it is a label: "slidemitosis calibrate" takes no figures that were found wrong.
+        reason: CHANGED_ONLY ? 'found' : 'all',
     ]
 }
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from slidemitosis.cohort import read_cohort
+from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize, Viewer
 from slidemitosis.options import ReadOptions
+from slidemitosis.train.calibrate import settle_reviewed
 from tests.command import run
 from tests.conftest import position_colours, write_features, write_scn
 from tests.qupath.figures import (
@@ -96,6 +98,10 @@ def test_corrections_are_labels_that_training_reads(project: QuPath) -> None:
     ]
     assert [(float(r["x"]), float(r["y"])) for r in rows] == [*CENTRES[:2], (400.0, 400.0)]
     assert [r["model_call"] for r in rows] == [labels[before[uuid(0)]], labels[before[uuid(1)]], ""]
+    # A calibration must not be made of them.
+    assert {r["reason"] for r in rows} == {"found"}
+    with pytest.raises(InvalidOption, match="reason: found: figures that were labelled for what the model"):
+        settle_reviewed([project.written / "corrections.csv"], "all")
     corrections = project.written / "corrections.csv"
     assert "3 figures" in data_check(corrections)
     # What is filled in by hand stays; what is no correction any more goes.

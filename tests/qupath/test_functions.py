@@ -360,7 +360,7 @@ def test_pixels_that_are_not_square_are_no_column_of_the_labels(qupath: QuPath) 
     assert "not square (0.25 x 0.5 um)" in reason
 
 
-@pytest.mark.parametrize("column", ["entry_id", "image", "object_id", "model_call", "p_atypical"])
+@pytest.mark.parametrize("column", ["entry_id", "image", "object_id", "model_call", "p_atypical", "reason"])
 def test_no_column_of_ours_beside_the_labels_looks_like_a_misspelt_one(column: str) -> None:
     from slidemitosis.toml_tables import nearest
     from slidemitosis.train.data import rows
