@@ -26,6 +26,7 @@ from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
 from slidemitosis.cli.review import add_count
+from slidemitosis.cli.review_page import add_review
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_calibrate, add_compare, add_data, add_evaluate, add_train, add_tune
 from slidemitosis.errors import SlideMitosisError
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add_count(
         commands.add_parser("count", help="count what persons said of figures, beside the model's rate")
     )
+    add_review(commands.add_parser("review", help="look at figures and say what they are"))
     add_inspect(commands.add_parser("inspect", help="show what would be read; classify nothing"))
     add_patches(commands.add_parser("patches", help="classify patches that are cut already"))
     add_convert(commands.add_parser("convert", help="candidates of any format as GeoJSON or CSV"))

@@ -4,6 +4,10 @@
 - settle: what all persons together say of each figure, wherever they have said it
 - results: folders of results read again, with their answers
 - count: the answers of folders of results counted anew, without their slides
+- slides, order, pictures: what a review shows: figures of results, in an order, with their surroundings
+- session, server, page/: one reader's review, and the page by which the browser of this computer shows it
+- agreement: how far two readers agree
+- objects: the answers as objects for QuPath
 
 Uses candidates, prediction, rates, outputs and the rooms below these.
 """
