@@ -36,7 +36,7 @@ def add_review(parser: argparse.ArgumentParser) -> None:
         "--sample",
         type=int,
         metavar="N",
-        help="figures in a random sample (default: 50)",
+        help="figures of each slide in a random sample (default: 50)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="which random sample (default: 0)")
     parser.add_argument(

@@ -11,13 +11,14 @@ from slidemitosis.candidates.formats.qupath_keys import CALL_THRESHOLD, P_ATYPIC
 from slidemitosis.files import whole_file, write_parts, writing
 from slidemitosis.outputs.folder import OBJECTS
 from slidemitosis.outputs.objects import answered_class, feature_collection, plain_feature
-from slidemitosis.review.settle import known_in, verdict_on
+from slidemitosis.review.settle import known_in, settled_by_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from slidemitosis.candidates import Candidate
     from slidemitosis.labels import Word
+    from slidemitosis.prediction import Verdict
     from slidemitosis.review.settle import Known
 
 REVIEWED_OBJECTS = "reviewed.geojson"
@@ -32,24 +33,23 @@ def write_reviewed_objects(folder: Path) -> Path:
     """
     known = known_in(folder)
     items = read_candidates(folder / OBJECTS, format="geojson").items
-    features = (_feature(item, known) for item in items)
+    said = settled_by_figure(known)
+    features = (_feature(item, said.get((item.id or "").lower()), known) for item in items)
     path = folder / REVIEWED_OBJECTS
     with writing(path, remedy=""), whole_file(path) as partial:
         write_parts(partial, feature_collection(features))
     return path
 
 
-def _feature(item: Candidate, known: Known) -> bytes:
+def _feature(item: Candidate, verdict: Verdict | None, known: Known) -> bytes:
     """Return an object as it was, but for its class and the reason for which a person was asked."""
-    figure = item.id or ""
-    verdict = verdict_on(figure, known)
     told = {} if verdict is None else {REVIEWED: float(_NUMBERS[verdict.reason])}
     feature = plain_feature(
         item, object_id=item.id, centre=(item.x, item.y), taken=(), told=told, replaced=(REVIEWED,)
     )
     if verdict is not None and verdict.by_hand is None:
         answer: Word | None = verdict.answer
-    elif verdict is None and figure.lower() in known.by_hand:
+    elif verdict is None and (item.id or "").lower() in known.by_hand:
         answer = _call(item)  # a run has written an answer there that was taken back since
     else:
         answer = None  # nobody has answered, or the class was set by hand, and stays

@@ -18,20 +18,24 @@ def shown_figures(
 ) -> list[tuple[int, Figure]]:
     """Return the figures to show, each with the number of its slide.
 
-    "doubt": all, the most doubtful first. "all": slide by slide, as the tables list them. "random": `sample`
-    figures drawn without replacement from all slides together, in the order in which they were drawn, so that
+    "doubt": all, the most doubtful first. "all": slide by slide, as the tables list them. "random": slide by
+    slide, `sample` figures of each drawn without replacement, in the order in which they were drawn, so that
     whoever stops early has still seen a random sample. The same seed gives the same sample, and a larger
     sample begins with the smaller one.
     """
+    if order == "random":
+        return [(i, f) for i, slide in enumerate(slides) for f in _drawn(slide.figures, sample, seed)]
     figures = [(i, figure) for i, slide in enumerate(slides) for figure in slide.figures]
     if order == "doubt":
         return sorted(figures, key=lambda shown: -doubt(shown[1], slides[shown[0]].threshold))
-    if order == "random":
-        # By id, so that a later run which lists the same figures in another order changes nothing.
-        figures.sort(key=lambda shown: (slides[shown[0]].folder.name, shown[1].id))
-        random.Random(seed).shuffle(figures)  # noqa: S311 - a sample, no secret
-        return figures[:sample]
     return figures
+
+
+def _drawn(figures: Sequence[Figure], sample: int, seed: int) -> list[Figure]:
+    # By id, so that a later run which lists the same figures in another order changes nothing.
+    shuffled = sorted(figures, key=lambda figure: figure.id)
+    random.Random(seed).shuffle(shuffled)  # noqa: S311 - a sample, no secret
+    return shuffled[:sample]
 
 
 def doubt(figure: Figure, threshold: float) -> float:

@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.outputs.folder import REVIEW
-from slidemitosis.rates.intervals import jeffreys_interval
+from slidemitosis.rates.reviewed import LEAST_SAMPLED, ReviewedFigure, pooled_review
 from slidemitosis.review.agreement import agreements
 from slidemitosis.review.answers import Answer, Shown, append_answer, read_answers, utc_now
 from slidemitosis.review.objects import write_reviewed_objects
 from slidemitosis.review.order import shown_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from slidemitosis.labels import Word
+    from slidemitosis.rates.reviewed import ReviewRate
     from slidemitosis.review.agreement import Agreement
     from slidemitosis.review.order import Order
     from slidemitosis.review.slides import Figure, ResultFolder
 
-_OF_A_SAMPLE = ("random", "all")
-"""Reasons for which an answer counts in a random sample; figures that were looked for are asked again."""
 _NAMES: Mapping[Word, str] = {"AMF": "atypical", "NMF": "normal", "none": "no mitosis", "unsure": "unsure"}
 
 
@@ -38,7 +37,7 @@ class ReviewPlan:
     blind: bool = False
     """The model's answers are not shown."""
     sample: int = 50
-    """How many figures a random sample has."""
+    """How many figures of each slide a random sample has."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -67,7 +66,8 @@ class Session:
         self._answers: list[Word | None] = []
         for slide_number, figure in self.figures:
             given = mine[slide_number].get(figure.id.lower())
-            counts = given is not None and (plan.order != "random" or given.reason in _OF_A_SAMPLE)
+            # What was looked for has to be asked again before it counts in a random sample.
+            counts = given is not None and (plan.order != "random" or given.reason == "random")
             self._answers.append(given.answer if given and counts else None)
 
     def answer(self, number: int, word: Word) -> dict[str, Any]:
@@ -107,7 +107,17 @@ class Session:
 
     def line(self) -> str:
         """Say how far the review is, and what it has found."""
-        return progress_line(self._answers, self.plan.order)
+        said = {(slide, f.id): word for (slide, f), word in zip(self.figures, self._answers, strict=True)}
+        review = pooled_review(
+            [
+                [self._reviewed(figure, said.get((number, figure.id))) for figure in slide.figures]
+                for number, slide in enumerate(self.slides)
+            ]
+        )
+        return progress_line(self._answers, review)
+
+    def _reviewed(self, figure: Figure, word: Word | None) -> ReviewedFigure:
+        return ReviewedFigure(figure.p_atypical, word, None if word is None else self.plan.order)
 
     def agreements(self) -> list[Agreement]:
         """Compare the readers of these slides by what is on the disk now. Raises UnreadableReview."""
@@ -158,23 +168,31 @@ class Session:
         return shown
 
 
-def progress_line(answers: Iterable[Word | None], order: Order) -> str:
-    """Say how many figures were reviewed, and the fraction of atypical ones among those that are mitoses.
+def progress_line(answers: Sequence[Word | None], review: ReviewRate | None) -> str:
+    """Say how many figures were reviewed, and the fraction of atypical ones where it can be told.
 
-    Doubtful figures that were looked for are no sample of the slide: of these there is no interval.
+    review: what the answers come to; None where there are none.
     """
-    given = list(answers)
-    count = Counter(given)
-    atypical, mitoses = count["AMF"], count["AMF"] + count["NMF"]
+    count = Counter(answers)
     named = [f"{count[word]} {name}" for word, name in _NAMES.items() if count[word] or word == "AMF"]
-    line = f"reviewed {len(given) - count[None]} of {len(given)}: {', '.join(named)}"
-    if not mitoses:
+    line = f"reviewed {len(answers) - count[None]} of {len(answers)}: {', '.join(named)}"
+    if review is None or review.reviewed.value is None:
         return line
-    if order == "doubt" and None in count:
-        return f"{line}; no rate: the doubtful come first"
-    low, high = jeffreys_interval(atypical, mitoses)
-    rate = f"{100 * atypical / mitoses:.0f} % of {mitoses} mitoses"
-    return f"{line}; {rate} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+    if not review.unbiased:
+        return f"{line}; no rate yet: neither all nor a random sample"
+    told = f"{line}; {_per_cent(review.reviewed.value)} % of the mitoses"
+    if review.chosen == "all":
+        return told
+    if review.reviewed.figures is None:
+        return f"{told} (no interval from fewer than {LEAST_SAMPLED})"
+    low, high = map(_per_cent, review.reviewed.figures)
+    return f"{told} (95 % interval {low} to {high} %)"
+
+
+def _per_cent(fraction: float) -> str:
+    """Per cent, to two digits: "21", "3.4"."""
+    value = 100 * fraction
+    return f"{value:.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
 
 
 def _check_inside(slide: ResultFolder) -> None:

@@ -15,19 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidemitosis.geometry import Level, PixelSize
+from slidemitosis.rates.reviewed import ReviewedFigure, review_rate
 from slidemitosis.review.agreement import agreements, cohens_kappa
 from slidemitosis.review.order import doubt, shown_figures
 from slidemitosis.review.pictures import VIEWS, Pictures, View, place_square
 from slidemitosis.review.session import progress_line
 from slidemitosis.review.slides import read_results
-from tests.command import refused
+from tests.command import refused, run
 from tests.conftest import position_colours, write_aperio
 from tests.review.review_server import MPP, SIDE, copied, reviewing, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slidemitosis.labels import Word
+    from slidemitosis.labels import Reason, Word
 
 WORDS = ("AMF", "NMF", "none")
 
@@ -117,29 +118,40 @@ def test_each_reader_sees_the_answers_of_no_other(results: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "order", "line"),
+    ("answers", "reason", "line"),
     [
         ([None] * 5, "all", "reviewed 0 of 5: 0 atypical"),
         (["none", None], "all", "reviewed 1 of 2: 0 atypical, 1 no mitosis"),
         (
-            ["AMF"] * 9 + ["NMF"] * 24 + ["none"] * 2 + ["unsure"] + [None] * 790,
-            "random",
-            (
-                "reviewed 36 of 826: 9 atypical, 24 normal, 2 no mitosis, 1 unsure; "
-                "27 % of 33 mitoses (95 % interval 14 to 44 %)"
-            ),
+            ["AMF", "NMF", None],
+            "doubt",
+            "reviewed 2 of 3: 1 atypical, 1 normal; no rate yet: neither all nor a random sample",
         ),
         (
             ["AMF", "NMF", None],
-            "doubt",
-            "reviewed 2 of 3: 1 atypical, 1 normal; no rate: the doubtful come first",
+            "random",
+            "reviewed 2 of 3: 1 atypical, 1 normal; 50 % of the mitoses (no interval from fewer than 10)",
         ),
+        (["AMF", "NMF", "NMF"], "doubt", "reviewed 3 of 3: 1 atypical, 2 normal; 33 % of the mitoses"),
     ],
 )
 def test_the_line_says_how_far_it_is_and_what_was_found(
-    answers: list[Word | None], order: str, line: str
+    answers: list[Word | None], reason: Reason, line: str
 ) -> None:
-    assert progress_line(answers, order) == line  # type: ignore[arg-type]
+    figures = [ReviewedFigure(0.2, word, reason if word else None) for word in answers]
+    assert progress_line(answers, review_rate(figures)) == line
+
+
+def test_the_line_has_the_interval_that_is_counted_later(results: Path) -> None:
+    words = ["AMF"] * 5 + ["NMF"] * 12 + ["none", "unsure"]
+    with reviewing(results, "--order", "random", "--sample", "25") as review:
+        for number, word in enumerate(words):
+            line = review.post("answer", {"figure": number, "answer": word})["line"]
+    start, interval = line.split("; ")
+    assert start == "reviewed 19 of 25: 5 atypical, 12 normal, 1 no mitosis, 1 unsure"
+    assert interval.startswith("29 % of the mitoses (95 % interval ")
+    counted = run("count", results).stdout
+    assert f"fraction {interval.replace(' of the mitoses', '')} by the answers alone" in counted
 
 
 LEVELS = (Level(40_000, 30_000, 1.0), Level(10_000, 7_500, 4.0), Level(2_500, 1_875, 16.0))
@@ -216,6 +228,9 @@ def test_a_cohort_is_reviewed_slide_by_slide_into_each_slides_folder(
         review.post("answer", {"figure": 29, "answer": "AMF"})
         review.post("answer", {"figure": 30, "answer": "NMF"})
         assert "reviewed 2 of 60" in review.finish()
+    with reviewing(tmp_path / "cohort", "--order", "random", "--sample", "7") as review:
+        told = review.get("session")["figures"]
+    assert [figure["slide"] for figure in told] == [0] * 7 + [1] * 7
     assert [row["answer"] for row in rows(tmp_path / "cohort/slides/a")] == ["AMF"]
     assert [row["answer"] for row in rows(tmp_path / "cohort/slides/b")] == ["NMF"]
 

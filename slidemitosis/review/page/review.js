@@ -5,7 +5,7 @@ const KEPT = 24; // figures whose pictures are kept
 const RECENT = 10;
 const NAMES = { AMF: "Atypical", NMF: "Normal", none: "No mitosis", unsure: "Unsure" };
 const KEYS = { a: "AMF", n: "NMF", x: "none", u: "unsure" };
-const WHOLE = "All figures were looked at: the fraction is a count, and its interval that of the tumour they come from.";
+const WHOLE = "All figures were looked at: the fraction is a count, and nothing is estimated.";
 const ENDED = "The program that this page belongs to has ended. Every answer that it took is in review.csv. The same command goes on where you stopped.";
 const ZOOMS = [1, 1.5, 2, 3];
 
@@ -244,7 +244,7 @@ async function showEnd() {
   byId("end-note").textContent = {
     all: WHOLE,
     doubt: WHOLE,
-    random: "These figures are a random sample: slidemitosis count takes them together with the model’s answers.",
+    random: "These figures are a random sample. slidemitosis count takes them together with what the model says of all.",
   }[session.order];
   byId("again").hidden = !session.answers.includes("unsure");
   byId("end-title").focus();
