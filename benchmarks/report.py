@@ -3,8 +3,8 @@
 python benchmarks/report.py SLIDE --points FILE [--model lite0] [--turns 3]
 
 Classifies a slide in turns without and with its report, each in a process of its own. Prints for each the
-seconds and the peak memory of the classifying process; with the report, also the seconds of keeping patches and
-of making the page, and its size. Processor time, since machines are shared.
+seconds and the peak memory of the classifying process; with the report, also the seconds of keeping patches
+and of making the page, and its size. Processor time, since machines are shared.
 """
 
 from __future__ import annotations
