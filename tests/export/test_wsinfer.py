@@ -233,5 +233,5 @@ def test_exporting_from_the_command_line(
     assert main([*words, "--out", "elsewhere"]) == 0
     assert (tmp_path / "elsewhere" / CONFIG).is_file()
     assert main([*words[:3], "--out", "elsewhere"]) == 2
-    assert "--out is for --format wsinfer" in capsys.readouterr().err
+    assert "elsewhere: is there already; choose another --out" in capsys.readouterr().err
     assert not (tmp_path / "model" / "graph.onnx").exists()
