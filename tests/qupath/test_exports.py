@@ -100,7 +100,7 @@ def test_corrections_are_labels_that_training_reads(project: QuPath) -> None:
     assert [r["model_call"] for r in rows] == [labels[before[uuid(0)]], labels[before[uuid(1)]], ""]
     # A calibration must not be made of them.
     assert {r["reason"] for r in rows} == {"found"}
-    with pytest.raises(InvalidOption, match="reason: found: figures that were labelled for what the model"):
+    with pytest.raises(InvalidOption, match=r"every label differs from the model's call"):
         settle_reviewed([project.written / "corrections.csv"], "all")
     corrections = project.written / "corrections.csv"
     assert "3 figures" in data_check(corrections)
