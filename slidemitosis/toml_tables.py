@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _Part = TypeVar("_Part")
-_SHORT = 3  # letters
+_SHORT = 2  # letters
 _NEAR, _NEAR_IF_SHORT = 0.6, 0.75
 """Share of letters that two names have in common if one is meant by the other."""
 

@@ -224,7 +224,7 @@ def test_patches_of_other_modes_are_read_as_rgb(root: Path) -> None:
 def test_an_unknown_layout_is_told_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match="no data layout 'amibr'; did you mean 'ami-br'"):
         read_data("amibr", tmp_path)
-    with pytest.raises(InvalidOption, match=r"absent: no such file or folder; .*--data ami-br=PATH"):
+    with pytest.raises(InvalidOption, match=r"absent: no such file or folder; give its place as ami-br=PATH"):
         read_data("ami-br", tmp_path / "absent")
 
 
