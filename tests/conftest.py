@@ -192,7 +192,14 @@ def write_features(path: Path, features: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-@pytest.fixture(scope="session", params=groovy_jars.VERSIONS)
+# The newest by default, the others with the slow tests.
+_GROOVYS = [
+    *(pytest.param(v, marks=pytest.mark.slow) for v in groovy_jars.VERSIONS[:-1]),
+    groovy_jars.VERSIONS[-1],
+]
+
+
+@pytest.fixture(scope="session", params=_GROOVYS)
 def groovy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groovy]:
     """Each Groovy of QuPath with the stand-ins; skips, with the reason, where there is none."""
     from tests.qupath.standin_qupath import Groovy

@@ -78,7 +78,8 @@ def test_pooled_intervals_hold_the_truth_of_many_slides(simulation: dict[str, An
     assert min(raw, corrected, these) >= 0.9
     few_raw, _, few_these = simulation["pooled_coverage"](3, known, draws=400)
     assert few_raw < 0.85  # which is why few_units is set
-    assert few_these >= 0.92
+    # Below ten figures there is no interval, and these were the widest.
+    assert few_these >= 0.9
 
 
 def test_five_figures_are_said_to_be_too_few() -> None:

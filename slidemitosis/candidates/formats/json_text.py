@@ -35,9 +35,11 @@ _NAN = rb"(?:NaN|-?Infinity)"
 _IS_NAN = _BLANK + b":" + _BLANK + _NAN
 _MEMBER = _BLANK + _STRING + _IS_NAN
 _BLANKS = re.compile(rb"(%b)|[ \t\n\r]+" % _STRING)
+# Runs of a limited length, which can be matched again: Python before 3.11.5 matches a possessive run of such
+# alternatives wrongly, and a run without a limit would take memory for each of its parts.
 _FINITE = re.compile(
     rb"""
-    ((?: [^",NI-]++ | %(string)b (?!%(is_nan)b) | , (?!%(member)b) | - (?!I) )++)  # what is kept
+    ((?: [^",NI-]++ | %(string)b (?!%(is_nan)b) | , (?!%(member)b) | - (?!I) ){1,999})  # kept
     | , %(member)b             # a member that is not finite, with the comma before it
     | %(member)b %(blank)b ,?  # or, where it is the first of its object, with the comma behind it
     | (%(nan)b)                # an element of a list that is not finite
