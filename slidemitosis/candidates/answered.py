@@ -63,6 +63,12 @@ def was_called(candidate: Candidate) -> bool:
     return candidate.text is not None and _MARKS[0] in bytes(candidate.text)
 
 
+def recorded_call(candidate: Candidate) -> Word | None:
+    """Return what the run called that has given the object a P(atypical); None where nothing tells it."""
+    feature = candidate.feature or {}
+    return _recorded_call(feature, _measurements(feature))
+
+
 @functools.lru_cache(maxsize=4096)
 def stated_call(class_name: str | None) -> Word | None:
     """Return the answer that the last part of a class states; None for a class without a call."""

@@ -37,9 +37,9 @@ def predict_batches(
     """Predict the patches of a slide; return what is said of each candidate, in the points file's order.
 
     batches: of READ_SIZE windows each, in whatever order. clock: "reading", "waiting" and "computing" are
-    counted. looks: those of the patches that are not blank are added. progress: called with (candidates done,
-    candidates in all). keeper: keeps the patches that a report shows. Raises ReadingFailed if not one
-    candidate could be read.
+    counted. looks: those of the patches that are not blank are added, if the card has any to compare with.
+    progress: called with (candidates done, candidates in all). keeper: keeps the patches that a report shows.
+    Raises ReadingFailed if not one candidate could be read.
     """
     said: dict[int, Prediction | LeftOut] = {
         i: placed.left_out for i, placed in enumerate(prepared.placed) if placed.left_out
@@ -52,7 +52,8 @@ def predict_batches(
         for batch, outputs in one_ahead(_awaited(joined, clock), lambda b: engine.submit(b.pixels)):
             said |= {prepared.to_read[row]: LeftOut("unreadable", why) for row, why in batch.unreadable}
             found = predict(batch.pixels, outputs, engine.card, decision)
-            looks.add(figure_looks(batch.pixels[[not p.blank for p in found]]))
+            if engine.card.looks is not None:
+                looks.add(figure_looks(batch.pixels)[[not p.blank for p in found]])
             rows = [prepared.to_read[row] for row in batch.indices]
             said |= zip(rows, found, strict=True)
             if keeper is not None:

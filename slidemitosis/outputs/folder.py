@@ -79,6 +79,13 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
         )
 
 
+def result_folders(place: Path) -> list[Path]:
+    """Return the folder of one slide's results, or those of a cohort's slides that are done; else none."""
+    if (place / SUMMARY).is_file():
+        return [place]
+    return sorted(path.parent for path in place.glob(f"slides/*/{SUMMARY}"))
+
+
 def check_no_answers(out: Path) -> None:
     """Raise OutputError where a person has answered about the figures of these results, or set classes."""
     objects = out / OBJECTS

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from slidemitosis.prediction import CandidateResult, Status
+    from slidemitosis.prediction import CandidateResult, Status, Verdict
 
 Chosen = Literal["all", "random", "chosen"]
 Interval = tuple[float, float]
@@ -53,6 +53,11 @@ class ReviewedFigure:
     """What all readers together say; None where nobody was asked."""
     reason: Reason | None = None
     """Why it was answered; None where it was not."""
+
+    @classmethod
+    def of(cls, probability: float | None, verdict: Verdict | None) -> ReviewedFigure:
+        """Make it of what is settled of the figure; None where nobody was asked."""
+        return cls(probability, verdict.answer if verdict else None, verdict.reason if verdict else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +111,7 @@ class ReviewRate:
 
 def reviewed_figures(results: Iterable[CandidateResult]) -> list[ReviewedFigure]:
     """Return each figure of a slide with what the model and what persons say of it."""
-    verdicts = ((r.probability, r.verdict) for r in results if r.status not in APART)
-    return [ReviewedFigure(p, v.answer if v else None, v.reason if v else None) for p, v in verdicts]
+    return [ReviewedFigure.of(r.probability, r.verdict) for r in results if r.status not in APART]
 
 
 def review_rate(figures: Sequence[ReviewedFigure]) -> ReviewRate | None:

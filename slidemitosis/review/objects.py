@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slidemitosis.candidates import read_candidates
-from slidemitosis.candidates.answered import REASONS
+from slidemitosis.candidates.answered import REASONS, recorded_call
 from slidemitosis.candidates.formats.json_text import joined, members
-from slidemitosis.candidates.formats.qupath_keys import CALL_THRESHOLD, P_ATYPICAL, REVIEWED
+from slidemitosis.candidates.formats.qupath_keys import REVIEWED
 from slidemitosis.files import whole_file, write_parts, writing
+from slidemitosis.labels import UNSURE
 from slidemitosis.outputs.folder import OBJECTS
 from slidemitosis.outputs.objects import answered_class, feature_collection, plain_feature
 from slidemitosis.review.settle import known_in, settled_by_figure
@@ -50,7 +51,8 @@ def _feature(item: Candidate, verdict: Verdict | None, known: Known) -> bytes:
     if verdict is not None and verdict.by_hand is None:
         answer: Word | None = verdict.answer
     elif verdict is None and (item.id or "").lower() in known.by_hand:
-        answer = _call(item)  # a run has written an answer there that was taken back since
+        # A run has written an answer there that was taken back since; without a call it has none either.
+        answer = recorded_call(item) or UNSURE
     else:
         answer = None  # nobody has answered, or the class was set by hand, and stays
     if answer is None:
@@ -59,11 +61,3 @@ def _feature(item: Candidate, verdict: Verdict | None, known: Known) -> bytes:
     properties = dict(members(whole["properties"]))
     properties["classification"] = answered_class(item.class_name, answer)
     return joined({**whole, "properties": joined(properties)})
-
-
-def _call(item: Candidate) -> Word:
-    """Return what the model called an object that a run has written."""
-    told = (item.feature or {}).get("properties", {}).get("measurements", {})
-    if P_ATYPICAL not in told or CALL_THRESHOLD not in told:
-        return "unsure"  # without a call it has none either
-    return "AMF" if told[P_ATYPICAL] >= told[CALL_THRESHOLD] else "NMF"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.outputs.folder import CANDIDATES, SUMMARY
+from slidemitosis.outputs.folder import CANDIDATES, SUMMARY, result_folders
 from slidemitosis.rates.reviewed import APART, ReviewedFigure, ReviewRate, review_rate
 from slidemitosis.review.settle import known_in, settled_by_figure, warn_of_lost
 
@@ -47,8 +47,7 @@ class ReviewedSlide:
     @property
     def reviewed(self) -> list[ReviewedFigure]:
         """Each figure as `rates.reviewed` takes it."""
-        said = ((f.probability, f.verdict) for f in self.figures)
-        return [ReviewedFigure(p, v.answer if v else None, v.reason if v else None) for p, v in said]
+        return [ReviewedFigure.of(f.probability, f.verdict) for f in self.figures]
 
     @property
     def review(self) -> ReviewRate | None:
@@ -62,9 +61,7 @@ def reviewed_slides(folder: Path, *, reviewer: str | None = None) -> list[Review
     reviewer: whose word counts where readers disagree. Raises InvalidOption for a folder without results,
     and UnreadableReview.
     """
-    folders = [folder]
-    if not (folder / SUMMARY).exists():
-        folders = sorted(path.parent for path in folder.glob(f"slides/*/{SUMMARY}"))
+    folders = result_folders(folder)
     if not folders:
         raise InvalidOption(f"{folder}: holds no results; name a folder of classify or of cohort")
     return [_slide(one, reviewer) for one in folders]

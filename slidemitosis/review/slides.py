@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import InvalidOption
 from slidemitosis.geometry import PixelSize
-from slidemitosis.outputs.folder import CANDIDATES, SUMMARY
+from slidemitosis.outputs.folder import CANDIDATES, SUMMARY, result_folders
 from slidemitosis.slides.moved import find_by_name, is_there
 
 if TYPE_CHECKING:
@@ -63,7 +63,11 @@ def read_results(
     slide: where the slide is now, if `place` is of one slide. search: folders in which slides that have moved
     are looked for by name. Raises InvalidOption.
     """
-    folders = _folders(place)
+    folders = result_folders(place)
+    if not folders:
+        raise InvalidOption(
+            f"{place}: no {SUMMARY} in it; name the folder that slidemitosis classify or cohort has written"
+        )
     if slide is not None and len(folders) > 1:
         raise InvalidOption(f"--slide: {place} is a cohort of {len(folders)} slides; use --search FOLDER")
     found = [_read(folder) for folder in folders]
@@ -72,17 +76,6 @@ def read_results(
     lost = {f.slide.name for f in found if not is_there(f.slide)}
     places = find_by_name(lost, search)
     return tuple(_where_it_is(f, places, many=len(found) > 1) for f in found)
-
-
-def _folders(place: Path) -> list[Path]:
-    if (place / SUMMARY).is_file():
-        return [place]
-    found = sorted(p.parent for p in place.glob(f"slides/*/{SUMMARY}"))
-    if not found:
-        raise InvalidOption(
-            f"{place}: no {SUMMARY} in it; name the folder that slidemitosis classify or cohort has written"
-        )
-    return found
 
 
 def _where_it_is(found: ResultFolder, places: Mapping[str, list[Path]], *, many: bool) -> ResultFolder:

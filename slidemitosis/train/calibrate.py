@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from slidemitosis._version import __version__
 from slidemitosis.calibration.local import fit_local
 from slidemitosis.engines.choose import load_engine
 from slidemitosis.errors import InvalidOption
+from slidemitosis.labels import Reason
 from slidemitosis.models.files import networks_digest
 from slidemitosis.models.local import FORMAT, LocalCalibration
 from slidemitosis.train.data.figures import join
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 LEAST = 30
 """With fewer figures a shift can hardly be told from chance."""
-_REASONS = ("all", "random", "doubt", "found")
+_REASONS = get_args(Reason)
 """Why a figure was labelled, as the column "reason" of a table says."""
 _REMEDY = "review all figures of some slides, or a random sample of them"
 
