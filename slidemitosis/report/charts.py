@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from slidemitosis.geometry import Bounds
-    from slidemitosis.report.rows import Row
+    from slidemitosis.outputs.read import Row
 
 BINS = 40
 """Of the histogram of P."""

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slidemitosis.errors import OutputError, UnreadableSlide
+from slidemitosis.errors import UnreadableSlide
 from slidemitosis.files import write_text, write_whole
 from slidemitosis.geometry import PixelSize
-from slidemitosis.outputs.folder import CANDIDATES, REPORT, SUMMARY
+from slidemitosis.outputs.folder import REPORT
+from slidemitosis.outputs.read import read_rows, read_summary
 from slidemitosis.outputs.sheet import Shown, write_sheets
 from slidemitosis.reading.windows import place_window, plan_reading, reading_order
 from slidemitosis.reading.worker import ReopeningSlide
 from slidemitosis.report.choice import SOME, Limits
 from slidemitosis.report.keeper import encoded
-from slidemitosis.report.rows import read_rows
 from slidemitosis.report.slide_page import chosen, slide_html
 from slidemitosis.report.thumbnail import read_thumbnail
 from slidemitosis.report.words import said
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from slidemitosis.outputs.read import Row
     from slidemitosis.reading.prepare import Prepared
     from slidemitosis.reading.windows import ReadPlan
     from slidemitosis.report.keeper import PatchKeeper
-    from slidemitosis.report.rows import Row
     from slidemitosis.slides.slide import Slide
 
 
@@ -41,7 +40,7 @@ def write_report(stage: Path, keeper: PatchKeeper, prepared: Prepared) -> Path:
 
     Raises OutputError, UnreadableSlide.
     """
-    rows = read_rows(stage / CANDIDATES)
+    rows = read_rows(stage)
     thumbnail = read_thumbnail(prepared.open_slide)
     page = slide_html(read_summary(stage), rows, keeper.patches, thumbnail, limits=keeper.limits)
     write_text(stage / REPORT, page)
@@ -54,7 +53,7 @@ def report_again(folder: Path, *, slide: Path | None = None, limits: Limits = SO
     slide: where it is now; None: where the summary says. Raises OutputError where the folder holds no
     results, UnreadableSlide.
     """
-    summary, rows = read_summary(folder), read_rows(folder / CANDIDATES)
+    summary, rows = read_summary(folder), read_rows(folder)
     opening = opener(summary, slide)
     chosen_rows = chosen(rows, summary["model"]["threshold"], limits=limits).rows
     patches = {
@@ -65,22 +64,6 @@ def report_again(folder: Path, *, slide: Path | None = None, limits: Limits = SO
     page = slide_html(summary, rows, patches, read_thumbnail(opening), limits=limits)
     write_whole(folder / REPORT, page.encode("utf-8", "backslashreplace"))
     return folder / REPORT
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Read the `summary.json` of a folder. Raises OutputError where there is none of this version."""
-    path = folder / SUMMARY
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise OutputError(
-            f"{path}: cannot be read: {e.strerror or e}; name a folder that classify or cohort wrote"
-        ) from e
-    except ValueError as e:
-        raise OutputError(f"{path}: not valid JSON: {e}; classify the slide again") from e
-    if not isinstance(found, dict) or "patch_px" not in found.get("reading", {}):
-        raise OutputError(f"{path}: of an earlier version of slidemitosis; classify the slide again")
-    return found
 
 
 def opener(summary: Mapping[str, Any], slide: Path | None) -> Callable[[], Slide]:
@@ -115,7 +98,7 @@ def patches_of(
 
 def write_result_sheets(folder: Path, path: Path, *, slide: Path | None = None) -> list[Path]:
     """Write contact sheets of a folder's figures with id, call and P; see `outputs.sheet.write_sheets`."""
-    summary, rows = read_summary(folder), read_rows(folder / CANDIDATES)
+    summary, rows = read_summary(folder), read_rows(folder)
     opening = opener(summary, slide)
     with opening() as opened:
         plan = _plan(opened, summary)

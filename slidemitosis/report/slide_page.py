@@ -14,7 +14,7 @@ from slidemitosis.report.words import ANSWERS, CALLS, facts, methods, rate_sente
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from slidemitosis.report.rows import Row
+    from slidemitosis.outputs.read import Row
     from slidemitosis.report.thumbnail import Thumbnail
 
 _MOST_NAMED = 50

@@ -9,7 +9,7 @@ from slidemitosis.outputs.rate_fields import per_cent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from slidemitosis.report.rows import Row
+    from slidemitosis.outputs.read import Row
 
     Summary = Mapping[str, Any]
 

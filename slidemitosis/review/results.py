@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.outputs.folder import CANDIDATES, SUMMARY, result_folders
+from slidemitosis.outputs.folder import result_folders
+from slidemitosis.outputs.read import read_rows, read_summary
 from slidemitosis.rates.reviewed import APART, ReviewedFigure, ReviewRate, review_rate
 from slidemitosis.review.settle import known_in, settled_by_figure, warn_of_lost
 
@@ -59,7 +58,7 @@ def reviewed_slides(folder: Path, *, reviewer: str | None = None) -> list[Review
     """Read the slide of a folder of results, or each slide of a cohort's folder.
 
     reviewer: whose word counts where readers disagree. Raises InvalidOption for a folder without results,
-    and UnreadableReview.
+    OutputError and UnreadableReview.
     """
     folders = result_folders(folder)
     if not folders:
@@ -70,26 +69,11 @@ def reviewed_slides(folder: Path, *, reviewer: str | None = None) -> list[Review
 def _slide(folder: Path, reviewer: str | None) -> ReviewedSlide:
     known = known_in(folder)
     said = settled_by_figure(known, reviewer=reviewer)
-    path = folder / CANDIDATES
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["status"] not in APART]
-        figures = []
-        for row in rows:
-            name, p = row["object_id"].lower(), row["p_atypical"]
+    figures = []
+    for row in read_rows(folder):
+        if row.status not in APART:
+            name = row.object_id.lower()
             by_reader = {a.reader: a.answer for a in known.answers.about(name) if a.answer and a.reader}
-            at = float(row["level0_x"]), float(row["level0_y"])
-            figures.append(Figure(name, *at, float(p) if p else None, said.get(name), by_reader))
-    except (OSError, ValueError, KeyError, AttributeError) as e:
-        raise InvalidOption(f"{path}: is no table of candidates of this version; classify again") from e
+            figures.append(Figure(name, row.x, row.y, row.probability, said.get(name), by_reader))
     warn_of_lost(known, {f.id for f in figures})
-    return ReviewedSlide(folder=folder, summary=_summary(folder / SUMMARY), figures=tuple(figures))
-
-
-def _summary(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found["slide"]["name"]
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise InvalidOption(f"{path}: is no summary of a slide; classify it again") from e
-    return found
+    return ReviewedSlide(folder=folder, summary=read_summary(folder), figures=tuple(figures))

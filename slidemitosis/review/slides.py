@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slidemitosis.errors import InvalidOption
+from slidemitosis.errors import InvalidOption, OutputError
 from slidemitosis.geometry import PixelSize
-from slidemitosis.outputs.folder import CANDIDATES, SUMMARY, result_folders
+from slidemitosis.outputs.folder import SUMMARY, result_folders
+from slidemitosis.outputs.read import read_rows, read_summary
 from slidemitosis.slides.moved import find_by_name, is_there
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from slidemitosis.outputs.read import Row
 
 _OF_A_RATE = ("classified", "uncertain")
 """Status of the candidates that a rate counts, and a person is therefore asked about."""
@@ -61,7 +61,7 @@ def read_results(
     """Read the folder of one slide's results, or those of all slides of a cohort that are done.
 
     slide: where the slide is now, if `place` is of one slide. search: folders in which slides that have moved
-    are looked for by name. Raises InvalidOption.
+    are looked for by name. Raises InvalidOption, OutputError.
     """
     folders = result_folders(place)
     if not folders:
@@ -93,8 +93,8 @@ def _where_it_is(found: ResultFolder, places: Mapping[str, list[Path]], *, many:
 
 
 def _read(folder: Path) -> ResultFolder:
+    summary = read_summary(folder)
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         slide = summary["slide"]
         return ResultFolder(
             folder=folder,
@@ -104,37 +104,25 @@ def _read(folder: Path) -> ResultFolder:
             mpp=PixelSize(float(slide["mpp_x"]), float(slide["mpp_y"])),
             reader=str(summary["options"]["reader"]),
             threshold=float(summary["model"]["threshold"]),
-            figures=_figures(folder / CANDIDATES),
+            figures=tuple(_figures(read_rows(folder))),
         )
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise InvalidOption(
-            f"{folder}: its results cannot be read ({_reason(e)}); classify the slide again"
+    except (KeyError, TypeError, ValueError) as e:
+        reason = f"no {e}" if isinstance(e, KeyError) else str(e)
+        raise OutputError(
+            f"{folder / SUMMARY}: does not say what a review needs ({reason}); classify the slide again"
         ) from e
 
 
-def _reason(e: Exception) -> str:
-    return f"no {e}" if isinstance(e, KeyError) else str(e)
-
-
-def _figures(path: Path) -> tuple[Figure, ...]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(_figure(row) for row in csv.DictReader(file) if row["status"] in _OF_A_RATE)
-
-
-def _figure(row: Mapping[str, Any]) -> Figure:
-    return Figure(
-        id=row["object_id"],
-        x=_finite(row["level0_x"]),
-        y=_finite(row["level0_y"]),
-        p_atypical=_finite(row["p_atypical"]),
-        p_hard=_finite(row["p_hard"]) if row["p_hard"] else None,
-        call=row["call"],
-        subtype=row["subtype"],
-    )
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{CANDIDATES} has a number that is {text}")
-    return value
+def _figures(rows: Iterable[Row]) -> Iterator[Figure]:
+    """Yield the figures that a rate counts."""
+    for row in rows:
+        if row.probability is not None and row.status in _OF_A_RATE:
+            yield Figure(
+                id=row.object_id,
+                x=row.x,
+                y=row.y,
+                p_atypical=row.probability,
+                p_hard=row.p_hard,
+                call=row.call,
+                subtype=row.subtype,
+            )

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from slidemitosis.geometry import Bounds
+from slidemitosis.outputs.read import Row, read_rows
 from slidemitosis.report.charts import axis_end, estimates
 from slidemitosis.report.choice import ALL, SOME
 from slidemitosis.report.keeper import encoded
-from slidemitosis.report.rows import Row, read_rows
 from slidemitosis.report.slide_page import chosen, slide_html
 from slidemitosis.report.thumbnail import Thumbnail
 from tests.browser import serious_findings
@@ -120,7 +120,7 @@ def test_every_patch_is_the_right_one(classified: Classified, browser: Browser) 
            })"""
     )
     page.context.close()
-    rows = {row.object_id: row for row in read_rows(classified.folder / "candidates.csv")}
+    rows = {row.object_id: row for row in read_rows(classified.folder)}
     classified_rows = [r for r in rows.values() if r.status == "classified"]
     assert {object_id for object_id, _, _ in found} >= {r.object_id for r in classified_rows}
     for object_id, text, (red, green, blue, _) in found:

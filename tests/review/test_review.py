@@ -263,4 +263,4 @@ def test_a_folder_without_results_and_damaged_results_are_one_line(results: Path
     (tmp_path / "empty").mkdir()
     assert "no summary.json in it" in refused("review", tmp_path / "empty", "--no-browser")
     (results / "candidates.csv").write_text("id,x\n1,2\n")
-    assert "cannot be read" in refused("review", results, "--no-browser")
+    assert "has no column 'object_id'" in refused("review", results, "--no-browser")

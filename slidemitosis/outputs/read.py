@@ -1,12 +1,15 @@
-"""The rows of `candidates.csv`, as a report needs them."""
+"""Read a folder of results: its summary, and the rows of its table of candidates."""
 
 from __future__ import annotations
 
 import csv
+import json
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import OutputError
+from slidemitosis.outputs.folder import CANDIDATES, SUMMARY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,14 +40,33 @@ class Row:
     """What persons say of it: AMF, NMF, none (no mitosis) or unsure; empty where nobody was asked."""
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read `candidates.csv`. Raises OutputError if it is not there, or no such table."""
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read the `summary.json` of a folder. Raises OutputError where there is none of this version."""
+    path = folder / SUMMARY
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise OutputError(
+            f"{path}: cannot be read: {e.strerror or e}; name a folder that classify or cohort wrote"
+        ) from e
+    except ValueError as e:
+        raise OutputError(f"{path}: not valid JSON: {e}; classify the slide again") from e
+    if not isinstance(found, dict) or "patch_px" not in found.get("reading", {}):
+        raise OutputError(f"{path}: of an earlier version of slidemitosis; classify the slide again")
+    return found
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Read the `candidates.csv` of a folder. Raises OutputError if it is not there, or no such table."""
+    path = folder / CANDIDATES
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return [_row(i, cells) for i, cells in enumerate(csv.DictReader(file), start=1)]
     except OSError as e:
         raise OutputError(f"{path}: cannot be read: {e.strerror or e}; classify the slide again") from e
-    except (KeyError, TypeError, ValueError) as e:
+    except KeyError as e:
+        raise OutputError(f"{path}: has no column {e}; classify the slide again") from e
+    except (TypeError, ValueError, csv.Error) as e:
         raise OutputError(f"{path}: not a table of candidates: {e}; classify the slide again") from e
 
 
@@ -54,8 +76,8 @@ def _row(number: int, cells: dict[str, str]) -> Row:
         id=cells["id"] or cells["object_id"],
         object_id=cells["object_id"],
         source=cells["source"],
-        x=float(cells["level0_x"]),
-        y=float(cells["level0_y"]),
+        x=_finite(cells["level0_x"]),
+        y=_finite(cells["level0_y"]),
         status=cells["status"],
         reason=cells["reason"],
         probability=_number(cells["p_atypical"]),
@@ -68,4 +90,11 @@ def _row(number: int, cells: dict[str, str]) -> Row:
 
 
 def _number(cell: str) -> float | None:
-    return float(cell) if cell else None
+    return _finite(cell) if cell else None
+
+
+def _finite(cell: str) -> float:
+    value = float(cell)
+    if not math.isfinite(value):
+        raise ValueError(f"a number is {cell}")
+    return value
