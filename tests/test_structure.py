@@ -35,8 +35,8 @@ ROOMS = {
     "reading": {"candidates", "models", "prediction", "slides"},
     "rates": {"candidates", "models", "prediction", "reading", "slides"},
     "outputs": {"candidates", "models", "prediction", "rates", "reading", "slides"},
-    "report": {"outputs", "reading", "slides"},
     "review": {"candidates", "models", "outputs", "prediction", "rates", "reading", "slides"},
+    "report": {"outputs", "reading", "review", "slides"},
     "classify": {
         "candidates",
         "engines",

@@ -5,5 +5,5 @@
 - `slide_page`: summary, rows and pictures to HTML, pure; `cohort_page`: the same of a cohort's rows.
 - `make`: the page of a folder, of kept pictures or of the slide read anew; `thumbnail`: the slide, small.
 
-Uses outputs, reading and slides.
+Uses outputs, reading, review and slides.
 """

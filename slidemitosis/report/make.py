@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from slidemitosis.errors import UnreadableSlide
 from slidemitosis.files import write_text, write_whole
 from slidemitosis.geometry import PixelSize
 from slidemitosis.outputs.folder import REPORT
+from slidemitosis.outputs.rate_fields import review_fields
 from slidemitosis.outputs.read import read_rows, read_summary
 from slidemitosis.outputs.sheet import Shown, write_sheets
 from slidemitosis.reading.windows import place_window, plan_reading, reading_order
@@ -20,6 +22,7 @@ from slidemitosis.report.keeper import encoded
 from slidemitosis.report.slide_page import chosen, slide_html
 from slidemitosis.report.thumbnail import read_thumbnail
 from slidemitosis.report.words import said
+from slidemitosis.review.results import reviewed_slide
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
@@ -50,10 +53,10 @@ def write_report(stage: Path, keeper: PatchKeeper, prepared: Prepared) -> Path:
 def report_again(folder: Path, *, slide: Path | None = None, limits: Limits = SOME) -> Path:
     """Write the `report.html` of a folder again, of its files and of the slide, whose patches are read anew.
 
-    slide: where it is now; None: where the summary says. Raises OutputError where the folder holds no
-    results, UnreadableSlide.
+    It shows the answers that persons have given until now. slide: where it is now; None: where the summary
+    says. Raises OutputError where the folder holds no results, UnreadableReview, UnreadableSlide.
     """
-    summary, rows = read_summary(folder), read_rows(folder)
+    summary, rows = _with_answers_of_today(folder)
     opening = opener(summary, slide)
     chosen_rows = chosen(rows, summary["model"]["threshold"], limits=limits).rows
     patches = {
@@ -64,6 +67,15 @@ def report_again(folder: Path, *, slide: Path | None = None, limits: Limits = SO
     page = slide_html(summary, rows, patches, read_thumbnail(opening), limits=limits)
     write_whole(folder / REPORT, page.encode("utf-8", "backslashreplace"))
     return folder / REPORT
+
+
+def _with_answers_of_today(folder: Path) -> tuple[dict[str, Any], list[Row]]:
+    """Read the summary and the rows of a folder, with what persons say of its figures by now."""
+    summary, rows = read_summary(folder), read_rows(folder)
+    today = reviewed_slide(folder, reviewer=summary["options"]["reviewer"])
+    said = {f.id: f.verdict.answer for f in today.figures if f.verdict}
+    summary["review"] = review_fields(today.review)
+    return summary, [replace(row, answer=said.get(row.object_id.lower(), "")) for row in rows]
 
 
 def opener(summary: Mapping[str, Any], slide: Path | None) -> Callable[[], Slide]:

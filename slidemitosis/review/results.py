@@ -63,10 +63,11 @@ def reviewed_slides(folder: Path, *, reviewer: str | None = None) -> list[Review
     folders = result_folders(folder)
     if not folders:
         raise InvalidOption(f"{folder}: holds no results; name a folder of classify or of cohort")
-    return [_slide(one, reviewer) for one in folders]
+    return [reviewed_slide(one, reviewer=reviewer) for one in folders]
 
 
-def _slide(folder: Path, reviewer: str | None) -> ReviewedSlide:
+def reviewed_slide(folder: Path, *, reviewer: str | None = None) -> ReviewedSlide:
+    """Read the slide of one folder of results. Raises OutputError, UnreadableReview."""
     known = known_in(folder)
     said = settled_by_figure(known, reviewer=reviewer)
     figures = []

@@ -92,3 +92,13 @@ def test_classify_prints_the_three_rates_side_by_side(tmp_path: Path) -> None:
     assert "atypical" in told
     summary = json.loads((tmp_path / "r/summary.json").read_text())
     assert summary["review"]["reasons"] == {"all": 0, "random": 0, "doubt": 1, "found": 0}
+
+    page = tmp_path / "r/report.html"
+    of_the_run = page.read_bytes()
+    assert run("report", tmp_path / "r").returncode == 0
+    assert page.read_bytes() == of_the_run
+    append_answer(tmp_path / "r", Answer(figure, "anna", "none", "", "doubt"), SHOWN)
+    assert run("report", tmp_path / "r").returncode == 0
+    assert b"reviewed: atypical" in of_the_run
+    assert b"reviewed: atypical" not in page.read_bytes()
+    assert b"reviewed: no mitosis" in page.read_bytes()
