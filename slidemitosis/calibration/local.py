@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logsumexp
 
 from slidemitosis.calibration.thresholds import check_classes, point_part, threshold_of_number
+from slidemitosis.distributions import log_sum_exp, sigmoid
 from slidemitosis.models.decision import SHRINKING, CalibrationPart, SpreadPart
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def fit_local(
     odds = slope * np.asarray(logits, dtype=np.float64) + intercept
     known = all(slides)
     names = np.unique(slides, return_inverse=True)[1] if known else np.arange(len(odds))
-    p = expit(odds)
+    p = sigmoid(odds)
     centre = float(np.average(odds, weights=p * (1 - p)))
     found = _posterior(odds - centre, centre, atypical, names, _Prior.of(decision, slides_known=known))
     # L + shift + (slope - 1)(L - L0) as one line in the logit.
     new_slope = round(found.slope * slope, 4)
     new_intercept = round(found.shift + found.slope * intercept + (1 - found.slope) * centre, 4)
-    probability = np.round(expit(new_slope * np.asarray(logits, dtype=np.float64) + new_intercept), 6)
+    probability = np.round(sigmoid(new_slope * np.asarray(logits, dtype=np.float64) + new_intercept), 6)
     counting = threshold_of_number(probability, float(probability.sum()))
     return CalibrationPart(
         views=views,
@@ -131,7 +131,7 @@ def _posterior(
         [beforehand + _log_likelihood(away, atypical, slides, centre + a, b, sd) for sd in sds]
     )
     log_weights -= (s**2 / 2)[:, None, None]
-    w = np.exp(log_weights - logsumexp(log_weights))
+    w = np.exp(log_weights - log_sum_exp(log_weights))
     of_line = w.sum(axis=0)
     means = np.array([(of_line * a).sum(), (of_line * b).sum()])
     off = np.stack([a - means[0], b - means[1]])
@@ -156,7 +156,7 @@ def _log_likelihood(
         z, y = away[slides == slide], atypical[slides == slide]
         moved = grown * (a[..., None] + b[..., None] * z)
         moved = moved[:, :, None, :] + slide_sd * x[:, None]
-        found += logsumexp((y * moved - np.logaddexp(0, moved)).sum(axis=-1) + log_w, axis=-1)
+        found += log_sum_exp((y * moved - np.logaddexp(0, moved)).sum(axis=-1) + log_w, axis=-1)
     return found
 
 

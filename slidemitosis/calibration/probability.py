@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit
-from scipy.special import logit as log_odds
 
 from slidemitosis.calibration.spread import loss, spread_of_odds
 from slidemitosis.calibration.thresholds import (
@@ -16,6 +14,7 @@ from slidemitosis.calibration.thresholds import (
     counting_threshold,
     point_part,
 )
+from slidemitosis.distributions import log_odds, sigmoid
 from slidemitosis.models.decision import CalibrationPart
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def fit_calibration(
     check_classes(atypical)
     z = np.asarray(logits, dtype=np.float64)
     intercept, slope = _platt(z, atypical)
-    probability = np.round(expit(slope * z + intercept), 6)  # as predictions state it
+    probability = np.round(sigmoid(slope * z + intercept), 6)  # as predictions state it
     counting, balanced = counting_threshold(probability, atypical), best_threshold(probability, atypical)
     return CalibrationPart(
         views=views,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logsumexp
 
+from slidemitosis.distributions import log_sum_exp, sigmoid
 from slidemitosis.models.decision import SHRINKING, SpreadPart
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _covariance(
 
     The sandwich of Liang and Zeger (1986, eq. 8), times m / (m - 1) for m slides.
     """
-    p = expit(odds)
+    p = sigmoid(odds)
     design = np.stack([np.ones_like(odds), odds], axis=1)
     bread = np.linalg.inv((design * (p * (1 - p))[:, None]).T @ design)
     scores = np.zeros((slides.max() + 1, 2))
@@ -90,7 +90,7 @@ def slide_shift_sd(
         moved = odds[:, None] * math.sqrt(1 + SHRINKING * sd**2) + sd * x
         by_slide = np.zeros((slides.max() + 1, len(x)))
         np.add.at(by_slide, slides, atypical[:, None] * moved - np.logaddexp(0, moved))
-        return -float(logsumexp(by_slide + w, axis=1).sum())
+        return -float(log_sum_exp(by_slide + w, axis=1).sum())
 
     fitted = minimize_scalar(loss, bounds=(0, 3), method="bounded", options={"xatol": 1e-4})
     return float(fitted.x) if fitted.fun < loss(0.0) else 0.0
@@ -110,7 +110,7 @@ def domain_shift_sd(
     for logits, atypical in domains:
         odds = calibration.slope * np.asarray(logits, dtype=np.float64) + calibration.intercept
         shift = _shift(odds, atypical)
-        p = expit(odds + shift)
+        p = sigmoid(odds + shift)
         # Less what chance alone gives.
         squares.append(shift**2 - 1 / float((p * (1 - p)).sum()))
     return round(math.sqrt(max(float(np.mean(squares)), 0.0)), 4)

@@ -14,9 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logit as log_odds
 
+from slidemitosis.distributions import log_odds
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.decision import BetweenSlidesPart, DecisionPart, PointPart, ValidationPart
 
@@ -39,6 +38,8 @@ def fit_decision(
     balanced accuracy, the middle of the widest run of equally good thresholds being taken.
     `logits` and `atypical` are (N,). Raises InvalidOption if a class is absent or every logit is the same.
     """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - classifying does without it
+
     check_classes(atypical)
     evidence = np.asarray(logits, dtype=np.float64) - log_odds(training_prior)
     prior = log_odds(atypical.mean())

@@ -22,6 +22,7 @@ from slidemitosis.cli.cohort import add_cohort
 from slidemitosis.cli.completion import add_completion
 from slidemitosis.cli.convert import add_convert
 from slidemitosis.cli.count import add_count
+from slidemitosis.cli.doctor import add_doctor
 from slidemitosis.cli.examples import EXAMPLES
 from slidemitosis.cli.models import add_models
 from slidemitosis.cli.pages import add_report
@@ -116,6 +117,7 @@ _COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], None], str], ...
     ("convert", add_convert, "candidates of any format as GeoJSON or CSV"),
     ("models", add_models, "list the models that come with this package"),
     ("bench", add_bench, "where the time goes on your slide and machine"),
+    ("doctor", add_doctor, "what works on this machine, and what to do where something does not"),
     ("demo", add_demo, "draw a small slide and classify it"),
     ("qupath", add_qupath, "the scripts for QuPath: install, or show where"),
     ("train", add_train, "train a recipe's models on labelled figures"),

@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "convert detections.json figures.geojson --mpp 0.25",
         "convert figures.csv figures.geojson --unit um --slide slide.svs --to-origin bounds",
     ),
+    "doctor": ("doctor", "doctor --json"),
     "models": ("models", "models export lite0 --out my-lite0", "models export lite0 --format wsinfer"),
     "bench": ("bench slide.svs --points slide.geojson", "bench slide.svs --figures 5000 --workers 4"),
     "demo": ("demo", "demo --out somewhere"),

@@ -184,7 +184,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     check.set_defaults(run=_check)
 
 
-_EXTRA = ("sklearn", "scipy", "matplotlib", "torchvision", "peft")
+_EXTRA = ("torch", "timm", "torchvision", "sklearn", "scipy", "matplotlib", "peft")
 
 
 def _require_train(*more: str) -> None:

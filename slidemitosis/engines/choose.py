@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import logging
 import os
 import platform
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from slidemitosis.errors import InvalidOption
 
 if TYPE_CHECKING:
     from slidemitosis.engines.engine import Engine
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TORCH = ("torch", "timm")
+_INSTALL = "pip install 'slidemitosis[gpu]'"
 _CUDA_NO_DEVICE = 100
 CPU_PIECE = 8
 """Patches that torch computes at once on the CPU; with more, the activations outgrow the caches."""
@@ -28,7 +33,8 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
     """Load a model into the engine that the options ask for; torch is imported only if it computes.
 
     The engine "auto" runs the model's ONNX graph, unless there is none, a GPU can be used, or half precision
-    or a compiled network is asked for. Raises InvalidOption, InvalidCard, WeightsMismatch.
+    or a compiled network is asked for. Raises InvalidOption, also where torch must compute and is not
+    installed; InvalidCard, WeightsMismatch.
     """
     plain = compute.precision in ("auto", "fp32") and not compute.compiled
     graph_fits = compute.engine == "auto" and card.graph is not None and plain
@@ -37,6 +43,11 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
         graph_fits and (compute.device == "cpu" or (compute.device == "auto" and not gpu_is_there()))
     ):
         return _graph(card, compute)
+    if absent := [name for name in _TORCH if importlib.util.find_spec(name) is None]:
+        if graph_fits and compute.device == "auto":
+            log.warning("this machine has a GPU, which computes with torch: %s; the CPU computes", _INSTALL)
+            return _graph(card, compute)
+        raise InvalidOption(f"{_asked(card, compute)}: {' and '.join(absent)} not installed: {_INSTALL}")
     from slidemitosis.engines.torch_engine import TorchEngine, choose_device, choose_precision  # noqa: PLC0415
     from slidemitosis.models.classifier import build_model  # noqa: PLC0415
 
@@ -50,6 +61,17 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
     return TorchEngine(
         model, piece=piece, views=compute.views, precision=precision, compiled=compute.compiled
     )
+
+
+def _asked(card: ModelCard, compute: ComputeOptions) -> str:
+    """Return what it is that only torch can do."""
+    if compute.engine == "torch":
+        return "--engine torch"
+    if compute.device not in ("auto", "cpu"):
+        return f"--device {compute.device}"
+    if card.graph is None:
+        return f"{card.name}: a model without an ONNX graph"
+    return "--compile" if compute.compiled else f"--precision {compute.precision}"
 
 
 def _graph(card: ModelCard, compute: ComputeOptions) -> Engine:

@@ -7,16 +7,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from slidemitosis.errors import OutputError, UnreadableSlide
 from slidemitosis.files import write_whole
+from slidemitosis.outputs.lettering import in_letters, load_font
 from slidemitosis.reading.worker import ReopeningSlide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from slidemitosis.outputs.lettering import Font
     from slidemitosis.reading.prepare import Prepared
     from slidemitosis.reading.windows import Window
     from slidemitosis.slides.slide import Slide
@@ -84,7 +86,7 @@ def _drawn(shown: Sequence[Shown], reader: ReopeningSlide, side: int) -> Image.I
     step_x, step_y = side + _GAP, side + _CAPTION + _GAP
     lines = max(1, math.ceil(len(shown) / _COLUMNS))
     sheet = Image.new("RGB", (_COLUMNS * step_x + _GAP, lines * step_y + _GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT)
+    draw, font = ImageDraw.Draw(sheet), load_font(_TEXT)
     for i, one in enumerate(shown):
         x, y = _GAP + i % _COLUMNS * step_x, _GAP + i // _COLUMNS * step_y
         try:
@@ -98,9 +100,9 @@ def _drawn(shown: Sequence[Shown], reader: ReopeningSlide, side: int) -> Image.I
     return sheet
 
 
-def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """A text cut off at a width, px; what the font or a picture cannot show becomes a question mark."""
-    text = "".join(c if c.isprintable() and ord(c) < 256 else "?" for c in text)
+def _cut(text: str, font: Font, width: int) -> str:
+    """A text in what the font has, cut off at a width, px."""
+    text = in_letters(text)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}...") > width:

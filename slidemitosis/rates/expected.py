@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from slidemitosis.distributions import beta_cdf, beta_density, normal_cdf, quantile, sigmoid
 from slidemitosis.models.decision import SHRINKING
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def count_distribution(
     total = sum(map(len, odds))
     if len(odds) == 1 and total <= _EXACT:
         moved = shifts[:, None] + (1 + slopes[:, None]) * odds[0]
-        return np.arange(total + 1.0), weights @ poisson_binomial(_sigmoid(moved))
+        return np.arange(total + 1.0), weights @ poisson_binomial(sigmoid(moved))
     means, variances = np.zeros(len(weights)), np.zeros(len(weights))
     for of_slide in odds:
         found = _moments(of_slide, shifts, slopes, slide_sd=own_sd)
@@ -102,7 +103,7 @@ def count_distribution(
     numbers = np.linspace(0, total, min(total, _PLACES) + 1)
     edges = (numbers[1:] + numbers[:-1]) / 2
     z = (edges - means[:, None]) / np.sqrt(np.maximum(variances, 1e-12))[:, None]
-    below = np.concatenate([[0.0], weights @ _normal_cdf(z), [1.0]])
+    below = np.concatenate([[0.0], weights @ normal_cdf(z), [1.0]])
     return numbers, np.diff(below)
 
 
@@ -130,17 +131,15 @@ class Fractions:
 
     def below(self, fraction: float) -> float:
         """Return the probability that the tumour's fraction is at most this one."""
-        from scipy.special import betainc
-
-        return float(self.weights @ betainc(self.alpha, self.beta, fraction))
+        return float(self.weights @ beta_cdf(self.alpha, self.beta, fraction))
 
     def quantile(self, q: float) -> float:
         """Return the fraction below which the tumour's lies with probability q."""
-        low, high = 0.0, 1.0
-        for _ in range(40):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.below(middle) < q else (low, middle)
-        return (low + high) / 2
+
+        def density(fraction: float) -> float:
+            return float(self.weights @ beta_density(self.alpha, self.beta, fraction))
+
+        return quantile(self.below, density, q, start=self.mean)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -245,7 +244,7 @@ def _moments(
     binned, counts = np.unique(np.round(odds / _BIN) if len(odds) > _EXACT else odds, return_counts=True)
     binned = binned * _BIN if len(odds) > _EXACT else binned
     u, w = _hermite(9 if slide_sd else 1)
-    p = _sigmoid(shifts[:, None, None] + slide_sd * u[:, None] + (1 + slopes[:, None, None]) * binned)
+    p = sigmoid(shifts[:, None, None] + slide_sd * u[:, None] + (1 + slopes[:, None, None]) * binned)
     means, squares = p @ counts, (p * p) @ counts
     mean = means @ w
     return _Moments(mean, (means - mean[:, None]) ** 2 @ w, (means - squares) @ w, squares @ w)
@@ -261,17 +260,3 @@ def _shortest(numbers: NDArray[np.float64], weights: NDArray[np.float64]) -> tup
     held = summed[ends[starts]] - summed[starts]
     best = starts[np.lexsort((-held, width))[0]]
     return float(numbers[best]), float(numbers[ends[best] - 1])
-
-
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.special import expit
-
-    found: NDArray[np.float64] = expit(x)
-    return found
-
-
-def _normal_cdf(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.special import ndtr
-
-    found: NDArray[np.float64] = ndtr(z)
-    return found

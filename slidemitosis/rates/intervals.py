@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from slidemitosis.distributions import beta_quantile
+
 Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
 
@@ -28,11 +30,9 @@ def jeffreys_interval(k: int, n: int, *, level: float = 0.95) -> tuple[float, fl
     As in Brown, Cai and DasGupta (2001, section 3.1.3) it begins at 0 if k is 0, and ends at 1 if k is n.
     Raises ValueError unless 0 <= k <= n, n > 0.
     """
-    from scipy.special import betaincinv
-
     _check(k, n)
     tail = (1 - level) / 2
-    low, high = (float(betaincinv(k + 0.5, n - k + 0.5, q)) for q in (tail, 1 - tail))
+    low, high = (beta_quantile(k + 0.5, n - k + 0.5, q) for q in (tail, 1 - tail))
     return (0.0 if k == 0 else low), (1.0 if k == n else high)
 
 

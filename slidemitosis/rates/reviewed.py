@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from slidemitosis.distributions import student_quantile
 from slidemitosis.labels import NEGATIVE, NO_MITOSIS, POSITIVE, UNSURE, Reason, Word
 from slidemitosis.rates.intervals import jeffreys_interval, wilson_interval
 
@@ -370,9 +371,7 @@ def _mean_variance(residuals: NDArray[np.float64], everyone: int) -> float:
 
 def _around(middle: float, variance: float, size: int) -> Interval:
     """Return the interval of Student's t around a fraction, within what a fraction can be."""
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(size + 1, 0.975)) * math.sqrt(variance)
+    half = student_quantile(size + 1, 0.975) * math.sqrt(variance)
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 

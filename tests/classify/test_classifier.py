@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 
 from slidemitosis import (
     Candidates,
@@ -41,14 +40,11 @@ from slidemitosis.errors import (
 from slidemitosis.geometry import PixelSize
 from slidemitosis.labels import AMF_SUBTYPES, SUBTYPES
 from slidemitosis.models.card import write_card
-from slidemitosis.models.classifier import empty_network
 from slidemitosis.models.decision import HardnessPart
 from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ReadOptions
 from slidemitosis.outputs.folder import result_folder
 from slidemitosis.reading.prepare import prepare
-from slidemitosis.train.export import network_part, new_card, write_network
-from slidemitosis.train.recipe.recipe import load_recipe
 from tests.classify.written import classify, objects_of, rows_of
 from tests.command import run
 from tests.conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
@@ -83,6 +79,7 @@ def test_probabilities_are_those_of_the_patches_around_the_centres(
 ) -> None:
     """The whole way, checked against the model on patches cut from the decoded slide by hand."""
     import openslide
+    import torch
 
     slide, points = drawn
     result = classify(slide, points, out=tmp_path / "direct", model="lite0", workers=0)
@@ -122,6 +119,12 @@ def test_counts_rate_table_and_objects_agree(drawn: tuple[Path, Path]) -> None:
 
 def many_tasks(folder: Path) -> Path:
     """A model with every head there is, of random weights."""
+    import torch
+
+    from slidemitosis.models.classifier import empty_network
+    from slidemitosis.train.export import network_part, new_card, write_network
+    from slidemitosis.train.recipe.recipe import load_recipe
+
     overrides = ["backbone=smoke-cnn", "input.crops=[64]", "input.resize=32"]
     recipe = load_recipe("lite0", overrides=[*overrides, 'network.outputs=["multi-task"]'])
     part = network_part(recipe, "multi-task")

@@ -230,7 +230,7 @@ import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name in ("sklearn", "matplotlib", "torch", "timm"):
+        if name in ("sklearn", "scipy", "matplotlib", "torch", "timm"):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
@@ -239,7 +239,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_it_needs_neither_torch_nor_scikit_learn(labels: Path, tmp_path: Path) -> None:
+def test_it_needs_neither_torch_nor_scipy_nor_scikit_learn(labels: Path, tmp_path: Path) -> None:
     words = ("calibrate", f"slides={labels}", *MODEL, "--reviewed", "all", "--device", "cpu")
     done = run_python(_WITHOUT, *words, "--out", tmp_path / "x.toml")
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,31 @@
+"""Whether the scripts for QuPath are in its folder, and whether they are of this version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slidemitosis._version import __version__
+from slidemitosis.doctor.check import Check
+from slidemitosis.errors import InvalidOption
+from slidemitosis.qupath.scripts import FOLDER, default_scripts_folder, list_scripts
+
+_INSTALL = "slidemitosis qupath install"
+
+
+def check_scripts(home: Path | None = None) -> Check:
+    """Return whether QuPath's user folder of this home has the scripts of this version."""
+    try:
+        folder = default_scripts_folder(home or Path.home())
+    except InvalidOption:
+        return Check(
+            "QuPath", "note", "no user folder of QuPath 0.4 or later is where it usually is", _INSTALL
+        )
+    of_qupath = folder.parent.name
+    there = [folder / FOLDER / script.name for script in list_scripts()]
+    missing = [path.name for path in there if not path.is_file()]
+    if missing:
+        return Check("QuPath", "note", f"{of_qupath}: the scripts are not there", _INSTALL)
+    stamp = f"// Installed by slidemitosis {__version__};".encode()
+    if not all(path.read_bytes().startswith(stamp) for path in there):
+        return Check("QuPath", "warning", f"{of_qupath}: the scripts are of another version", _INSTALL)
+    return Check("QuPath", "ok", f"{of_qupath}: the scripts are there")
