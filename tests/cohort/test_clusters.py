@@ -13,6 +13,7 @@ import pytest
 from slidemitosis.cohort.executors.clusters import ClusterTable, read_cluster
 from slidemitosis.errors import InvalidOption
 from tests.cohort.cohort_slides import MODEL, paint_slides, result_bytes
+from tests.cohort.dask_cluster import WITH_DASK
 from tests.command import COMMAND, PATIENCE, refused, run
 from tests.conftest import REPOSITORY
 
@@ -136,7 +137,7 @@ def test_the_example_can_be_read_also_with_all_that_it_comments_out(tmp_path: Pa
     ("words", "told"),
     [
         (["--scheduler", "here"], "--scheduler 'here': not an address such as tcp://host:8786"),
-        (["--scheduler", "tls://127.0.0.1:9"], "names no distributed.comm.tls"),
+        pytest.param(["--scheduler", "tls://127.0.0.1:9"], "names no distributed.comm.tls", marks=WITH_DASK),
         (
             ["--scheduler", "tcp://x:1", "--executor", "local"],
             "--scheduler is for --executor dask, not local",
@@ -173,6 +174,7 @@ def test_a_cluster_that_does_not_start_is_one_line(
 
 
 @pytest.mark.skipif(shutil.which("sbatch") is not None, reason="this machine has a Slurm")
+@WITH_DASK
 def test_no_sbatch_is_one_line(pair: Path, tmp_path: Path) -> None:
     path = table(tmp_path, 'kind = "slurm"', "workers = 1", "[options]", 'memory = "1GB"', 'interface = "lo"')
     said = refused("cohort", pair, "--out", tmp_path / "r", "--cluster", path)

@@ -28,13 +28,15 @@ from slidemitosis.errors import ClusterFailed, InvalidCard, OutputError, SlideMi
 from slidemitosis.models.shipped import find_model
 from slidemitosis.options import ComputeOptions, ReadOptions
 from tests.cohort.cohort_slides import MODEL, paint_slides, result_bytes
-from tests.cohort.dask_cluster import Processes, dask_processes
+from tests.cohort.dask_cluster import WITH_DASK, Processes, dask_processes
 from tests.command import PATIENCE, await_line, refused, run, running
 from tests.models.tiny import damaged_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = WITH_DASK
 
 
 @pytest.fixture(scope="module")
