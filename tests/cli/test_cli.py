@@ -410,6 +410,7 @@ sys.exit(__main__.run())
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
 def test_an_interrupt_at_any_moment_leaves_all_or_nothing(tmp_path: Path, slide: Path) -> None:
     """From the first import to the last line; what is left is a whole result or none."""

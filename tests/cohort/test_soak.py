@@ -71,6 +71,7 @@ def endings(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_kills_at_any_moment_change_nothing_and_cost_no_finished_slide(tmp_path: Path) -> None:
     print(f"seed {SEED}")
     draw = random.Random(SEED)

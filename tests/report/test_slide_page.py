@@ -217,6 +217,7 @@ def test_a_thousand_figures_fit_into_three_megabytes(classified: Classified) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("limits", "shown"), [(SOME, 200), (ALL, 5000)], ids=["some", "all"])
 def test_a_report_of_five_thousand_figures_is_soon_scrolled_through(
     classified: Classified, browser: Browser, tmp_path: Path, limits: Limits, shown: int
