@@ -147,6 +147,12 @@ def _prepared(
 def _slide_and_pixel_size(path: Path, options: ReadOptions, patch: PatchPart) -> tuple[SlideInfo, PixelSize]:
     with open_slide(path, reader=options.reader) as slide:
         info = slide.info
+    if info.planes > 1:
+        log.warning(
+            "%s: has %d planes of one size, as of several depths or times; the first alone is read",
+            info.path,
+            info.planes,
+        )
     given, stated = options.mpp, info.mpp
     mpp = settle_mpp(info, given=given, allow_coarse=options.allow_upsampling, model_mpp=patch.mpp)
     if given and stated and any(not 0.9 < r < 1.1 for r in (given.x / stated.x, given.y / stated.y)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -9,10 +11,13 @@ from typing import TYPE_CHECKING, get_args
 from slidemitosis.errors import InvalidOption, UnreadableSlide
 from slidemitosis.options.read import Reader
 from slidemitosis.slides.openslide import open_openslide
+from slidemitosis.slides.picture import look_at
 from slidemitosis.slides.tiffslide import open_tiffslide
 
 if TYPE_CHECKING:
     from slidemitosis.slides.slide import Slide
+
+log = logging.getLogger(__name__)
 
 
 def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
@@ -20,7 +25,7 @@ def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
 
     `reader` "auto" takes OpenSlide, or tiffslide for formats that OpenSlide does not know, and decodes
     tiles without either where that gives the same pixels; "openslide" and "tiffslide" use that library
-    alone. Raises UnreadableSlide, InvalidOption.
+    alone. Raises InvalidOption, and UnreadableSlide also for a picture that is not read in its own colours.
     """
     path = Path(path)
     try:
@@ -52,16 +57,53 @@ def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
 
 def _open_library(path: Path, reader: Reader) -> Slide:
     if reader == "tiffslide":
-        return open_tiffslide(path)
+        return _looked_at(open_tiffslide(path), asked=True)
     found = open_openslide(path)
     if found is not None:
-        return found
+        try:
+            return _looked_at(found)
+        except UnreadableSlide as e:
+            colours = _planes_as_colours(path) if reader == "auto" else None
+            if colours is None:
+                raise
+            log.debug("%s; tiffslide reads its planes as colours", e)
+            return colours
     if reader == "openslide":
         raise UnreadableSlide(
             f"{path}: not a slide that OpenSlide can read, or cut off; try --reader tiffslide"
         )
     try:
-        return open_tiffslide(path)
+        slide = open_tiffslide(path)
     except UnreadableSlide as e:
         reason = str(e).removeprefix(f"{path}: ")
         raise UnreadableSlide(f"{path}: not a slide that OpenSlide can read; {reason}") from e
+    return _looked_at(slide)
+
+
+def _planes_as_colours(path: Path) -> Slide | None:
+    """Open a slide of one grey plane for each of red, green and blue; None if it does not say that it is."""
+    with contextlib.suppress(UnreadableSlide):
+        slide = open_tiffslide(path)
+        if slide.planes_are_colours:
+            return _looked_at(slide)
+        slide.close()
+    return None
+
+
+def _looked_at(slide: Slide, *, asked: bool = False) -> Slide:
+    """Return the slide if the library reads its picture right, else close it. Raises UnreadableSlide.
+
+    asked: whether the user has asked for the library, and so says that three planes are colours where
+    nothing says what they are.
+    """
+    told = slide.planes_are_colours
+    try:
+        reason, planes = look_at(slide.info, planes_are_colours=told is not False if asked else bool(told))
+    except OSError as e:
+        reason, planes = f"cannot be read: {e.strerror or e}", 1
+    if reason is not None:
+        slide.close()
+        raise UnreadableSlide(f"{slide.info.path}: {reason}")
+    if planes > 1 and not told:
+        slide.info = replace(slide.info, planes=planes)
+    return slide

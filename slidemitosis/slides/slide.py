@@ -45,6 +45,8 @@ class SlideInfo:
     """For each level why its tiles are not decoded directly; None if they are."""
     quickhash: str | None = None
     """OpenSlide's hash of the smallest level and the metadata; None if there is none."""
+    planes: int = 1
+    """Number of pages of level 0's size, as of a z-stack; the first alone is read."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,6 +69,9 @@ class Slide(abc.ABC):
     info: SlideInfo
     _tiles: TileReader | None = None
     """Reads the levels whose tiles are decoded directly; None if there are none."""
+    planes_are_colours: bool | None = False
+    """Whether three grey planes are read as red, green and blue; None if so, though nothing says that these
+    are their colours."""
 
     @abc.abstractmethod
     def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:

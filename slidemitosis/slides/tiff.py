@@ -22,6 +22,7 @@ _TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 17: "
 _SUB_DIRECTORIES = 330
 # A slide has a dozen; a file with more has a loop, or is no slide.
 _MOST_DIRECTORIES = 1000
+_MOST_EQUAL = 1024  # numbers, one a sample, that a tag of one number may hold
 
 
 class BadTiff(ValueError):
@@ -96,6 +97,8 @@ def whole_number(file: BinaryIO, directory: Mapping[int, Field], tag: int, defau
     """Read a tag that holds one number, or several equal ones; return -1 if they differ. Raises BadTiff."""
     if tag not in directory:
         return default
+    if directory[tag].count > _MOST_EQUAL:
+        return -1
     values = set(directory[tag].read(file).tolist())
     return int(values.pop()) if len(values) == 1 else -1
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import logging
 import math
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,16 @@ class TiffSlideSlide(LibrarySlide):
 
         version = importlib.metadata.version("tiffslide")
         super().__init__(tiffslide.TiffSlide(path), path, library="tiffslide", version=version)
+        if self._handle.properties["tiffslide.series-axes"] == "CYX":
+            self.planes_are_colours = self._channels_are_colours()
+
+    def _channels_are_colours(self) -> bool | None:
+        """Tell whether the channels are red, green and blue; None if nothing says what the three are."""
+        tif = self._handle.ts_tifffile
+        index = self._handle.properties["tiffslide.series-index"] or 0
+        if tif.series[index].shape[0] != 3:
+            return False
+        return says_rgb(tif.ome_metadata or "", index)
 
     def lacking(self) -> str | None:
         """Say which tiles are missing from the file, which tiffslide would show as black; None if none."""
@@ -65,12 +76,11 @@ class TiffSlideSlide(LibrarySlide):
                 f"{self.info.path.name}: level {level} at x {place[0]}, y {place[1]}: {kind_and_text(e)}"
             ) from e
         pixels: NDArray[Any] = np.asarray(region)
-        if pixels.dtype != np.uint8 or pixels.shape[2] not in (1, 3, 4):
+        if pixels.dtype != np.uint8 or pixels.shape[2] not in (3, 4):
             raise UnreadableSlide(
-                f"{self.info.path.name}: pixels are {pixels.dtype} with {pixels.shape[2]} channels; "
-                "only 8-bit grey, RGB and RGBA can be read"
+                f"{self.info.path.name}: pixels are {pixels.dtype} with {pixels.shape[2]} channels, not as "
+                "its tags say; is the file damaged?"
             )
-        pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
         return self._blank_outside_bounds(pixels, level, x, y)
 
     def _blank_outside_bounds(
@@ -88,6 +98,33 @@ class TiffSlideSlide(LibrarySlide):
         inside = in_y[:, None, None] & in_x[None, :, None]
         background = np.array(self.info.background, np.uint8)
         return np.where(inside, pixels[..., :3], background)
+
+
+_RGB_NAMES = (("red", "green", "blue"), ("r", "g", "b"))
+_RGB_COLOURS = (0xFF0000FF, 0x00FF00FF, 0x0000FFFF)  # with alpha last
+_NAMES_NOTHING = re.compile(r"(channel|ch|c)?[\s:#_-]*[\d\s:]*", re.IGNORECASE)
+
+
+def says_rgb(ome_xml: str, image: int) -> bool | None:
+    """Tell whether OME-XML says that an image's three channels are red, green and blue.
+
+    None if it says nothing of them: a name such as "Channel 1" says nothing, nor does white, its default.
+    QuPath asks for the same before it shows channels as one picture. image: from 0.
+    """
+    images = re.split(r"<(?:\w+:)?Image\b", ome_xml)[1:]
+    channels = re.findall(r"<(?:\w+:)?Channel\b([^>]*)>", images[image]) if image < len(images) else []
+    names, colours = ([_attribute(channel, key) for channel in channels] for key in ("Name", "Color"))
+    if not all(name is None or _NAMES_NOTHING.fullmatch(name) for name in names):
+        return tuple((name or "").strip().casefold() for name in names) in _RGB_NAMES
+    numbers = [int(c) % 2**32 for c in colours if c is not None and re.fullmatch(r"-?\d{1,10}", c.strip())]
+    if not numbers or set(numbers) == {0xFFFFFFFF}:
+        return None
+    return tuple(numbers) == _RGB_COLOURS
+
+
+def _attribute(element: str, name: str) -> str | None:
+    found = re.search(rf"""\s{name}\s*=\s*(?:"([^"]*)"|'([^']*)')""", element)
+    return None if found is None else found[1] if found[1] is not None else found[2]
 
 
 class _Complaints(logging.Handler):

@@ -185,18 +185,6 @@ def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
         open_slide(tmp_path, reader="bioformats")  # type: ignore[arg-type]
 
 
-def test_sixteen_bit_pixels_are_refused_by_tiffslide(tmp_path: Path) -> None:
-    path = tmp_path / "deep.tif"
-    tifffile.imwrite(
-        path, np.zeros((200, 300, 3), np.uint16), photometric="rgb", tile=(64, 64), metadata=None
-    )
-    with (
-        open_slide(path, reader="tiffslide") as slide,
-        pytest.raises(UnreadableSlide, match="uint16 with 3 channels"),
-    ):
-        slide.read(0, 0, 0, 10, 10)
-
-
 def test_a_damaged_tile_is_an_error_and_not_a_white_patch(tmp_path: Path) -> None:
     path = write_aperio(tmp_path / "a.svs", [position_colours(512, 384)])
     spoil_tiles(path, 9)
