@@ -56,6 +56,11 @@ class Engine(Protocol):
         ...
 
 
+def columns_of(card: ModelCard) -> int:
+    """Return the number of a model's outputs for a patch: the logit of AMF, and the extra probabilities."""
+    return 1 + len(card.extra_outputs)
+
+
 def as_outputs(columns: NDArray[np.float32], precision: str) -> Outputs:
     """Split float32 (B, 1 + E) into Outputs. Raises InvalidOption if a value is NaN or infinite."""
     if not np.isfinite(columns).all():

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from slidemitosis.engines.engine import as_outputs, view_turns
-from slidemitosis.errors import InvalidOption
+from slidemitosis.engines.engine import as_outputs, columns_of, view_turns
+from slidemitosis.errors import InvalidOption, WeightsMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ class TorchEngine:
 
     def submit(self, patches: NDArray[np.uint8]) -> Callable[[], Outputs]:
         """Start to compute patches; see `Engine.submit`."""
-        parts = [torch.empty((0, 1 + len(self.card.extra_outputs)), device=self._device)]
+        parts = [torch.empty((0, columns_of(self.card)), device=self._device)]
         start = 0
         while start < len(patches):
             stop = min(start + self.piece, len(patches))
@@ -118,11 +118,16 @@ class TorchEngine:
     @torch.inference_mode()
     def _forward(self, patches: NDArray[np.uint8]) -> torch.Tensor:
         on_device = self._to_device(torch.from_numpy(patches))
-        columns = 1 + len(self.card.extra_outputs)
-        total = torch.zeros((len(patches), columns), device=self._device)
+        total = torch.zeros((len(patches), columns_of(self.card)), device=self._device)
         with self._autocast():
             for view in dihedral_views(on_device, self.views):
-                total += self._run(view)
+                found = self._run(view)
+                if found.shape != total.shape:  # torch would broadcast one column, or one row, to all
+                    raise WeightsMismatch(
+                        f"{self.card.folder}: its networks give {tuple(found.shape)}, where the card needs "
+                        f"{tuple(total.shape)}"
+                    )
+                total += found
         return total / self.views
 
     def _to_device(self, patches: torch.Tensor) -> torch.Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx.parser
 import pytest
 
+from slidemitosis.engines.engine import columns_of
 from slidemitosis.engines.onnx_engine import OnnxEngine
 from slidemitosis.errors import InvalidOption, WeightsMismatch
 from slidemitosis.export.onnx import export_graph
@@ -106,3 +109,96 @@ def test_what_was_checked_is_what_is_run(exported: ModelCard, monkeypatch: pytes
         assert np.array_equal(graph_outputs(exported, patches).logit, want)
     finally:
         path.write_bytes(data)
+
+
+def card_with_graph(card: ModelCard, folder: Path, text: str) -> ModelCard:
+    """The card with another graph of its own, in onnx's text format; hashes are right."""
+    graph = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 18]>\n{text}')
+    (folder / "graph.onnx").write_bytes(graph.SerializeToString())
+    for network in card.networks:
+        shutil.copy(card.folder / network.weights, folder)
+    assert card.graph is not None
+    part = replace(card.graph, sha256=file_sha256(folder / "graph.onnx"))
+    return replace(card, folder=folder, graph=part)
+
+
+IN = "uint8[batch,128,128,3] patches"
+# The mean over a patch's pixels, float (B, 1).
+MEAN = """
+  f = Cast<to=1>(patches)
+  axes = Constant<value_ints=[1,2,3]>()
+  m = ReduceMean<keepdims=0>(f, axes)
+  last = Constant<value_ints=[1]>()
+  one = Unsqueeze(m, last)
+"""
+
+
+def repeated(times: str) -> str:
+    return f"{MEAN} r = Constant<value_ints=[{times}]>()\n outputs = Tile(one, r)"
+
+
+ONE_ROW = f"""{MEAN}
+  zero = Constant<value_ints=[0]>() mean = ReduceMean<keepdims=1>(one, zero)
+  r = Constant<value_ints=[1,COLUMNS]>() outputs = Tile(mean, r)
+"""
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        f"g ({IN}) => (float[batch,1] outputs) {{ {repeated('1,1')} }}",
+        f"g ({IN}) => (float[batch,40] outputs) {{ {repeated('1,40')} }}",
+        f"g ({IN}) => (float[batch] outputs) {{ {MEAN} outputs = Identity(m) }}",
+        f"g ({IN}) => (float[1,COLUMNS] outputs) {{ {repeated('1,COLUMNS')} }}",
+        f"g ({IN}) => (float[batch,any] outputs) {{ {repeated('1,1')} }}",
+        (
+            f"g ({IN}) => (double[batch,COLUMNS] outputs) "
+            f"{{ {repeated('1,COLUMNS').replace('outputs', 'o')} outputs = Cast<to=11>(o) }}"
+        ),
+        f"g ({IN}) => (float[batch,COLUMNS] other) {{ {repeated('1,COLUMNS').replace('outputs', 'other')} }}",
+        f"g ({IN}) => (float[batch,COLUMNS] outputs, float[batch,1] one) {{ {repeated('1,COLUMNS')} }}",
+        f"g (uint8[batch,64,64,3] patches) => (float[batch,COLUMNS] outputs) {{ {repeated('1,COLUMNS')} }}",
+        f"g (float[batch,128,128,3] patches) => (float[batch,COLUMNS] outputs) {{ {repeated('1,COLUMNS')} }}",
+        f"g (uint8[1,128,128,3] patches) => (float[1,COLUMNS] outputs) {{ {repeated('1,COLUMNS')} }}",
+        (
+            f"g (uint8[batch,128,128,3] x) => (float[batch,COLUMNS] outputs) "
+            f"{{ {repeated('1,COLUMNS').replace('patches', 'x')} }}"
+        ),
+        # One row for all, of which nothing says how many there are.
+        f"g ({IN}) => (float[rows,any] outputs) {{ {ONE_ROW} }}",
+        # It would take more memory than there is.
+        f"g ({IN}) => (float[batch,any] outputs) {{ {repeated('1,99999999999999')} }}",
+    ],
+)
+def test_a_graph_with_other_inputs_or_outputs_is_refused_when_it_is_loaded(
+    exported: ModelCard, tmp_path: Path, graph: str
+) -> None:
+    card = card_with_graph(exported, tmp_path, graph.replace("COLUMNS", str(columns_of(exported))))
+    with pytest.raises(WeightsMismatch, match="ONNX") as caught:
+        OnnxEngine(card, piece=4, views=1, threads=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_that_says_its_sizes_leave_open_is_run_if_they_fit(
+    exported: ModelCard, tmp_path: Path
+) -> None:
+    columns = columns_of(exported)
+    text = f"g ({IN}) => (float[batch,any] outputs) {{ {repeated(f'1,{columns}')} }}"
+    found = graph_outputs(card_with_graph(exported, tmp_path, text), varied_patches())
+    assert found.logit.shape == (len(varied_patches()),)
+    assert np.ptp(found.logit) > 1
+
+
+def test_outputs_of_another_shape_than_a_graph_says_are_never_broadcast(
+    exported: ModelCard, tmp_path: Path
+) -> None:
+    """A graph may state one shape and give another, for which ONNX Runtime has a warning only."""
+    columns = columns_of(exported)
+    text = repeated(f"1,{columns}").replace("outputs =", "all =")
+    # Rows are left out by what they hold, which nobody knows before.
+    text += " limit = Constant<value_float=1.0>() bright = Greater(m, limit)"
+    text += " outputs = Compress<axis=0>(all, bright)"
+    patches = np.concatenate([varied_patches()[:3], np.zeros((1, 128, 128, 3), np.uint8)])
+    card = card_with_graph(exported, tmp_path, f"g ({IN}) => (float[batch,{columns}] outputs) {{ {text} }}")
+    with pytest.raises(WeightsMismatch, match=rf"gives float32 \(3, {columns}\), and the card needs"):
+        graph_outputs(card, patches)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from slidemitosis.engines.torch_engine import TorchEngine, choose_device, choose_precision, dihedral_views
-from slidemitosis.errors import InvalidOption
+from slidemitosis.errors import InvalidOption, WeightsMismatch
 from slidemitosis.models.classifier import Classifier
 from tests.models.tiny import NETWORK, make_card
 
@@ -251,3 +251,19 @@ def test_a_compiled_network_gives_the_same_outputs(tiny: Classifier, patches: ND
     compiled = TorchEngine(tiny, piece=4, views=1, precision="fp32", compiled=True)
     np.testing.assert_allclose(compiled(patches).logit, engine(tiny)(patches).logit, atol=1e-4)
     assert compiled._run is not tiny
+
+
+class OneRow(nn.Module):
+    """Gives one row for all patches, as a network does that means over the batch."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((0, 2, 3))[None, :1]
+
+
+@pytest.mark.parametrize("views", [1, 8])
+def test_outputs_of_another_shape_are_never_broadcast(
+    tmp_path: Path, patches: NDArray[np.uint8], views: int
+) -> None:
+    one_row = engine(make_classifier(tmp_path, OneRow()), views=views)
+    with pytest.raises(WeightsMismatch, match=r"networks give \(1, 1\), where the card needs \(8, 1\)"):
+        one_row(patches)
