@@ -12,7 +12,8 @@ from slidemitosis.candidates import counts_text
 from slidemitosis.classify.stream import predict_batches
 from slidemitosis.classify.timing import Stopwatch
 from slidemitosis.engines.choose import default_workers, load_engine
-from slidemitosis.models.files import check_graph
+from slidemitosis.errors import ReadingFailed, SlideError
+from slidemitosis.models.files import SeenModel, check_graph
 from slidemitosis.models.local import chosen_card
 from slidemitosis.models.looks import SlideLooks
 from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
@@ -72,6 +73,7 @@ class SlideClassifier:
         workers = default_workers() if compute.workers is None else compute.workers
         self.compute = dataclasses.replace(compute, workers=workers)
         self.card = chosen_card(model, self.compute)
+        self._model_seen = SeenModel.of(self.card)
         if compute.engine == "onnx":
             check_graph(self.card)
         self._pool = ReaderPool(patch=self.card.patch.side, batch_size=READ_SIZE, workers=workers)
@@ -170,11 +172,17 @@ class SlideClassifier:
     ) -> SlideResult:
         """Read and classify the patches of a slide, and rate it.
 
-        keeper: keeps the patches that a report shows, for `report.make.write_report`.
+        keeper: keeps the patches that a report shows, for `report.make.write_report`. Raises UnreadableSlide,
+        UnreadableCandidates, WeightsMismatch where slide, candidates or model were changed meanwhile, too.
         """
         prepared, clock = begun.prepared, begun.clock
         looks = SlideLooks()
-        said, computed = self._predict(prepared, looks, clock, progress, keeper)
+        try:
+            said, computed = self._predict(prepared, looks, clock, progress, keeper)
+        except (ReadingFailed, SlideError):
+            self.check_unchanged(prepared)  # which is then the cause
+            raise
+        self.check_unchanged(prepared)
         with clock.during("rating"):
             by_model = [
                 candidate_result(placed, of_it, band=begun.rates.abstain)
@@ -200,6 +208,14 @@ class SlideClassifier:
             seconds=clock.told(),
             answers_of=begun.answers_of,
         )
+
+    def check_unchanged(self, prepared: Prepared) -> None:
+        """Refuse results of a slide, candidates or a model that were changed since they were first looked at.
+
+        Raises UnreadableSlide, UnreadableCandidates, WeightsMismatch.
+        """
+        prepared.check_unchanged()
+        self._model_seen.check_unchanged(graph=self._engine is not None and self._engine.name == "onnx")
 
     @property
     def decision(self) -> Decision:

@@ -88,6 +88,7 @@ def _finish(
         result.write_into(stage)
         if keeper is not None:
             write_report(stage, keeper, begun.prepared)
+            begun.prepared.check_unchanged()  # the report shows the slide, too
     files = ResultFiles.of(folder)
     page = {"report": str(files.report)} if files.report else {}
     report.done(objects=str(files.objects), summary=str(files.summary), **page)

@@ -38,7 +38,7 @@ from slidemitosis.report.choice import SOME
 from slidemitosis.report.keeper import PatchKeeper
 from slidemitosis.report.make import write_report
 from slidemitosis.review.settle import classes_by_hand
-from slidemitosis.slides.identity import same_slide, slide_identity
+from slidemitosis.slides.identity import same_slide
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
@@ -118,10 +118,10 @@ class SlideJobs:
         if slide.problem is not None:
             return slide.problem
         found = self._guarded(functools.partial(self._recognise, slide), slide)
-        if isinstance(found, Outcome):
+        if found is not None:
             return found
         self._load()
-        return self._guarded(functools.partial(self._classify, slide, found, progress), slide)
+        return self._guarded(functools.partial(self._classify, slide, progress), slide)
 
     def _load(self) -> None:
         """Load the model: where that fails it would fail for every slide, which ends the run.
@@ -161,35 +161,37 @@ class SlideJobs:
             log.error("%s: %s", slide.name, traceback.format_exc())
             return Outcome("failed", "classifying", f"{type(e).__name__}: {' '.join(str(e).split())}")
 
-    def _recognise(self, slide: CohortSlide) -> Outcome | str:
-        """That the slide is done, or else the identity of the work that there is to do."""
+    def _recognise(self, slide: CohortSlide) -> Outcome | None:
+        """That the slide is done; None if there is work to do."""
         assert slide.points is not None
         _check_files(slide.slide, slide.points, self.plan.out)
-        card = self.classifier.card
-        work = work_identity(slide.points, card, slide.read, self.plan.compute, self._rates(slide))
         row = None if self.plan.force else self.store.row(slide.name)
         done = (
             row is not None
-            and row["work"] == work
+            and row["work"] == self._work(slide)
             and same_slide(row["slide"], slide.slide, whole=_whole(row), quickhash=lambda: _quickhash(slide))
             and same_answers(row.get("answers"), self.store.folder(slide.name))
         )
-        return Outcome("done", fresh=False) if done else work
+        return Outcome("done", fresh=False) if done else None
 
-    def _classify(
-        self, slide: CohortSlide, work: str, progress: Callable[[int, int], None] | None
-    ) -> Outcome:
+    def _work(self, slide: CohortSlide) -> str:
+        assert slide.points is not None
+        card = self.classifier.card
+        return work_identity(slide.points, card, slide.read, self.plan.compute, self._rates(slide))
+
+    def _classify(self, slide: CohortSlide, progress: Callable[[int, int], None] | None) -> Outcome:
         assert slide.points is not None
         rates = self._rates(slide)
         # Of figures that are not in doubt the card's counts say nothing; see `rates.slide.rate_slide`.
         corrects = rates.abstain is None or rates.errors is not None
-        identity = slide_identity(slide.slide)
         self.store.tidy(slide.name)
 
         folder = self.store.folder(slide.name)
         begun = self.classifier.begin(
             slide.slide, slide.points, read=slide.read, rates=rates, answers_of=[folder]
         )
+        # Of the points as they were read: that they are still the same is checked in the end.
+        work = self._work(slide)
         with staged_folder(folder, last=SUMMARY, gone=(REGIONS, REPORT)) as stage:
             keeper = (
                 PatchKeeper.of(begun.prepared, self.classifier.decision, SOME) if self.plan.reports else None
@@ -198,8 +200,9 @@ class SlideJobs:
             seconds = result.write_into(stage)
             if keeper is not None:
                 write_report(stage, keeper, begun.prepared)
+                begun.prepared.check_unchanged()  # the report shows the slide, too
             record = {
-                "slide": {**identity, "quickhash": result.prepared.slide.quickhash},
+                "slide": {**begun.prepared.slide_seen.identity, "quickhash": result.prepared.slide.quickhash},
                 "work": work,
                 "answers": _answers_now(stage, folder, begun),
                 "values": row_values(result, seconds=seconds["total"]),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import InvalidCard, WeightsMismatch
+from slidemitosis.models.card import CARD_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from slidemitosis.models.card import ModelCard, NetworkPart
@@ -32,6 +34,45 @@ def networks_digest(card: ModelCard) -> str:
     ]
     text = json.dumps([card.patch.side, networks], sort_keys=True, default=asdict)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class SeenModel:
+    """The files of a model as they were when its card was read."""
+
+    card: ModelCard
+    files: Mapping[Path, tuple[int, int, int]]
+    """Card, weights and graph -> size, time of the content, and number of the file."""
+    card_sha256: str
+
+    @classmethod
+    def of(cls, card: ModelCard) -> SeenModel:
+        """Look at the files of a card that was just read. Whoever loads one that is missing says so."""
+        names = [CARD_NAME, *(n.weights for n in card.networks), *([card.graph.file] if card.graph else [])]
+        paths = [path for path in (card.folder / name for name in names) if path.is_file()]
+        return cls(card, {path: _stamp(path) for path in paths}, file_sha256(card.folder / CARD_NAME))
+
+    def check_unchanged(self, *, graph: bool) -> None:
+        """Refuse a model whose files are others by now. Raises WeightsMismatch.
+
+        Files that were replaced by the same bytes are the same. graph: whether the graph was computed.
+        """
+        known = {self.card.folder / CARD_NAME: self.card_sha256}
+        known |= {self.card.folder / n.weights: n.sha256 for n in self.card.networks}
+        if graph and self.card.graph is not None:
+            known[self.card.folder / self.card.graph.file] = self.card.graph.sha256
+        for path, sha256 in known.items():
+            try:
+                same = _stamp(path) == self.files.get(path) or file_sha256(path) == sha256
+            except OSError:
+                same = False
+            if not same:
+                raise WeightsMismatch(f"{path}: was changed or removed during the run; start it again")
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def check_weights(folder: Path, network: NetworkPart) -> bytes:

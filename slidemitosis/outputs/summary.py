@@ -19,10 +19,10 @@ from slidemitosis.outputs.rate_fields import (
     review_fields,
 )
 from slidemitosis.outputs.regions import region_fields
-from slidemitosis.slides.identity import slide_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from slidemitosis.models.card import ModelCard
     from slidemitosis.models.decision import Decision
@@ -97,7 +97,7 @@ def _slide(prepared: Prepared, read: ReadOptions) -> dict[str, Any]:
     return {
         "path": str(slide.path.absolute()),
         "name": slide.path.name,
-        **slide_identity(slide.path),
+        **prepared.slide_seen.identity,
         "quickhash": slide.quickhash,
         "reader": slide.reader,
         "reader_version": slide.reader_version,
@@ -135,10 +135,10 @@ def _reading(prepared: Prepared, card: ModelCard) -> dict[str, Any]:
 
 
 def _points(prepared: Prepared) -> dict[str, Any]:
-    candidates, selection = prepared.candidates, prepared.selection
+    candidates, selection, seen = prepared.candidates, prepared.selection, prepared.points_seen
     return {
         "path": str(candidates.path.absolute()) if candidates.path else None,
-        "bytes": candidates.path.stat().st_size if candidates.path else None,
+        "bytes": seen.identity["bytes"] if seen else _bytes(candidates.path),
         "format": candidates.format,
         "unit": candidates.unit,
         "objects": len(candidates),
@@ -146,6 +146,11 @@ def _points(prepared: Prepared) -> dict[str, Any]:
         "selected": _class_list(selection.taken),
         "left_out": _class_list(selection.left),
     }
+
+
+def _bytes(path: Path | None) -> int | None:
+    """Return the size of the file that candidates in memory come from, if there is one."""
+    return path.stat().st_size if path and path.is_file() else None
 
 
 def _class_list(counts: Mapping[str | None, int]) -> list[dict[str, Any]]:

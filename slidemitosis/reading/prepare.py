@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from dataclasses import dataclass, replace
@@ -15,10 +16,11 @@ import numpy as np
 from slidemitosis.candidates import find_duplicates, read_candidates, regions_named, select_candidates
 from slidemitosis.candidates.answered import set_by_hand, stated_call
 from slidemitosis.candidates.ids import object_ids
-from slidemitosis.errors import CandidatesOffSlide
+from slidemitosis.errors import CandidatesOffSlide, UnreadableCandidates, UnreadableSlide
 from slidemitosis.prediction import LeftOut, PlacedCandidate
 from slidemitosis.reading.frames import settle_frames, settle_mpp
 from slidemitosis.reading.windows import padding_share, place_window, plan_reading, reading_order
+from slidemitosis.slides.identity import Seen
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
@@ -69,6 +71,10 @@ class Prepared:
     """Positions in `placed`, in the order of reading."""
     windows: tuple[Window, ...]
     """One for each of `to_read`."""
+    slide_seen: Seen
+    """The slide's file as it was before it was opened."""
+    points_seen: Seen | None
+    """The file of candidates as it was before it was read; None where they were in memory, or in a pipe."""
     open_slide: Callable[[], Slide]
     """Opens the slide as it was opened here: what "auto" takes depends on the file alone. Picklable."""
 
@@ -76,6 +82,22 @@ class Prepared:
     def upsampled(self) -> bool:
         """Whether the slide is coarser than the model's pixels."""
         return self.plan.resampling == "upsampled"
+
+    def check_unchanged(self) -> None:
+        """Refuse a slide or candidates whose file is another one than when they were read.
+
+        Raises UnreadableSlide, UnreadableCandidates.
+        """
+        if (change := self.slide_seen.change()) is not None:
+            raise UnreadableSlide(
+                f"{self.slide.path}: {change}: it was changed while it was read; classify it again when "
+                "nothing writes to it"
+            )
+        if self.points_seen is not None and (change := self.points_seen.change()) is not None:
+            raise UnreadableCandidates(
+                f"{self.candidates.where}: {change}: it was changed while its candidates were classified; "
+                "classify them again"
+            )
 
 
 def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: PatchPart) -> Prepared:
@@ -87,20 +109,28 @@ def prepare(slide_path: Path, points_path: Path, options: ReadOptions, patch: Pa
     read = functools.partial(
         read_candidates, points_path, unit=options.unit, format=options.format, slide_name=slide_path.name
     )
-    return _prepared(slide_path, read, options, patch)
+    return _prepared(slide_path, points_path, read, options, patch)
 
 
 def prepare_candidates(
     slide_path: Path, candidates: Candidates, options: ReadOptions, patch: PatchPart
 ) -> Prepared:
     """Do what `prepare` does, for candidates that are in memory."""
-    return _prepared(slide_path, lambda: candidates, options, patch)
+    return _prepared(slide_path, None, lambda: candidates, options, patch)
 
 
 def _prepared(
-    slide_path: Path, read: Callable[[], Candidates], options: ReadOptions, patch: PatchPart
+    slide_path: Path,
+    points_path: Path | None,
+    read: Callable[[], Candidates],
+    options: ReadOptions,
+    patch: PatchPart,
 ) -> Prepared:
+    slide_seen = _seen(slide_path)
     info, mpp = _slide_and_pixel_size(slide_path, options, patch)
+    if slide_seen is None:
+        raise UnreadableSlide(f"{slide_path}: its bytes cannot be read")
+    points_seen = None if points_path is None else _seen(points_path)
     candidates = read()
     if not len(candidates):
         log.warning("%s: holds no figure; is it the right file?", candidates.where)
@@ -140,8 +170,17 @@ def _prepared(
         placed=tuple(placed),
         to_read=tuple(rows[i] for i in order),
         windows=tuple(windows[i] for i in order),
+        slide_seen=slide_seen,
+        points_seen=points_seen,
         open_slide=functools.partial(open_slide, info.path, reader=options.reader),
     )
+
+
+def _seen(path: Path) -> Seen | None:
+    """Look at a file; None where there is none, of which whoever opens it says why."""
+    with contextlib.suppress(OSError, ValueError):
+        return Seen.of(path) if path.is_file() else None
+    return None
 
 
 def _slide_and_pixel_size(path: Path, options: ReadOptions, patch: PatchPart) -> tuple[SlideInfo, PixelSize]:

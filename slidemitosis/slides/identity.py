@@ -6,6 +6,7 @@ The scripts for QuPath know it too, for slides that are one file.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SAMPLES, _SAMPLE_BYTES = 64, 65536
+_BESIDE = {".dcm": (".dcm",), ".vms": (".jpg", ".opt"), ".vmu": (".jpg", ".ngr", ".opt")}
+"""Suffix of a slide -> those of its other files, in the same folder."""
 
 
 def slide_identity(path: Path) -> dict[str, Any]:
@@ -24,6 +27,38 @@ def slide_identity(path: Path) -> dict[str, Any]:
     OSError.
     """
     return {**_by_time(path), "content_sha256": content_sha256(path)}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it was when a run began to read it."""
+
+    path: Path
+    identity: Mapping[str, Any]
+    """`slide_identity`."""
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Seen:
+        """Look at a file. Raises OSError."""
+        before = path.stat().st_mtime_ns
+        return cls(path, slide_identity(path), before)
+
+    def change(self) -> str | None:
+        """Say what has become of the file since then; None if it is the same.
+
+        It is opened, since a network's folder may tell of an old size and time until then.
+        """
+        try:
+            now = Seen.of(self.path)
+        except OSError as e:
+            return "is gone" if isinstance(e, FileNotFoundError) else f"cannot be read: {e.strerror or e}"
+        if now.identity["bytes"] != self.identity["bytes"]:
+            return f"has {now.identity['bytes']} bytes now, and had {self.identity['bytes']}"
+        if now.identity["content_sha256"] != self.identity["content_sha256"]:
+            return "has another content now"
+        # What lies between the samples of the content is known by the time alone.
+        return None if now == self else "was written to"
 
 
 def _by_time(path: Path) -> dict[str, Any]:
@@ -75,10 +110,15 @@ def same_slide(
 def _other_files(path: Path) -> list[Path]:
     """What a slide's pixels lie in beside its own file: MIRAX, DICOM, Hamamatsu VMS and VMU."""
     suffix = path.suffix.lower()
-    folder = path.with_suffix("") if suffix == ".mrxs" else path.parent
-    if suffix not in (".mrxs", ".dcm", ".vms", ".vmu") or not folder.is_dir():
+    if suffix == ".mrxs":
+        folder, wanted = path.with_suffix(""), None
+    else:
+        # Other things may lie in the folder, and be written to at any time.
+        folder, wanted = path.parent, _BESIDE.get(suffix, ())
+    if wanted == () or not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.is_file() and p != path)
+    files = (p for p in folder.iterdir() if wanted is None or p.suffix.lower() in wanted)
+    return sorted(p for p in files if p.is_file() and p != path)
 
 
 def _digest(lines: Iterable[str]) -> str | None:

@@ -256,8 +256,12 @@ def test_a_compiled_network_gives_the_same_outputs(tiny: Classifier, patches: ND
 class OneRow(nn.Module):
     """Gives one row for all patches, as a network does that means over the batch."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean((0, 2, 3))[None, :1]
+        return self.weight * x.mean((0, 2, 3))[None, :1]
 
 
 @pytest.mark.parametrize("views", [1, 8])
