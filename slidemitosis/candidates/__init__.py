@@ -3,6 +3,7 @@
 - `candidate`: one candidate, and those of one file; `read`: opens a file of them; `formats`: its readers
 - `select`: which classes are candidates; `regions`: which objects are regions that a user names
 - `ids`: UUIDs of objects; `duplicates`: figures that are listed twice
+- `parts`: figures that are parts of one object; `planes`: objects on another plane than is read
 - `marks`, `images`, `refusal`: what the readers of the formats share
 
 Uses the ground floor alone.

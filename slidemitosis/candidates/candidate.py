@@ -38,6 +38,8 @@ class Candidate:
     outline; None where it states nothing else."""
     sound: bool = False
     """Whether its outlines are closed and valid, so that they can be written as they are."""
+    plane: str | None = None
+    """The plane of a stack on which it lies, "z 1", where that is another than the first; else None."""
 
     @property
     def feature(self) -> Mapping[str, Any] | None:

@@ -40,6 +40,8 @@ class Mark:
     class_name: str | None = None
     """As the file states it."""
     name: str | None = None
+    plane: str | None = None
+    """As in `Candidate`."""
     stated: Mapping[str, object] = field(default_factory=dict)
     """All else that the file says of it, by the file's own names."""
 
@@ -62,7 +64,8 @@ def candidates_of(
         elif not (math.isfinite(x) and math.isfinite(y)):
             raise refusal(f"{path}: {mark.source}", _NO_CENTRE)
         class_name = normal_name(mark.class_name)
-        items.append(Candidate(mark.id, x, y, class_name, mark.source, 0.0, _feature_text(mark)))
+        text = _feature_text(mark)
+        items.append(Candidate(mark.id, x, y, class_name, mark.source, 0.0, text, plane=mark.plane))
     # All at once, as shapely is made for.
     outlines = list(shapes.values())
     for index, (x, y), extent in zip(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slidemitosis.candidates import SOURCE_ID, read_candidates
 from slidemitosis.candidates.formats.table import parse_table
 from slidemitosis.candidates.ids import object_ids
+from slidemitosis.candidates.parts import each_part
+from slidemitosis.candidates.planes import plane_numbers, refuse_other_planes
 from slidemitosis.errors import (
     InvalidOption,
     MissingResolution,
@@ -84,6 +86,11 @@ def convert_candidates(
         with open_slide(slide) as opened:
             info = opened.info
     candidates = read_candidates(source, unit=unit, format=format, slide_name=slide.name if slide else None)
+    table = suffix in _TABLE
+    if table:
+        candidates = _by_parts(candidates, info)
+    elif candidates.format != "geojson":
+        refuse_other_planes(candidates, candidates.where)  # which would not be said any more
     offset, counts_from = _offset(candidates, info, to_origin)
     per_um = _pixels_per_um(candidates, info, mpp, needed=suffix in _GEOJSON or any(offset))
     scale = per_um or (1.0, 1.0)
@@ -95,7 +102,6 @@ def convert_candidates(
         for c, name, place in zip(candidates, ids, places, strict=True)
     ]
     written: Unit = candidates.unit if per_um is None else "px"
-    table = suffix in _TABLE
     told = [json.loads(feature) for feature in features] if table else []
     if table:
         data = _table_text(candidates, places, told, written, target).encode("utf-8", "backslashreplace")
@@ -114,6 +120,14 @@ def convert_candidates(
             for p in (f["properties"] for f in told)
         ),
     )
+
+
+def _by_parts(candidates: Candidates, info: SlideInfo | None) -> Candidates:
+    """Return the candidates with one for each part of objects that are several figures."""
+    stated = info.mpp if info else None
+    um = 1.0 if candidates.unit == "um" else max(stated.x, stated.y) if stated else None
+    found = each_part(candidates.items, candidates.where, um=um)
+    return replace(candidates, items=tuple(part for parts in found for part in parts))
 
 
 def _check_target(target: Path, source: Path, slide: Path | None) -> None:
@@ -182,21 +196,25 @@ def _table_text(
 ) -> str:
     measured: list[Mapping[str, float]] = [f["properties"].get("measurements", {}) for f in features]
     names = list(dict.fromkeys(name for measurements in measured for name in measurements))
-    header = ["id", "class", f"x_{unit}", f"y_{unit}", *names]
+    planes = [plane_numbers(c.plane) for c in candidates]
+    axes = [axis for axis in "ztc" if any(axis in plane for plane in planes)]
+    header = ["id", "class", f"x_{unit}", f"y_{unit}", *(f"plane_{axis}" for axis in axes)]
     _check_header(header, names, target)
     rows = [
         [
             *(c.id or "", c.class_name or "", *map(repr, place)),
+            *(plane.get(axis, "0") for axis in axes),
             *("" if name not in values else repr(values[name]) for name in names),
         ]
-        for c, place, values in zip(candidates, places, measured, strict=True)
+        for c, place, plane, values in zip(candidates, places, planes, measured, strict=True)
     ]
-    return "".join(csv_lines([header, *rows], newline="\r\n"))
+    return "".join(csv_lines([[*header, *names], *rows], newline="\r\n"))
 
 
 def _check_header(header: Sequence[str], names: Sequence[str], target: Path) -> None:
     """Refuse a measurement whose name would be read as something else: x, id, width."""
-    text = "".join(csv_lines([header, ["", "", "0", "0", *("1" for _ in names)]], newline="\r\n"))
+    row = ["", "", *("0" for _ in header[2:]), *("1" for _ in names)]
+    text = "".join(csv_lines([[*header, *names], row], newline="\r\n"))
     try:
         (read,) = parse_table(text, path=target)
     except UnreadableCandidates as error:

@@ -16,6 +16,8 @@ import numpy as np
 from slidemitosis.candidates import find_duplicates, read_candidates, regions_named, select_candidates
 from slidemitosis.candidates.answered import set_by_hand, stated_call
 from slidemitosis.candidates.ids import object_ids
+from slidemitosis.candidates.parts import each_part
+from slidemitosis.candidates.planes import refuse_other_planes
 from slidemitosis.errors import CandidatesOffSlide, UnreadableCandidates, UnreadableSlide
 from slidemitosis.prediction import LeftOut, PlacedCandidate
 from slidemitosis.reading.frames import settle_frames, settle_mpp
@@ -143,8 +145,10 @@ def _prepared(
         rated={r.class_name for r in regions if r not in candidates.cores},
         answered={i for i, said in by_hand.items() if stated_call(said.class_name) is None},
     )
-    frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
+    refuse_other_planes(selection.candidates, candidates.where)
     said = {id(candidates.items[i]): answer for i, answer in by_hand.items()}
+    selection = _by_parts(selection, said, um=max(mpp.x, mpp.y) if candidates.unit == "px" else 1.0)
+    frames = settle_frames(info, origin=options.origin, viewer=options.viewer, frame=candidates.frame)
     placed = _place(selection, info, mpp, frames.points, said)
     _warn_of_regions(placed, mpp, candidates.unit)
     _refuse_all_outside(placed, info, candidates.where, frames)
@@ -205,6 +209,22 @@ def _tell_of_slow_reading(info: SlideInfo, level: int) -> None:
     reason = info.not_direct[level]
     if reason is not None:
         log.info("%s: level %d is read by %s, which is slower: %s", info.path, level, info.reader, reason)
+
+
+def _by_parts(selection: Selection, said: dict[int, SetByHand], *, um: float) -> Selection:
+    """Return the selection with a candidate for each part of objects that are several figures.
+
+    said: by the identity of the candidate; what a person said of an object holds for its parts, and is added.
+    """
+    chosen = selection.candidates
+    found = each_part(chosen.items, chosen.where, um=um)
+    if all(len(parts) == 1 for parts in found):
+        return selection
+    for whole, parts in zip(chosen, found, strict=True):
+        if id(whole) in said:
+            said |= dict.fromkeys(map(id, parts), said[id(whole)])
+    chosen = replace(chosen, items=tuple(part for parts in found for part in parts))
+    return replace(selection, candidates=chosen, taken=chosen.class_counts())
 
 
 def _warn_of_regions(placed: Sequence[PlacedCandidate], mpp: PixelSize, unit: Unit) -> None:

@@ -7,6 +7,7 @@ import math
 import re
 import reprlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -39,6 +40,7 @@ from slidemitosis.candidates.formats.shapes import (
     read_shape,
     usable_geometry,
 )
+from slidemitosis.candidates.planes import plane_text
 from slidemitosis.candidates.refusal import refusal
 from slidemitosis.candidates.select import normal_name
 
@@ -150,10 +152,20 @@ def _own_candidates(
     if geometry["type"] == "LineString" and _NUCLEUS_OF_HOVER_NEXT.fullmatch(str(properties.get("Name"))):
         raise refusal(where, _OF_ITS_NETWORK)
     name, class_name = _id(feature, properties), _class_name(feature, properties, where)
+    plane = _plane(geometry, feature, properties)
     if geometry["type"] == "MultiPoint":
-        return _of_points(name, class_name, source, text, read_points(geometry, where).tolist())
+        points = _of_points(name, class_name, source, text, read_points(geometry, where).tolist())
+        return [replace(point, plane=plane) for point in points]
     x, y, extent = _place(geometry, feature.get("nucleusGeometry"), where)
-    return [Candidate(name, x, y, class_name, source, extent, text)]
+    return [Candidate(name, x, y, class_name, source, extent, text, plane=plane)]
+
+
+def _plane(geometry: _Feature, feature: _Feature, properties: _Feature) -> str | None:
+    """Return which plane but the first the geometry states, where QuPath writes it, or the object itself."""
+    for holder in (geometry, feature, properties):
+        if isinstance(stated := holder.get("plane"), Mapping):
+            return plane_text(stated)
+    return None
 
 
 def _place(geometry: _Feature, nucleus: object, where: str) -> tuple[float, float, float]:

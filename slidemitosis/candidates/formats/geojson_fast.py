@@ -31,9 +31,16 @@ if TYPE_CHECKING:
     from slidemitosis.candidates.formats.shapes import Polygon
 
 
+class _Plane(Struct, gc=False):
+    c: float = -1
+    z: float = 0
+    t: float = 0
+
+
 class _Geometry(Struct, gc=False):
     type: str
     coordinates: msgspec.Raw
+    plane: _Plane | None = None
 
 
 class _Classification(Struct, gc=False):
@@ -54,6 +61,7 @@ class _Properties(Struct, gc=False):
     label: Any = None
     classification: _Classification | str | UnsetType | None = UNSET
     metadata: _Metadata | None = None
+    plane: msgspec.Raw | UnsetType = UNSET
     child_objects: msgspec.Raw | UnsetType = field(default=UNSET, name="childObjects")
     children: msgspec.Raw | UnsetType = UNSET
 
@@ -63,6 +71,7 @@ class _Feature(Struct, gc=False):
     geometry: _Geometry
     id: str | None = None
     nucleus: _Geometry | None = field(default=None, name="nucleusGeometry")
+    plane: msgspec.Raw | UnsetType = UNSET
     properties: _Properties | None = None
     object_type: str | None = field(default=None, name="objectType")
     older_object_type: str | None = field(default=None, name="object_type")
@@ -102,7 +111,7 @@ def _read(text: JsonText) -> _Read | None:
     try:
         feature, text = _decoded(text)
         outlines = [feature.geometry] if feature.nucleus is None else [feature.geometry, feature.nucleus]
-        if _holds_others(feature):
+        if _holds_others(feature) or _is_on_another_plane(feature):
             return None
         if [outline.type for outline in outlines] == ["Point"]:
             return _Read(feature, text, (), _POINT.decode(feature.geometry.coordinates))
@@ -145,6 +154,14 @@ def _holds_others(feature: _Feature) -> bool:
     )
     kind = next((value for value in stated if value is not None), None)
     return kind is not None and is_container(kind)
+
+
+def _is_on_another_plane(feature: _Feature) -> bool:
+    """Tell whether an object may lie on another plane than the first."""
+    own, plane = feature.properties, feature.geometry.plane
+    if feature.plane is not UNSET or (own and own.plane is not UNSET):
+        return True
+    return plane is not None and bool(plane.z or plane.t or plane.c not in (0, -1))
 
 
 def _id(feature: _Feature) -> str | None:

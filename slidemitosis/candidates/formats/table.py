@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from slidemitosis.candidates.formats.delimited import Numbers, find_delimiter
 from slidemitosis.candidates.images import choose_image
 from slidemitosis.candidates.marks import Mark, candidates_of
+from slidemitosis.candidates.planes import plane_text
 from slidemitosis.candidates.refusal import refusal
 from slidemitosis.errors import InvalidOption
 
@@ -39,6 +40,13 @@ _IMAGE_NAMES = {
     "file_name",
 }
 
+_PLANE_NAMES = re.compile(
+    r"plane_([ztc])|([zt])(?:[ _-]?(?:index|slice))?|(z)[ _-]slice[ _-]index|(t)ime ?point"
+)
+"""Of columns that say on which plane of a stack a figure lies."""
+_QUPATHS_POINTS = {"c", "name", "color"}
+"""QuPath's table of points has a column c of channels beside these."""
+
 LOOKED_FOR = "columns x and y, or x_um and y_um"
 
 _COORDINATE = re.compile(r"(?P<axis>[xy])(?:(?:[ _]+|[ _]*([(\[])\s*)(?P<unit>\w+)(?(2)\s*[)\]]))?")
@@ -49,6 +57,8 @@ _BOX_NAMES = {"width", "height", "w", "h", "xmax", "ymax", "x2", "y2"}
 _SAYS_NOTHING = re.compile(r"|colou?r|unnamed: \d+")
 # Columns of a table of results, which a run writes anew.
 _OURS = {"object_id", "source", "level0_x", "level0_y", "status", "reason", "p_atypical", "call"}
+# Columns that the conversion to a table writes, and reads.
+_OUR_PLANES = {"plane_z", "plane_t", "plane_c"}
 _OURS |= {"padding", "upsampled", "subtype", "p_subtype", "p_hard"}
 
 
@@ -151,8 +161,8 @@ def read_rows(table: Delimited, layout: Layout, *, slide_name: str | None) -> Ca
         layout = layout if is_filled else layout.otherwise
     rows = _rows(table, layout, chosen)
     numbers = Numbers(table, layout.comma)
-    extras = _extras(table, layout)
-    marks = (_mark(row, layout, numbers, extras) for row in rows)
+    extras, planes = _extras(table, layout), _planes(table, layout)
+    marks = (_mark(row, layout, numbers, extras, planes) for row in rows)
     found = candidates_of(marks, path=table.path, format=layout.format, unit=layout.unit, frame=layout.frame)
     # Spreadsheets that part fields by semicolons part thousands by points.
     if layout.format == "csv" and table.delimiter == ";":
@@ -169,7 +179,22 @@ def _rows(table: Delimited, layout: Layout, chosen: str | None = None) -> Iterat
     return (row for row in rows if row[1][image].strip() == chosen)
 
 
-def _mark(row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int]) -> Mark:
+def _planes(table: Delimited, layout: Layout) -> dict[str, int]:
+    """Return the columns that state z, t and c, by these letters."""
+    used = {layout.x, layout.y, layout.class_name, layout.image, *layout.id}
+    found: dict[str, int] = {}
+    for column, name in enumerate(table.names):
+        match = _PLANE_NAMES.fullmatch(name)
+        if match is not None and column not in used:
+            found.setdefault(next(filter(None, match.groups())), column)
+    if set(table.names) >= _QUPATHS_POINTS:
+        found["c"] = table.names.index("c")
+    return found
+
+
+def _mark(
+    row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int], planes: Mapping[str, int]
+) -> Mark:
     if layout.check is not None:
         layout.check(row)
     line, fields = row
@@ -187,6 +212,9 @@ def _mark(row: Row, layout: Layout, numbers: Numbers, extras: Mapping[str, int])
         centre=(x, y),
         id="_".join(fields[column].strip() for column in layout.id) or None,
         class_name=fields[class_name] if isinstance(class_name, int) else class_name,
+        plane=plane_text({key: numbers.value(fields[column].strip()) for key, column in planes.items()})
+        if planes
+        else None,
         stated=stated,
     )
 
@@ -199,6 +227,7 @@ def _is_missing(text: str) -> bool:
 def _extras(table: Delimited, layout: Layout) -> dict[str, int]:
     """Return the columns that are kept as they are, by title; a title that stands again gets a number."""
     used = {layout.x, layout.y, layout.class_name, layout.image, *layout.id, *layout.left_out}
+    used |= {column for column, name in enumerate(table.names) if name in _OUR_PLANES}
     extras: dict[str, int] = {}
     for column, (title, name) in enumerate(zip(table.titles, table.names, strict=True)):
         if column in used or _SAYS_NOTHING.fullmatch(name):
