@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from slidemitosis.candidates.denials import denies, says_mitosis
 from slidemitosis.errors import UnsettledClasses
 
 if TYPE_CHECKING:
@@ -28,20 +28,6 @@ REGION = "Region mm2"
 
 _LISTED = 30  # names in a message: a tool may have given every object a class of its own
 _OURS = {"atypical", "normal"}
-
-_MITOSIS = {
-    *("mitosis", "mitoses", "mitotic", "mitoticfigure", "mitoticfigures", "mitose", "mitosen"),
-    *("mf", "mfs", "amf", "amfs", "nmf", "nmfs"),
-}
-# These deny or weaken only the mitosis named beside them: "non mitotic", "mitosis-like", "post-mitotic".
-_DENYING = {"non", "not", "like", "alike", "post", "pre", "pseudo", "false", "without"}
-# These say by themselves that the object was looked at and is no mitosis.
-_DENIED = re.compile(
-    r"impost[eo]rs?|lookalikes?|look alikes?|hard negatives?|negatives?|false positives?"
-    r"|mimics?|mimick?ers?|nonmit\w+|notmit\w+|pseudomit\w+|mit(osis|oses|otic)likes?"
-)
-# A "mitotic hotspot" is where mitoses are counted: its centre is no figure.
-_REGION = re.compile(r"hot ?spots?|regions?|roi|rois|areas?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +67,19 @@ def base_class(name: str | None) -> str | None:
     return name if kept == len(parts) else ": ".join(parts[:kept])
 
 
+@functools.lru_cache(maxsize=4096)
 def reads_as_mitosis(name: str | None) -> bool:
     """Tell whether the name of a class says that its objects are mitotic figures.
 
     One part of a derived class has to say so, and none may deny it ("Tumor: Non-mitotic").
     """
-    parts = _words(name)
-    return any(_names_mitosis(part) for part in parts) and not _denies(parts)
+    return says_mitosis(normal_name(name) or "")
 
 
 @functools.lru_cache(maxsize=4096)
 def denies_mitosis(name: str | None) -> bool:
     """Tell whether the name of a class says that its objects are no mitotic figures."""
-    return _denies(_words(name))
+    return denies(normal_name(name) or "")
 
 
 def select_candidates(
@@ -153,7 +139,7 @@ def _chosen(
         return mitoses, "reads as mitosis"
     # In a file that an earlier run wrote, "Cell: Atypical" and "Cell: Normal" are the one class "Cell".
     one = {base_class(name) for name in counts}
-    if len(one) == 1 and not any(_denies(_words(name)) for name in counts):
+    if len(one) == 1 and not any(map(denies_mitosis, counts)):
         return set(counts), "one class"
     raise UnsettledClasses(
         f"{candidates.where}: cannot tell which objects are candidates; the classes are "
@@ -214,31 +200,3 @@ def counts_text(counts: Mapping[str | None, int]) -> str:
     shown = [f"{normal_name(name) or UNCLASSIFIED} ({n})" for name, n in islice(counts.items(), _LISTED)]
     more = f" and {len(counts) - _LISTED} more" if len(counts) > _LISTED else ""
     return (", ".join(shown) or "none") + more
-
-
-def _words(name: str | None) -> list[list[str]]:
-    """Split each part of a class into words: "Tumor: NonMitotic" gives [[tumor], [non, mitotic]]."""
-    parts = (normal_name(name) or "").split(":")
-    spaced = (re.sub(r"(?<=[a-z])(?=[A-Z])", " ", part) for part in parts)
-    return [re.findall(r"[^\W\d_]+", part.casefold()) for part in spaced]
-
-
-def _names_mitosis(words: list[str]) -> bool:
-    is_region = any(_REGION.fullmatch(phrase) for phrase in _phrases(words))
-    return not is_region and not _MITOSIS.isdisjoint(words)
-
-
-def _denies(parts: list[list[str]]) -> bool:
-    """Tell whether any part says that the object is no mitosis."""
-    return any(
-        any(_DENIED.fullmatch(phrase) for phrase in _phrases(words))
-        or (not _MITOSIS.isdisjoint(words) and not _DENYING.isdisjoint(words))
-        # "no" counts only before the word: in "Mitosis no. 3" it stands for a number.
-        or any(word in _MITOSIS and "no" in words[:at] for at, word in enumerate(words))
-        for words in parts
-    )
-
-
-def _phrases(words: list[str]) -> list[str]:
-    """Return single words and pairs of neighbours."""
-    return words + [f"{first} {second}" for first, second in pairwise(words)]

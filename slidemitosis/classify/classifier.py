@@ -334,8 +334,9 @@ def _say_what_was_selected(prepared: Prepared) -> None:
             "candidates: %s, the only class, though its name does not say mitosis",
             counts_text(selection.taken),
         )
-    if selection.left:
-        log.info("candidates: %s; left out: %s", counts_text(selection.taken), counts_text(selection.left))
+    elif selection.left or len(selection.taken) > 1:
+        left = counts_text(selection.left)
+        log.info("candidates: %s; left out: %s", counts_text(selection.taken), left)
     if prepared.upsampled:
         log.warning(
             "%s has %s um/px, coarser than the model's pixels: patches are upsampled; the model was not "

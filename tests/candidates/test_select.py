@@ -83,7 +83,15 @@ def test_a_normal_name_is_its_own_normal_name(text: str) -> None:
         *("Mitosis", "mitoses", "MITOSIS", "Mitotic figure", "mitotic_figure", "Mitotic-Figures"),
         *("MitoticFigure", "MF", "mf_1", "AMF", "NMF", "Atypical mitosis", "atypical_mitotic_figure"),
         *("normal mitotic figure", "Tumor: Mitosis", "Mitosis: Atypical", "Mitosis: Normal"),
-        *("Tumor: MF", "Mitosis no. 3", "Mitosis?"),
+        *("Tumor: MF", "Mitosis no. 3", "Mitosis no 12", "Mitosis?", "Mitosis: Accepted", "mitosis_tp"),
+        *(
+            "Mitosis: confirmed",
+            "Mitose",
+            "Mitosen",
+            "Mitosis: Prometaphase",
+            "Mitosis-1",
+            "Mitosis: Ring shape",
+        ),
     ],
 )
 def test_names_of_mitoses_read_as_mitosis(name: str) -> None:
@@ -97,7 +105,44 @@ NEGATIVE = [
     *("hard negative", "hard_negative_mitosis", "Mitosis-like", "mitotic like figure"),
     *("mitosis look-alike", "Mitotic lookalike", "pseudo-mitosis", "pseudomitosis"),
     *("false positive mitosis", "mitotic mimic", "Tumor: Non-mitotic", "Mitosis: Imposter"),
-    "Mitosis: Negative",
+    *(
+        "Mitosis: Negative",
+        "Mitosis: Rejected",
+        "mitosis_fp",
+        "FP mitosis",
+        "mitosisFP",
+        "Mitosis: FP",
+        "MF_FP",
+    ),
+    *("Mitosis: False", "Mitosis: false positive", "rejected mitosis", "Mitosis (rejected)", "Mitosis: No"),
+    *("Mitosis: Not", "Mitosis: None", "mitosis no", "Mitosis (no)", "Mitosis: Non mitosis", "MF: excluded"),
+    *(
+        "Mitosis: Ignore*",
+        "discarded_mf",
+        "Mitosis: wrong",
+        "mitosis artefact",
+        "Mitosis: Artifact",
+        "hn_mitosis",
+    ),
+    *(
+        "Mitosis: Hard negative",
+        "mitosis_hard_negative",
+        "HardNegativeMitosis",
+        "Mitosis: hardnegative (mimic)",
+    ),
+    *("!Mitosis", "~mitosis", "Mitosis-", "Mitosis (-)", "apoptotic mitosis", "invalid MF", "pseudo mitosis"),
+    *(
+        "keine Mitose",
+        "Mitose: abgelehnt",
+        "Nicht-Mitose",
+        "Nichtmitose",
+        "falsch positive Mitose",
+        "Pseudomitose",
+    ),
+    *("pas de mitose", "Mitose: rejetée", "fausse mitose", "Mitose: faux positif", "non mitose"),
+    *("geen mitose", "Mitose: afgewezen", "vals positieve mitose", "niet-mitose"),
+    *("no mitosis", "Mitosis: rechazada", "falsa mitosis", "Mitosis: falso positivo", "sin mitosis"),
+    *("Mitosi: scartata", "não mitose", "Mitose: rejeitada", "Mitose: falso positivo"),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import math
 import os
 import shutil
@@ -679,3 +680,33 @@ def test_candidates_in_memory_are_classified_as_those_of_a_file(
 def test_places_in_memory_that_are_no_places_are_refused(xy: Any) -> None:
     with pytest.raises(UnreadableCandidates, match="position 1"):
         Candidates.from_xy(xy)
+
+
+def test_the_counts_are_said_wherever_the_rule_chose_among_names(
+    painted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where it took all: two names may be the same figures to nobody but the rule."""
+    told = {}
+    for names in (["Mitosis", "mitotic figure"], ["Mitosis", "Mitosis: Rejected"], ["Mitosis", "Mitosis"]):
+        features = [
+            {
+                "type": "Feature",
+                "geometry": {"type": "Point", "coordinates": [100 + 100 * i, 100]},
+                "properties": {"classification": name},
+            }
+            for i, name in enumerate(names)
+        ]
+        points = tmp_path / "a.geojson"
+        points.write_text(json.dumps(features))
+        caplog.clear()
+        with (
+            caplog.at_level(logging.INFO),
+            SlideClassifier("lite0", compute=ComputeOptions(workers=0)) as classifier,
+        ):
+            classifier.begin(painted, points)
+        told[names[1]] = [r.getMessage() for r in caplog.records]
+    assert told == {
+        "mitotic figure": ["candidates: Mitosis (1), mitotic figure (1); left out: none"],
+        "Mitosis: Rejected": ["candidates: Mitosis (1); left out: Mitosis: Rejected (1)"],
+        "Mitosis": [],
+    }
