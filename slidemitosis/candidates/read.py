@@ -28,11 +28,15 @@ from slidemitosis.options.read import FORMATS, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from io import BufferedIOBase
+    from typing import IO
 
     from slidemitosis.candidates.candidate import Candidates
     from slidemitosis.options.read import Format
 
 _GZIP, _ZIP, _EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
+_ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""Those that Python unpacks in pieces; the others it unpacks as a whole, however large that is."""
 _SUFFIXES = {".json", ".geojson", ".csv", ".tsv", ".xml"}
 _LIMIT = 4 << 30  # bytes, far beyond any slide's export: a packed file should not exhaust the memory
 _CHUNK = 16 << 20  # bytes
@@ -132,14 +136,8 @@ def _unpack(data: bytes, path: Path) -> bytes:
 
 
 def _gunzip(data: bytes, path: Path) -> bytes:
-    chunks, size = [], 0
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-        while chunk := packed.read(_CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            # The size that a gzip states wraps round at 4 GiB, so it is counted here.
-            _check_unpacked(size, len(data), path)
-    return b"".join(chunks)
+        return _in_pieces(packed, len(data), path)
 
 
 def _unzip(data: bytes, path: Path) -> bytes:
@@ -153,8 +151,23 @@ def _unzip(data: bytes, path: Path) -> bytes:
             raise refusal(
                 path, f"must hold exactly one .geojson, .json, .csv, .tsv or .xml; it holds {listed}"
             )
-        _check_unpacked(fit[0].file_size, fit[0].compress_size, path)
-        return archive.read(fit[0])
+        if fit[0].compress_type not in _ZIP_METHODS:
+            raise refusal(path, "a zip packed by bzip2, LZMA or the like; pack it as a plain zip (deflate)")
+        with archive.open(fit[0]) as packed:
+            return _in_pieces(packed, len(data), path)
+
+
+def _in_pieces(packed: BufferedIOBase | IO[bytes], size: int, path: Path) -> bytes:
+    """Unpack a file of `size` bytes, and stop where it grows too large: the size that it states may be wrong.
+
+    That of a gzip wraps round at 4 GiB, that of a zip is whatever its maker has written.
+    """
+    chunks, unpacked = [], 0
+    while chunk := packed.read(_CHUNK):
+        chunks.append(chunk)
+        unpacked += len(chunk)
+        _check_unpacked(unpacked, size, path)
+    return b"".join(chunks)
 
 
 def _check_unpacked(size: int, packed: int, path: Path) -> None:

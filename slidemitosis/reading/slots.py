@@ -6,8 +6,9 @@ say, would keep the memory from being closed.
 
 from __future__ import annotations
 
-import shutil
+import os
 import struct
+import sys
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -95,11 +96,35 @@ class Slots:
 
 
 def _create(size: int) -> SharedMemory:
-    """Make shared memory that is really there: Linux grants any size, and kills who uses what is lacking."""
-    if _LINUX_SHARED.is_dir() and (free := shutil.disk_usage(_LINUX_SHARED).free) < size:
-        raise ReadingFailed(
-            f"the reader processes need {size / 1e6:.0f} MB of shared memory, and {_LINUX_SHARED} has "
-            f"{free / 1e6:.0f} MB free: use fewer --workers, a smaller --batch-size, or --workers 0 "
-            "(in Docker: a larger --shm-size)"
-        )
-    return SharedMemory(create=True, size=size)
+    """Make shared memory whose every page is there. Raises ReadingFailed."""
+    try:
+        memory = SharedMemory(create=True, size=size)
+    except OSError as e:
+        raise _refused(size, e.strerror or str(e)) from e
+    try:
+        _reserve(_LINUX_SHARED / memory.name, size)
+    except OSError as e:
+        memory.close()
+        memory.unlink()
+        raise _refused(size, e.strerror or str(e)) from e
+    return memory
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Have Linux set the pages of shared memory aside. Raises OSError where it has not as many.
+
+    Otherwise it grants any size, and ends by a bus error who uses a page that it lacks.
+    """
+    if sys.platform == "linux" and file.exists():
+        descriptor = os.open(file, os.O_RDWR)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        finally:
+            os.close(descriptor)
+
+
+def _refused(size: int, reason: str) -> ReadingFailed:
+    return ReadingFailed(
+        f"{size / 1e6:.0f} MB of shared memory for a reader process cannot be had: {reason}; use --workers 0 "
+        "or fewer (in Docker: a larger --shm-size)"
+    )

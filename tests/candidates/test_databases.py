@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import struct
 import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pytest
 import shapely
 
 from slidemitosis.candidates import read_candidates
+from slidemitosis.candidates.formats import databases
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
 from tests.candidates.checks import feature_of, refused
 
@@ -277,6 +279,42 @@ def test_an_outline_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
     assert "larger than 64 MiB" in refusal(path)
 
 
+def test_collections_in_one_another_are_refused_before_they_end_the_process(tmp_path: Path) -> None:
+    """GEOS calls itself for each level, and the process died of 100,000."""
+    point = shapely.to_wkb(shapely.Point(1, 2))
+    for kind in range(4, 16):
+        for order in "<>":
+            shell = struct.pack(f"{order}BII", order == "<", kind, 2) + point
+            nested = shell * 100_000 + point
+            path = store(tmp_path / f"nested {kind}{order == '<'}.db", (shapely.Point(1, 2), {}))
+            change(path, "UPDATE annotations SET geometry = ?", values=(nested,))
+            assert "has the type of a collection" in refusal(path)
+
+
+SHAPES = [
+    shapely.LineString([(0, 0), (4, 0)]),
+    shapely.Polygon([(0, 0), (9, 0), (9, 9)], [[(5, 1), (6, 1), (6, 2)]]),
+    shapely.MultiPoint([(1, 1), (3, 3)]),
+    shapely.MultiLineString([[(0, 0), (4, 0)], [(0, 2), (4, 2)]]),
+    shapely.MultiPolygon([shapely.box(0, 0, 1, 1), shapely.box(4, 4, 5, 5)]),
+]
+
+
+@pytest.mark.parametrize("flavor", ["extended", "iso"])
+@pytest.mark.parametrize("is_flat", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_kind_of_well_known_binary_is_read(
+    tmp_path: Path, shape: shapely.Geometry, flavor: Any, is_flat: bool
+) -> None:
+    """In both byte orders, with z and without, as PostGIS and as ISO write it."""
+    path = store(tmp_path / "nuclei.db", (shapely.box(0, 0, 1, 1), {}))
+    solid = shape if is_flat else shapely.force_3d(shape, 7)
+    for order in (0, 1):
+        wkb = shapely.to_wkb(solid, byte_order=order, flavor=flavor)
+        change(path, "UPDATE annotations SET geometry = ?", values=(wkb,))
+        assert len(read_candidates(path)) == (2 if isinstance(shape, shapely.MultiPoint) else 1)
+
+
 def test_a_database_of_neither_is_refused_with_its_tables(tmp_path: Path) -> None:
     path = make(tmp_path / "other.db", "CREATE TABLE cells (x, y); CREATE TABLE slides (uid, filename);")
     message = refused(path, read_candidates, path)
@@ -296,6 +334,53 @@ def test_the_other_database_than_the_one_given_is_refused(sliderunner: Path, tmp
 
 def refusal(path: Path) -> str:
     return refused(path, read_candidates, path, slide_name="a.svs")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "UPDATE Classes SET name = x'00ff'",
+        "UPDATE Annotations SET guid = x'00ff'",
+        "UPDATE Annotations SET agreedClass = x'00ff'",
+        "UPDATE Annotations_coordinates SET coordinateX = x'00ff'",
+        "UPDATE Slides SET filename = x'00ff'",
+    ],
+)
+def test_binary_data_in_place_of_text_are_refused(sliderunner: Path, query: str) -> None:
+    annotate(sliderunner, 1, (1, 2))
+    change(sliderunner, query)
+    assert "binary data where SlideRunner writes text" in refusal(sliderunner)
+
+
+def test_a_column_that_is_computed_is_refused_before_it_is(sliderunner: Path) -> None:
+    """As text of 200 MB in each row, it would take time and memory without end."""
+    endless = "ALTER TABLE Annotations ADD COLUMN note AS (replace(hex(zeroblob(100000000)), '0', 'x'))"
+    change(sliderunner, endless)
+    assert "its table 'Annotations' computes the column 'note'" in refusal(sliderunner)
+
+
+def test_rows_out_of_proportion_to_the_file_are_refused(tmp_path: Path) -> None:
+    """A text that stands once in the file can be in each of its rows."""
+    path = make(tmp_path / "old.sqlite", OLD_SLIDERUNNER)
+    with closing(sqlite3.connect(path)) as database:
+        rows = [(1, 6)] * 2000
+        database.executemany("INSERT INTO Annotations (slide, type) VALUES (?, ?)", rows)
+        long = "x" * 100_000
+        database.execute(f"ALTER TABLE Annotations ADD COLUMN guid TEXT DEFAULT '{long}'")
+        database.commit()
+    assert "out of all proportion to its size" in refusal(path)
+
+
+def test_a_database_that_takes_without_end_is_refused(
+    sliderunner: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that is the child of several, on several levels, makes rows without end of a small file."""
+    for limit, value in (("_FREE_STEPS", 0), ("_STEPS_A_BYTE", 0), ("_STEPS", 1000)):
+        monkeypatch.setattr(databases, limit, value)
+    with closing(sqlite3.connect(sliderunner)) as database:
+        database.executemany("INSERT INTO Annotations (slide, type) VALUES (?, ?)", [(1, 6)] * 30_000)
+        database.commit()
+    assert "out of all proportion to its size" in refusal(sliderunner)
 
 
 def test_a_database_cut_off_anywhere_is_refused(sliderunner: Path) -> None:

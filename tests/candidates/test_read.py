@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import os
+import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -145,6 +147,28 @@ def test_a_packed_file_with_a_changed_byte_is_refused_or_read(tmp_path: Path) ->
                 message = str(error)
             assert message.startswith(f"{path}: ")
             assert "\n" not in message
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_whose_stated_size_is_small_unpacks_no_further_than_any_other(
+    tmp_path: Path, method: int
+) -> None:
+    """9 kB of bzip2 held 12 GiB, and Python unpacks bzip2 and LZMA as a whole."""
+    blank, buffer = b"[" + b" " * (20 << 20), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.json", blank, method)
+    packed = with_stated_size(buffer.getvalue(), len(blank), 1000)
+    tracemalloc.start()
+    assert "pack it as a plain zip" in refusal(write(tmp_path, packed))
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+    plain = with_stated_size(zipped(a__json=blank), len(blank), 1000)
+    message = refusal(write(tmp_path, plain))
+    assert "larger when unpacked" in message or "cannot be unpacked" in message
+
+
+def with_stated_size(packed: bytes, size: int, stated: int) -> bytes:
+    return packed.replace(struct.pack("<I", size), struct.pack("<I", stated))
 
 
 def test_a_zip_of_several_or_no_files_is_refused_with_what_it_holds(tmp_path: Path) -> None:

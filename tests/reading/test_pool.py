@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from slidemitosis.errors import ReadingFailed, UnreadableSlide
 from slidemitosis.geometry import Level, PixelSize
 from slidemitosis.reading import processes
-from slidemitosis.reading import slots as slots_module
 from slidemitosis.reading.batches import Batch, gathered
 from slidemitosis.reading.pool import ReaderPool
 from slidemitosis.reading.windows import Window, place_window, plan_reading
@@ -352,14 +351,44 @@ class _Blank(Slide):
         pass
 
 
-def test_too_little_shared_memory_is_said_before_anything_is_killed(
-    opener: Callable[[], Slide], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_more_shared_memory_than_any_machine_has_is_refused_and_the_pool_reads_on(
+    opener: Callable[[], Slide],
 ) -> None:
-    monkeypatch.setattr(slots_module, "_LINUX_SHARED", tmp_path)  # a file system without shared memory's size
     windows = places(5000)
-    with pytest.raises(ReadingFailed, match=r"MB of shared memory.*--workers"):
+    with pytest.raises(ReadingFailed, match=r"MB of shared memory.*--workers 0"):
         load(opener, windows, 256, 2_000_000_000)
     assert load(opener, windows[:5], 2, 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs namespaces of Linux")
+@pytest.mark.parametrize(
+    ("mount", "reason"), [("size=300k", "No space left on device"), ("ro", "Read-only file system")]
+)
+def test_shared_memory_that_is_small_or_read_only_is_told_in_one_line(
+    slide_path: Path, mount: str, reason: str
+) -> None:
+    """A file system grants each of several workers what it has for one: only pages set aside are there."""
+    code = f"""
+import functools
+from slidemitosis.errors import ReadingFailed
+from slidemitosis.reading.pool import ReaderPool
+from slidemitosis.reading.windows import Window
+from slidemitosis.slides.open import open_slide
+if __name__ == "__main__":
+    with ReaderPool(patch=32, batch_size=20, workers=4) as pool:
+        try:
+            windows = [Window(0, 0, 0, 32, 32, None)] * 200
+            list(pool.read(functools.partial(open_slide, {str(slide_path)!r}), windows))
+        except ReadingFailed as e:
+            print(e)
+"""
+    shell = f'mount -t tmpfs -o {mount} tmpfs /dev/shm && "$0" -c "$1" && ls /dev/shm'
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", shell, sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no namespace can be made here: {done.stderr}")
+    assert re.fullmatch(rf"0 MB of shared memory .*{reason}; use --workers 0.*\n", done.stdout), done
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @given(st.data())

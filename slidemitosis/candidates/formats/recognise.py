@@ -143,13 +143,14 @@ def read_database(request: Request) -> Candidates:
     _check_container("an SQLite database", request)
     path, asked = request.path, request.format
     with databases.opened(path) as database:
-        tables = databases.columns(database)
+        tables = database.columns()
         if asked != "tiatoolbox" and sliderunner.fits(tables):
             _check_unit("SlideRunner's database", "px", request)
-            return sliderunner.read_sliderunner(database, path=path, slide_name=request.slide_name)
+            columns = tables["annotations"]
+            return sliderunner.read_sliderunner(database, columns, slide_name=request.slide_name)
         if asked != "sliderunner" and tiatoolbox.fits(tables):
             _check_unit("TIAToolbox's store", "px", request)
-            return tiatoolbox.read_store(database, path=path)
+            return tiatoolbox.read_store(database)
     found = ", ".join(sorted(tables)[:20]) or "no tables"
     looked_for = f"{sliderunner.LOOKED_FOR} (SlideRunner), or {tiatoolbox.LOOKED_FOR} (TIAToolbox)"
     raise refusal(path, f"an SQLite database with {found}; looked for {looked_for}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,10 @@ from slidemitosis.candidates.marks import Mark, candidates_of
 from slidemitosis.candidates.refusal import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from slidemitosis.candidates.candidate import Candidates
+    from slidemitosis.candidates.formats.databases import Database
 
 LOOKED_FOR = "the tables Slides, Annotations, Annotations_coordinates, Annotations_label and Classes"
 
@@ -34,49 +33,65 @@ def fits(tables: Mapping[str, set[str]]) -> bool:
     return all(needed <= tables.get(table, set()) for table, needed in _NEEDED.items())
 
 
-def read_sliderunner(database: sqlite3.Connection, *, path: Path, slide_name: str | None) -> Candidates:
+def read_sliderunner(database: Database, columns: Collection[str], *, slide_name: str | None) -> Candidates:
     """Read the annotations of one slide, but those that are deleted; px from the corner of the whole slide.
 
-    The class is the one that SlideRunner calls agreed, None where there is none. The classes that the experts
-    gave become a text, `labels`. Raises UnreadableCandidates.
+    columns: of the table of annotations, in lower case; older databases lack some. The class is the one that
+    SlideRunner calls agreed, None where there is none. The classes that the experts gave become a text,
+    `labels`. Raises UnreadableCandidates.
     """
-    database.row_factory = sqlite3.Row
-    slide = _slide(database, path, slide_name)
-    classes: dict[int, str] = dict(map(tuple, database.execute("SELECT uid, name FROM Classes")))
+    path = database.path
+    slide = _slide(database, columns, slide_name)
+    classes: dict[int, str | None] = dict(_rows(database, "SELECT uid, name FROM Classes"))
     points: dict[int, list[list[object]]] = defaultdict(list)
     # Early versions gave all points of a polygon the same orderIdx, and wrote them in their order.
     query = """SELECT annoId, coordinateX, coordinateY FROM Annotations_coordinates
         WHERE annoId IN (SELECT uid FROM Annotations WHERE slide = ?) ORDER BY orderIdx, rowid"""
-    for uid, x, y in database.execute(query, (slide,)):
+    for uid, x, y in _rows(database, query, slide):
         points[uid].append([x, y])
     labels = _labels(database, slide, classes)
     marks = []
-    for row in database.execute("SELECT * FROM Annotations WHERE slide = ? ORDER BY uid", (slide,)):
-        if _optional(row, "deleted") or row["type"] == _WHOLE_IMAGE:
+    listed = ", ".join(_or_null(name, columns) for name in ("guid", "deleted", "description"))
+    query = f"SELECT uid, type, agreedClass, {listed} FROM Annotations WHERE slide = ? ORDER BY uid"  # noqa: S608
+    for uid, kind, agreed, guid, deleted, description in _rows(database, query, slide):
+        if deleted or kind == _WHOLE_IMAGE:
             continue
-        source = f"annotation {row['uid']}"
-        stated = {"labels": labels.get(row["uid"]), "description": _optional(row, "description")}
+        source = f"annotation {uid}"
+        class_name = classes.get(agreed)
         marks.append(
             Mark(
                 source=source,
-                id=str(_optional(row, "guid") or row["uid"]),
-                class_name=classes.get(row["agreedClass"]),
-                stated=stated,
-                **_place(row["type"], points[row["uid"]], f"{path}: {source}"),
+                id=str(guid or uid),
+                class_name=None if class_name is None else str(class_name),
+                stated={"labels": labels.get(uid), "description": description},
+                **_place(kind, points[uid], f"{path}: {source}"),
             )
         )
     return candidates_of(marks, path=path, format="sliderunner", frame="level0")
 
 
-def _slide(database: sqlite3.Connection, path: Path, slide_name: str | None) -> int | None:
+def _rows(database: Database, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query, all numbers and texts, as SlideRunner writes them."""
+    for row in database.rows(query, *values):
+        if any(isinstance(value, bytes) for value in row):
+            raise refusal(database.path, f"binary data where SlideRunner writes text ({row[0]!r:.40})")
+        yield row
+
+
+def _or_null(column: str, columns: Collection[str]) -> str:
+    """Return what to select for a column that may not be there; each is one of three names of our own."""
+    return column if column in columns else "NULL"
+
+
+def _slide(database: Database, columns: Collection[str], slide_name: str | None) -> int | None:
     """Return the uid of the slide that is meant; None if the database holds none."""
-    names = {
-        uid: str(name) for uid, name in database.execute("SELECT uid, filename FROM Slides ORDER BY uid")
-    }
+    path = database.path
+    names = {uid: str(name) for uid, name in _rows(database, "SELECT uid, filename FROM Slides ORDER BY uid")}
     counts = Counter(dict.fromkeys(names.values(), 0))
-    for row in database.execute("SELECT * FROM Annotations"):
-        if row["slide"] in names and not _optional(row, "deleted"):
-            counts[names[row["slide"]]] += 1
+    query = f"SELECT slide, {_or_null('deleted', columns)} FROM Annotations"  # noqa: S608
+    for slide, deleted in _rows(database, query):
+        if slide in names and not deleted:
+            counts[names[slide]] += 1
     chosen = choose_image(counts, path=path, slide_name=slide_name)
     if list(names.values()).count(chosen or "") > 1:
         # The same file from two folders, say: neither has all of the annotations.
@@ -84,19 +99,14 @@ def _slide(database: sqlite3.Connection, path: Path, slide_name: str | None) -> 
     return next((uid for uid, name in names.items() if name == chosen), None)
 
 
-def _labels(database: sqlite3.Connection, slide: int | None, classes: Mapping[int, str]) -> dict[int, str]:
+def _labels(database: Database, slide: int | None, classes: Mapping[int, str | None]) -> dict[int, str]:
     """Return, by annotation, the classes that the experts gave, in order: "Mitotic figure; Non-mitotic"."""
     query = """SELECT annoId, class FROM Annotations_label
         WHERE annoId IN (SELECT uid FROM Annotations WHERE slide = ?) ORDER BY uid"""
     given: dict[int, list[str]] = defaultdict(list)
-    for uid, class_uid in database.execute(query, (slide,)):
+    for uid, class_uid in _rows(database, query, slide):
         given[uid].append(str(classes.get(class_uid, class_uid)))
     return {uid: "; ".join(names) for uid, names in given.items()}
-
-
-def _optional(row: sqlite3.Row, column: str) -> Any:
-    """Return the value of a column, None in older databases, which lack it."""
-    return row[column] if column in row.keys() else None  # noqa: SIM118, a Row iterates over its values
 
 
 def _place(kind: object, points: Sequence[Any], where: str) -> dict[str, Any]:

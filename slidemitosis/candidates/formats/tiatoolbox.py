@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,16 +19,19 @@ from slidemitosis.candidates.marks import Mark, at_points, candidates_of
 from slidemitosis.candidates.refusal import refusal
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
     from slidemitosis.candidates.candidate import Candidates
+    from slidemitosis.candidates.formats.databases import Database
 
 LOOKED_FOR = "a table annotations with key, cx, cy, geometry and properties"
 
 _NEEDED = {"id", "key", "cx", "cy", "geometry", "properties"}
 _LARGEST = 64 << 20  # bytes of one outline when unpacked, a million vertices many times over
+_POINT, _POLYGON = 1, 3
+_PARTS = {4: _POINT, 5: 2, 6: _POLYGON}
+"""Types of well-known binary: of several points, lines or polygons, and of what these are several of."""
 _HEAD = 1 << 16  # characters within which the first feature begins
 _SCORES = {"prob", "probs", "probability"}
 # The place once more, in pixels of the network's input.
@@ -40,15 +44,16 @@ def fits(tables: Mapping[str, set[str]]) -> bool:
     return tables.get("annotations", set()) >= _NEEDED
 
 
-def read_store(database: sqlite3.Connection, *, path: Path) -> Candidates:
+def read_store(database: Database) -> Candidates:
     """Read the annotations of a store in its order; px from the corner of the whole slide.
 
     A point has no geometry, only `cx` and `cy`, which stores of before 2023 hold without decimals. The class
     is the property `type`. Raises UnreadableCandidates.
     """
     marks: list[Mark] = []
+    path = database.path
     query = "SELECT id, key, cx, cy, geometry, properties FROM annotations ORDER BY id"
-    for number, key, cx, cy, blob, text in database.execute(query):
+    for number, key, cx, cy, blob, text in database.rows(query):
         source = f"annotation {number}"
         where = f"{path}: {source}"
         try:
@@ -116,13 +121,62 @@ def _geometry(blob: object, where: str) -> object:
     if not isinstance(blob, bytes):
         raise refusal(where, f"its geometry is {reprlib.repr(blob)}, not well-known binary")
     try:
-        if not blob.startswith((b"\0", b"\1")):  # the byte order, which WKB begins with
-            unpack = zlib.decompressobj()
-            blob = unpack.decompress(blob, _LARGEST)
-            if not unpack.eof:
-                raise refusal(where, "its geometry is cut off, or larger than 64 MiB")
-        return json.loads(shapely.to_geojson(shapely.from_wkb(blob)))
-    except (zlib.error, shapely.errors.GEOSException, ValueError) as error:
+        unpack = zlib.decompressobj()
+        # WKB begins with the byte order.
+        wkb = blob if blob.startswith((b"\0", b"\1")) else unpack.decompress(blob, _LARGEST)
+        is_whole, is_flat = wkb is blob or unpack.eof, _is_flat(wkb)
+        geometry = shapely.to_geojson(shapely.from_wkb(wkb)) if is_whole and is_flat else ""
+    except (zlib.error, struct.error, shapely.errors.GEOSException, ValueError) as error:
         raise refusal(
             where, f"its geometry is no well-known binary ({' '.join(str(error).split())})"
         ) from error
+    if not is_whole:
+        raise refusal(where, "its geometry is cut off, or larger than 64 MiB")
+    if not is_flat:
+        raise refusal(
+            where, "its geometry has the type of a collection; points, lines and polygons can be read"
+        )
+    return json.loads(geometry)
+
+
+def _is_flat(wkb: bytes) -> bool:
+    """Tell whether well-known binary is a point, line or polygon, or several of one of these.
+
+    Collections can be nested, for each level of which GEOS calls itself until the process dies. Raises
+    struct.error for what is cut off.
+    """
+    kind, _, order = _header(wkb, 0)
+    if kind not in _PARTS:
+        return kind in _PARTS.values()
+    (count,) = struct.unpack_from(f"{order}I", wkb, 5)
+    at = 9
+    for _ in range(count):
+        part, numbers, order = _header(wkb, at)
+        if part != _PARTS[kind]:
+            return False
+        at = _end(wkb, at + 5, part, 8 * numbers, order)
+    return True
+
+
+def _header(wkb: bytes, at: int) -> tuple[int, int, str]:
+    """Return type, numbers of a vertex, and byte order of the geometry that begins at this byte."""
+    order = "<" if wkb[at : at + 1] == b"\1" else ">"
+    (code,) = struct.unpack_from(f"{order}I", wkb, at + 1)
+    # A z and an m are stated by a bit each, as in PostGIS, or by thousands, as in ISO's standard.
+    kind = code & 0x0FFFFFFF
+    more = max((code >> 31) + (code >> 30 & 1), (0, 1, 1, 2)[min(kind // 1000, 3)])
+    return kind % 1000, 2 + more, order
+
+
+def _end(wkb: bytes, at: int, kind: int, vertex: int, order: str) -> int:
+    """Return the byte behind a point, line or polygon; `vertex` is the size of one."""
+    if kind == _POINT:
+        return at + vertex
+    rings = 1
+    if kind == _POLYGON:
+        (rings,) = struct.unpack_from(f"{order}I", wkb, at)
+        at += 4
+    for _ in range(rings):
+        (vertices,) = struct.unpack_from(f"{order}I", wkb, at)
+        at += 4 + vertices * vertex
+    return at
