@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from slidemitosis.errors import UnreadableStack
+from slidemitosis.slides.declared import guard
 from slidemitosis.slides.tiff import BadTiff, page_places
 from slidemitosis.slides.tiffslide import hushed_tifffile, kind_and_text
 
@@ -118,6 +119,7 @@ class PatchStack:
     def _pixels(self, i: int) -> NDArray[np.uint8]:
         page = self._page(i)
         with self._refused_as(f"page {i + 1} is damaged"):
+            guard(page)
             pixels: NDArray[np.uint8] = page.asarray()
         return pixels
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slidemitosis.errors import UnreadableSlide
+from slidemitosis.slides.declared import BadDeclaration, guard
 from slidemitosis.slides.properties import LibrarySlide
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class TiffSlideSlide(LibrarySlide):
 
         version = importlib.metadata.version("tiffslide")
         super().__init__(tiffslide.TiffSlide(path), path, library="tiffslide", version=version)
+        self._guard()
         if self._handle.properties["tiffslide.series-axes"] == "CYX":
             self.planes_are_colours = self._channels_are_colours()
 
@@ -43,11 +45,24 @@ class TiffSlideSlide(LibrarySlide):
             return False
         return says_rgb(tif.ome_metadata or "", index)
 
-    def lacking(self) -> str | None:
-        """Say which tiles are missing from the file, which tiffslide would show as black; None if none."""
+    def _pages(self) -> list[Any]:
+        """Return tifffile's pages of all levels."""
         tif = self._handle.ts_tifffile
         series = tif.series[self._handle.properties["tiffslide.series-index"] or 0]
-        pages = [page for level in series.levels for page in level.pages if page is not None]
+        return [page for level in series.levels for page in level.pages if page is not None]
+
+    def _guard(self) -> None:
+        """Let each tile be checked before it is decoded; see `slides.declared`. Raises BadDeclaration."""
+        try:
+            for page in {id(page.keyframe): page.keyframe for page in self._pages()}.values():
+                guard(page)
+        except BaseException:
+            self.close()
+            raise
+
+    def lacking(self) -> str | None:
+        """Say which tiles are missing from the file, which tiffslide would show as black; None if none."""
+        pages = self._pages()
         # NumPy, because a slide may have a million tiles and every reader process opens it.
         offsets, counts = (
             np.array([n for page in pages for n in getattr(page, name)], np.int64)
@@ -167,4 +182,6 @@ def open_tiffslide(path: Path) -> Slide:
 
 def kind_and_text(e: BaseException) -> str:
     """Return an error of tifffile or a codec in one line; its text alone may be a mere number."""
+    if isinstance(e, BadDeclaration):  # ours
+        return str(e)
     return f"{type(e).__name__}: {' '.join(str(e).split())}"[:300]
