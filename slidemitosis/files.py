@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import re
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +17,27 @@ from slidemitosis.interrupts import interrupts_wait
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+
+
+_NO_FILES = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def regular(path: Path) -> Path:
+    """Return the path of a file that is to be read, or of a folder.
+
+    Raises the system's OSError if nothing is there, and one that says so for a pipe, a socket or a device,
+    which may be waited for without end.
+    """
+    mode = path.stat().st_mode
+    kind = next((told for is_kind, told in _NO_FILES if is_kind(mode)), None)
+    if kind is not None:
+        raise OSError(errno.ESPIPE, f"{kind}, not a file; save what it gives as a file first")
+    return path
 
 
 @contextlib.contextmanager
@@ -134,10 +157,32 @@ class _Line:
         return line
 
 
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - wide signs count in Japan
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_FIRST = frozenset("'=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+
+
+def harmless(cell: object) -> object:
+    """Return a cell with an apostrophe before it if a spreadsheet would run it as a formula.
+
+    That is a text that begins with = + - @, a tab or a line break, and is no number. `as_meant` undoes it.
+    """
+    is_formula = isinstance(cell, str) and cell[:1] in _FIRST and _FORMULA.match(cell)
+    return f"'{cell}" if is_formula and not _NUMBER.fullmatch(str(cell)) else cell
+
+
+def as_meant(cell: str) -> str:
+    """Return a cell of a CSV without the apostrophe by which `harmless` has made it a text."""
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell, 1) else cell
+
+
 def csv_lines(rows: Iterable[Iterable[object]], *, newline: Literal["\n", "\r\n"] = "\n") -> Iterator[str]:
-    """Make the lines of a CSV: commas between cells, `newline` at the end, quotes where a cell needs them."""
+    """Make the lines of a CSV: commas between cells, `newline` at the end, quotes where a cell needs them.
+
+    No cell is a formula to a spreadsheet; see `harmless`.
+    """
     # Only a carriage return in the terminator makes Python 3.11 quote a cell that holds one.
     writer = csv.writer(_Line(), lineterminator="\r\n")
     for row in rows:
-        line: str = writer.writerow(row)
+        line: str = writer.writerow(map(harmless, row))
         yield line.replace("\r\n", newline)

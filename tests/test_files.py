@@ -13,7 +13,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slidemitosis.errors import OutputError
-from slidemitosis.files import csv_lines, given_name, staged_folder, whole_file, write_text, write_whole
+from slidemitosis.files import (
+    as_meant,
+    csv_lines,
+    given_name,
+    staged_folder,
+    whole_file,
+    write_text,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,16 +219,43 @@ def test_a_file_that_cannot_be_is_one_line_that_names_it(
     assert "\n" not in str(caught.value)
 
 
+FORMULAS = [
+    "=1+1",
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1",  # noqa: RUF001 - wide signs count in Japan
+    "'=1",
+    "''@x",
+    "-",
+    "-x",
+]
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
 @given(st.lists(st.lists(CELLS, min_size=2), min_size=1))
+@example([FORMULAS])
 @example([["a\rb", "c\r"], ["a\r\nb", '"'], ["a,b", "\n"]])
 def test_every_cell_is_read_again_as_it_was(rows: list[list[str]]) -> None:
     text = "".join(csv_lines(rows, newline="\r\n"))
-    assert list(csv.reader(io.StringIO(text, newline=""))) == rows
+    assert meant(text) == rows
     unix = "".join(csv_lines(rows))
     assert unix == text.replace("\r\n", "\n")
-    assert list(csv.reader(io.StringIO(unix, newline=""))) == [
-        [cell.replace("\r\n", "\n") for cell in row] for row in rows
-    ]
+    assert meant(unix) == [[cell.replace("\r\n", "\n") for cell in row] for row in rows]
+
+
+def meant(text: str) -> list[list[str]]:
+    return [[as_meant(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+
+
+def test_no_cell_is_a_formula_to_a_spreadsheet_and_numbers_stay_numbers() -> None:
+    (line,) = csv_lines([FORMULAS])
+    (cells,) = csv.reader(io.StringIO(line, newline=""))
+    assert cells == [f"'{cell}" for cell in FORMULAS]
+    assert [as_meant(cell) for cell in cells] == FORMULAS
+    plain = ["-1.5", "+3", "1e-5", "-.5", "a=b", "", "'quoted'", "a-1", "-1E+05"]
+    assert list(csv_lines([[*plain, -1.5, -3, None]])) == [",".join([*plain, "-1.5", "-3", ""]) + "\n"]
+    assert [as_meant(cell) for cell in plain] == plain

@@ -24,6 +24,7 @@ from slidemitosis.candidates.formats.recognise import (
 )
 from slidemitosis.candidates.refusal import refusal
 from slidemitosis.errors import InvalidOption, UnreadableCandidates
+from slidemitosis.files import regular
 from slidemitosis.options.read import FORMATS, Unit
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _is_xml(data: bytes) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         other = f"cannot be read ({getattr(error, 'strerror', None) or error})"
         raise refusal(path, _WHY_UNREAD.get(type(error), other)) from error

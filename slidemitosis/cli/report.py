@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
+# Of a pipe that nobody reads the system then says so, and does not wait for a reader.
+_TO_ADD = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
 LINE_EVERY = 10.0
 """Seconds between two lines of progress, where no bar can be drawn, and in the log."""
 
@@ -40,7 +44,10 @@ class Report:
         """Open the log, to add to what it holds. Raises OutputError."""
         if self._log_path is not None:
             with writing(self._log_path, remedy="; choose another --log"):
-                self._log = self._log_path.open("a", encoding="utf-8", errors="backslashreplace")
+                descriptor = os.open(self._log_path, _TO_ADD, 0o666)
+                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                    os.set_blocking(descriptor, True)
+                self._log = open(descriptor, "a", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115
 
     def close_log(self) -> None:
         """Close the log."""

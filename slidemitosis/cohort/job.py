@@ -27,7 +27,7 @@ from slidemitosis.errors import (
     UnreadableReview,
     UnreadableSlide,
 )
-from slidemitosis.files import staged_folder, write_text
+from slidemitosis.files import regular, staged_folder, write_text
 from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
 from slidemitosis.outputs.folder import OBJECTS, REGIONS, REPORT, REVIEW, SUMMARY, summary_text
@@ -250,10 +250,16 @@ def _quickhash(slide: CohortSlide) -> str | None:
 
 def _check_files(slide: Path, points: Path, out: Path) -> None:
     """Both must be files that can be asked for their size and content, and that no result can replace."""
-    if not slide.exists():
-        raise UnreadableSlide(f"{slide}: no such file")
-    if not points.is_file():
-        raise UnreadableCandidates(f"{points}: {'not a file' if points.exists() else 'no such file'}")
+    kinds: tuple[tuple[Path, type[SlideMitosisError]], ...]
+    kinds = ((slide, UnreadableSlide), (points, UnreadableCandidates))
+    for given, error in kinds:
+        try:
+            is_folder = regular(given).is_dir()
+        except (OSError, ValueError) as e:
+            reason = "no such file" if isinstance(e, FileNotFoundError) else getattr(e, "strerror", None) or e
+            raise error(f"{given}: {reason}") from e
+        if is_folder:
+            raise error(f"{given}: is a folder; name a file in it")
     for given in (slide, points):
         if out.resolve() in given.resolve().parents:
             raise OutputError(f"{given}: lies in the folder of results, which would replace it; move it out")

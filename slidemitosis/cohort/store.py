@@ -149,7 +149,7 @@ class CohortStore:
         if outcome.status == "failed":
             self.tidy(name)
             record = {"step": outcome.step, "cause": outcome.cause}
-            write_whole(self.folder(name) / FAILED, summary_text(record).encode())
+            write_whole(self.folder(name) / FAILED, summary_text(record).encode("utf-8", "backslashreplace"))
         elif outcome.status == "done":
             with writing(self.folder(name), remedy=""):
                 (self.folder(name) / FAILED).unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from onnx_ir.passes import common
 
 from slidemitosis.engines.onnx_engine import OnnxEngine
 from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.files import writing
+from slidemitosis.files import regular, writing
 from slidemitosis.interrupts import interrupts_wait
 from slidemitosis.models.card import GraphPart, write_card
 from slidemitosis.models.classifier import build_model, telling_patches
@@ -133,7 +133,7 @@ def _refer(model: ir.Model, *, prefix: str, weights: Path) -> None:
     Layout by the format's description: eight bytes of length, a JSON header, the tensors.
     """
     types = {"F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
-    with weights.open("rb") as f:
+    with regular(weights).open("rb") as f:
         (length,) = struct.unpack("<Q", f.read(8))
         header = json.loads(f.read(length))
     for key, stored in header.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from slidemitosis.errors import InvalidCard, UnknownModel
-from slidemitosis.files import whole_file
+from slidemitosis.files import regular, whole_file
 from slidemitosis.labels import HARDNESS, NEGATIVE, POSITIVE, SUBTYPES
 from slidemitosis.models.decision import (
     CalibrationPart,
@@ -327,7 +327,7 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_NAME
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(regular(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnknownModel(f"{folder}: no {CARD_NAME} in this folder, so it is not a model") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import InvalidCard, WeightsMismatch
+from slidemitosis.files import regular
 from slidemitosis.models.card import CARD_NAME
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as f:
+    with regular(path).open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
@@ -99,7 +100,7 @@ def check_graph(card: ModelCard) -> bytes:
 
 def _checked(path: Path, sha256: str) -> bytes:
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
     except OSError as e:
         raise WeightsMismatch(f"{path}: cannot be read: {e.strerror}") from e
     found = hashlib.sha256(data).hexdigest()

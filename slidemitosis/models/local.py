@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from slidemitosis.errors import InvalidCard, InvalidOption, OutputError
-from slidemitosis.files import write_text
+from slidemitosis.files import regular, write_text
 from slidemitosis.models.decision import CalibrationPart  # noqa: TC001 - read at run time by build
 from slidemitosis.models.files import networks_digest
 from slidemitosis.models.shipped import find_model
@@ -55,7 +55,7 @@ def read_local(path: Path) -> LocalCalibration:
     """Read a `calibration.toml`. Raises InvalidOption, which says what is wrong with it."""
     remedy = "make it anew by slidemitosis calibrate"
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(regular(path).read_text(encoding="utf-8"))
         return build(LocalCalibration, raw, where="the top level")
     except OSError as e:
         raise InvalidOption(f"{path}: cannot be read: {e.strerror}; {remedy}") from e

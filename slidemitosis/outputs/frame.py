@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.files import as_meant
 from slidemitosis.outputs.table import candidates_csv
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def candidates_frame(results: Iterable[CandidateResult], *, upsampled: bool) -> 
     text = "".join(candidates_csv(results, upsampled=upsampled))
     types: dict[str, str] = {**dict.fromkeys(_TEXTS, "string"), **dict.fromkeys(_NUMBERS, "float64")}
     # Only an empty cell is missing: a class may be called None.
-    return pd.read_csv(
+    frame = pd.read_csv(
         io.StringIO(text), dtype={**types, "upsampled": "bool"}, keep_default_na=False, na_values=[""]
     )
+    for name in _TEXTS:
+        frame[name] = frame[name].map(as_meant, na_action="ignore").astype("string")
+    return frame

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import OutputError
+from slidemitosis.files import as_meant
 from slidemitosis.outputs.folder import CANDIDATES, SUMMARY
 
 if TYPE_CHECKING:
@@ -73,13 +74,13 @@ def read_rows(folder: Path) -> list[Row]:
 def _row(number: int, cells: dict[str, str]) -> Row:
     return Row(
         number=number,
-        id=cells["id"] or cells["object_id"],
-        object_id=cells["object_id"],
+        id=as_meant(cells["id"]) or cells["object_id"],
+        object_id=as_meant(cells["object_id"]),
         source=cells["source"],
         x=_finite(cells["level0_x"]),
         y=_finite(cells["level0_y"]),
         status=cells["status"],
-        reason=cells["reason"],
+        reason=as_meant(cells["reason"]),
         probability=_number(cells["p_atypical"]),
         call=cells["call"],
         subtype=cells["subtype"],

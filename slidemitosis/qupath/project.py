@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import UnreadableProject
+from slidemitosis.files import as_meant, regular
 from slidemitosis.geometry import PixelSize, Viewer
 from slidemitosis.qupath.uris import here, moved_along, path_of
 from slidemitosis.slides.moved import find_by_name, is_there
@@ -109,7 +110,7 @@ def read_project(path: Path | str, *, search: Iterable[Path | str] = ()) -> tupl
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(regular(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UnreadableProject(
             f"{path}: no such file; name the project.qpproj of a QuPath project"
@@ -174,7 +175,7 @@ def _image(
 def _server(path: Path) -> dict[str, Any]:
     """Return what `server.json` says, which repeats the project's words; empty where it cannot be read."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(regular(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
@@ -305,10 +306,11 @@ def read_table(table: Path) -> tuple[list[str], list[dict[str, str]]]:
     Raises UnreadableProject.
     """
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        text = regular(table).read_text(encoding="utf-8-sig")
         reader = csv.DictReader(io.StringIO(text), strict=True, restval="")
         columns = list(reader.fieldnames or ())
-        rows = [{c: row[c] or "" for c in columns} for row in reader]
+        rows = [{as_meant(c): as_meant(row[c] or "") for c in columns} for row in reader]
+        columns = list(map(as_meant, columns))
     except FileNotFoundError:
         return [], []
     except (OSError, ValueError, csv.Error) as e:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from slidemitosis.errors import UnreadableStack
+from slidemitosis.files import regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ class PatchFolder:
 
         wanted = f"patches of {self.side} x {self.side} px, RGB with 8 bit, are wanted"
         try:
-            with Image.open(file, formats=("PNG",)) as image:
+            with Image.open(regular(file), formats=("PNG",)) as image:
                 if image.size != (self.side, self.side):
                     raise UnreadableStack(f"{file}: is {image.width} x {image.height} px; {wanted}")
                 if image.mode != "RGB":

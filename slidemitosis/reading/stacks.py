@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from slidemitosis.errors import UnreadableStack
+from slidemitosis.files import regular
 from slidemitosis.slides.declared import guard
 from slidemitosis.slides.tiff import BadTiff, page_places
 from slidemitosis.slides.tiffslide import hushed_tifffile, kind_and_text
@@ -39,7 +40,7 @@ class PatchStack:
         self.path = path
         self.side = side
         try:
-            self._file = path.open("rb")
+            self._file = regular(path).open("rb")
         except (OSError, ValueError) as e:  # ValueError: a NUL in the name
             reason = e.strerror if isinstance(e, OSError) else "no usable file name"
             raise UnreadableStack(f"{path}: cannot be read: {reason}") from e

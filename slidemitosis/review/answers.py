@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from slidemitosis.errors import UnreadableReview
-from slidemitosis.files import csv_lines, write_whole, writing
+from slidemitosis.files import as_meant, csv_lines, regular, write_whole, writing
 from slidemitosis.labels import Reason, Word
 from slidemitosis.outputs.folder import REVIEW
 
@@ -211,7 +211,7 @@ def _make_ready(path: Path) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return regular(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UnreadableReview(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -244,7 +244,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise UnreadableReview(
                 f"{path}: line {reader.line_num} has {len(cells)} fields of {len(names)}; mend or remove it"
             )
-        yield reader.line_num, {n: c.strip() for n, c in zip(names, cells, strict=False)}
+        yield reader.line_num, {n: as_meant(c.strip()) for n, c in zip(names, cells, strict=False)}
 
 
 def _answer(row: Mapping[str, str], where: str) -> Answer:

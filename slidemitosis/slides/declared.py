@@ -21,7 +21,7 @@ _PLAIN = (1, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013)
 """What tifffile unpacks into as many bytes as the page says, and no more."""
 
 _MOST = 4
-"""How many times as many pixels as its page says a tile may declare; encoders fill tiles up to whole blocks."""
+"""How many times its page's pixels a tile may declare; encoders fill tiles up to whole blocks."""
 _LARGEST = 1 << 31  # bytes of one decoded tile or strip
 
 

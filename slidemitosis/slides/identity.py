@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slidemitosis.files import regular
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
@@ -72,7 +74,7 @@ def content_sha256(path: Path) -> str:
     """Return a SHA-256 that copies of a slide share, without reading the gigabytes of one."""
     size = path.stat().st_size
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         if size <= _SAMPLES * _SAMPLE_BYTES:
             digest.update(file.read())
         else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from slidemitosis.errors import InvalidOption, UnreadableSlide
+from slidemitosis.files import regular
 from slidemitosis.options.read import Reader
 from slidemitosis.slides.openslide import open_openslide
 from slidemitosis.slides.picture import look_at
@@ -28,16 +30,9 @@ def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
     alone. Raises InvalidOption, and UnreadableSlide also for a picture that is not read in its own colours.
     """
     path = Path(path)
-    try:
-        kind = "folder" if path.is_dir() else "file" if path.exists() else None
-    except (OSError, ValueError) as e:  # a name that is too long or holds a null
-        raise UnreadableSlide(f"{str(path)[:80]!r}: not a usable file name: {e}") from e
     if reader not in get_args(Reader):
         raise InvalidOption(f"reader {reader!r} is not known; use {', '.join(get_args(Reader))}")
-    if kind is None:
-        raise UnreadableSlide(f"{path}: no such file")
-    if kind == "folder":
-        raise UnreadableSlide(f"{path}: is a folder, not a slide")
+    _check_file(path)
     slide = _open_library(path, reader)
     if reader != "auto":
         return slide
@@ -53,6 +48,22 @@ def open_slide(path: Path | str, *, reader: Reader = "auto") -> Slide:
         slide.close()
         raise
     return slide
+
+
+def _check_file(path: Path) -> None:
+    """Raise UnreadableSlide for a slide that is not there, or that is no file."""
+    try:
+        is_folder = regular(path).is_dir()
+    except FileNotFoundError:
+        raise UnreadableSlide(f"{path}: no such file") from None
+    except OSError as e:
+        if e.errno == errno.ENAMETOOLONG:
+            raise UnreadableSlide(f"{str(path)[:80]!r}: not a usable file name: {e.strerror}") from e
+        raise UnreadableSlide(f"{path}: cannot be read: {e.strerror}") from e
+    except ValueError as e:  # a name that holds a null
+        raise UnreadableSlide(f"{str(path)[:80]!r}: not a usable file name: {e}") from e
+    if is_folder:
+        raise UnreadableSlide(f"{path}: is a folder, not a slide")
 
 
 def _open_library(path: Path, reader: Reader) -> Slide:

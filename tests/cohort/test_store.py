@@ -16,6 +16,7 @@ import pytest
 
 from slidemitosis.cohort.job import CohortPlan, SlideJobs
 from slidemitosis.cohort.lists.read import read_cohort
+from slidemitosis.cohort.slides import Outcome
 from slidemitosis.cohort.store import CohortStore
 from slidemitosis.cohort.tables.cohort import CohortTables, recorded
 from slidemitosis.errors import OutputError
@@ -26,7 +27,7 @@ from tests.command import refused, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from slidemitosis.cohort.slides import Cohort, Outcome
+    from slidemitosis.cohort.slides import Cohort
 
 
 def cohort_of(path: Path) -> Cohort:
@@ -121,6 +122,13 @@ def test_damaged_records_are_never_numbers_in_the_table(pair: Path, tmp_path: Pa
     for damage in (_row("{"), _row('{"values": 1}'), _no_row):
         damage(store.folder("a"))
         assert recorded(store, cohort.slides[0]) == ({"status": "pending"}, None)
+
+
+def test_a_failure_whose_cause_is_no_unicode_is_recorded(tmp_path: Path) -> None:
+    store = CohortStore(tmp_path)
+    store.begin()
+    store.record("a", Outcome("failed", "slide", "caf\udce9.svs: no such file"))
+    assert store.failure("a") == {"step": "slide", "cause": "caf\udce9.svs: no such file"}
 
 
 def test_a_slide_of_a_process_that_died_is_free(pair: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from slidemitosis.cohort.tables.cohort import CohortTables, table_text
 from slidemitosis.cohort.tables.columns import COLUMN_TYPES
 from slidemitosis.cohort.tables.plot import write_figure
 from slidemitosis.errors import InvalidCohort
+from slidemitosis.files import as_meant
 from slidemitosis.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ CELLS = st.none() | st.integers() | st.text(st.characters(exclude_characters="\r
 def test_a_table_read_again_holds_every_cell(rows: list[dict[str, Any]]) -> None:
     rows = [{"name": f"slide {i}", **row} for i, row in enumerate(rows)]
     read = list(csv.DictReader(io.StringIO(table_text(rows), newline="")))
-    told = [{k: v for k, v in row.items() if v} for row in read]
+    told = [{k: as_meant(v) for k, v in row.items() if v} for row in read]
     assert told == [{k: str(v) for k, v in row.items() if v not in (None, "")} for row in rows]
 
 
@@ -184,10 +185,23 @@ def test_parquet_holds_the_types_of_the_columns(tmp_path: Path) -> None:
     assert table.to_pylist()[1] == {**rows[1], "mpp_x": 1.0}
 
 
+def test_what_is_no_unicode_is_in_parquet_as_in_the_csv(tmp_path: Path) -> None:
+    """A file name in Latin-1, or half a pair of surrogates in a project, ended the tables of all slides."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    store = CohortStore(tmp_path)
+    store.begin()
+    of = dataclasses.replace(slide("a", columns={"n\ud83dte": "caf\udce9"}), slide=Path("/s/caf\udce9.svs"))
+    CohortTables(cohort(of), store).finish()
+    (told,) = csv.DictReader(io.StringIO((tmp_path / "cohort.csv").read_text()))
+    (typed,) = pq.read_table(tmp_path / "cohort.parquet").to_pylist()
+    for row in (told, typed):
+        assert (row["slide"], row["n\\ud83dte"]) == ("/s/caf\\udce9.svs", "caf\\udce9")
+
+
 def test_a_parquet_file_has_the_same_schema_if_nothing_is_known(tmp_path: Path) -> None:
     """Files of several cohorts can be read as one, whatever failed in them."""
     pq = pytest.importorskip("pyarrow.parquet")
-    schemas = []
+    schemas, headers = [], []
     for name, row in (("full", dict.fromkeys(COLUMN_TYPES, 1)), ("empty", {})):
         store = CohortStore(tmp_path / name)
         store.begin()
@@ -195,7 +209,10 @@ def test_a_parquet_file_has_the_same_schema_if_nothing_is_known(tmp_path: Path) 
         tables._rows["a"] |= row
         tables.finish()
         schemas.append(pq.read_schema(store.out / "cohort.parquet"))
+        headers.append((store.out / "cohort.csv").read_text().splitlines()[0].split(","))
     assert schemas[0].equals(schemas[1])
+    assert headers == [schemas[1].names] * 2
+    assert {"classified", "atypical", "expected_AMF_multipolar", "grade"} < set(headers[1])
     types = {field.name: str(field.type) for field in schemas[1]}
     told = [types[n] for n in ("classified", "expected_tumour_95_low", "upsampled", "cause", "grade")]
     assert told == ["int64", "double", "bool", "string", "string"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from slidemitosis.candidates.formats.decimals import finite_number
 from slidemitosis.candidates.refusal import refusal
+from slidemitosis.files import as_meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -100,7 +101,7 @@ def _rows(text: str, delimiter: str, path: Path, *, strict: bool = True) -> Iter
         for fields in reader:
             # Spreadsheets write rows of bare delimiters below a table.
             if any(text.strip() for text in fields):
-                yield line, fields
+                yield line, [as_meant(text) for text in fields]
             line = reader.line_num + 1
     except csv.Error as error:
         raise refusal(f"{path}: line {line}", f"not readable as a table ({error})") from error

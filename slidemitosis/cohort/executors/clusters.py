@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from slidemitosis.errors import ClusterFailed, InvalidOption
+from slidemitosis.files import regular
 from slidemitosis.interrupts import processes_start
 from slidemitosis.toml_tables import InvalidTable, build
 
@@ -64,7 +65,7 @@ _SLURM_OURS = {"n_workers": "workers", "cores": "threads", "processes": "workers
 def read_cluster(path: Path) -> ClusterTable:
     """Read the description of a cluster. Raises InvalidOption, which names the key that is wrong."""
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             return build(ClusterTable, tomllib.load(file), where=path.name)
     except OSError as e:
         raise InvalidOption(f"--cluster {path}: cannot be read: {e.strerror}") from e

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import InvalidCohort
+from slidemitosis.files import as_meant, regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     another length, and for two columns of one name.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except OSError as e:
         raise InvalidCohort(f"{path}: cannot be read: {e.strerror}") from e
     except UnicodeDecodeError as e:
@@ -59,7 +60,7 @@ def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str
     try:
         for cells in reader:
             if any(c.strip() for c in cells):
-                yield line, cells
+                yield line, [as_meant(c) for c in cells]
             line = reader.line_num + 1
     except csv.Error as e:
         raise InvalidCohort(f"{path}: line {line}: not readable as a table ({e})") from e

@@ -74,7 +74,7 @@ class CohortTables:
         """The rows as they are now. Raises OutputError."""
         began = time.monotonic()
         with self._store.lock(_TABLES_LOCK, wait=True):
-            self._write(COHORT_CSV, table_text(self.rows()))
+            self._write(COHORT_CSV, table_text(self.rows(), every=_EVERY_COLUMN))
         self._written = time.monotonic()
         self._took = self._written - began
 
@@ -82,7 +82,7 @@ class CohortTables:
         """Write everything that is made of the rows; the files. Raises OutputError."""
         out, rows = self._store.out, self._with_borrowed()
         with self._store.lock(_TABLES_LOCK, wait=True):
-            written = [self._write(COHORT_CSV, table_text(rows))]
+            written = [self._write(COHORT_CSV, table_text(rows, every=_EVERY_COLUMN))]
             written += filter(None, [write_parquet(column_order([_EVERY_COLUMN, *rows]), rows, out)])
             whole = self._whole(rows)
             patients = patient_rows(rows, self._recorded, self._cohort.patient_columns)
@@ -154,10 +154,13 @@ def _ended(slide: CohortSlide, record: Row) -> Row:
     return row
 
 
-def table_text(rows: Iterable[Mapping[str, Value]]) -> str:
-    """CSV, with every column that any row has; an empty cell is what is not known."""
+def table_text(rows: Iterable[Mapping[str, Value]], *, every: Iterable[str] = ()) -> str:
+    """CSV, with every column that any row has; an empty cell is what is not known.
+
+    every: of columns that the table has whatever is in its rows.
+    """
     rows = list(rows)
-    names = column_order(rows)
+    names = column_order([dict.fromkeys(every), *rows])
     return "".join(csv_lines([names, *([_cell(row.get(n)) for n in names] for row in rows)]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from slidemitosis.labels import SUBTYPES
 from slidemitosis.outputs.rate_fields import area_fields, count_fields
 from slidemitosis.outputs.summary import expected_hard, expected_subtypes
 
@@ -34,6 +35,8 @@ _OF_REVIEW: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
     **dict.fromkeys(("combined_figures_95_high", "combined_tumour_95_low", "combined_tumour_95_high"), float),
     **dict.fromkeys(("share_no_mitosis", "share_no_mitosis_95_low", "share_no_mitosis_95_high"), float),
 }
+_OF_SUBTYPES = {name: f"expected_{re.sub('[ -]', '_', name)}" for name in SUBTYPES}
+"""Subtype -> the column of its expected number; empty where the model does not tell it."""
 COLUMN_TYPES: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
     **dict.fromkeys(("status", "step", "cause"), str),
     **dict.fromkeys(("candidates", "classified", "atypical", "normal", "uncertain", "unreadable"), int),
@@ -59,6 +62,7 @@ COLUMN_TYPES: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
     **dict.fromkeys(("hot_spot_mm2", "hot_spot_level0_x", "hot_spot_level0_y"), float),
     "hot_spot_at_most": int,
     "expected_hard": float,
+    **dict.fromkeys(_OF_SUBTYPES.values(), float),
     **dict.fromkeys(("width_px", "height_px"), int),
     **dict.fromkeys(("mpp_x", "mpp_y"), float),
     "upsampled": bool,
@@ -67,16 +71,15 @@ COLUMN_TYPES: Mapping[str, type[str] | type[int] | type[float] | type[bool]] = {
     "model_sha256": str,
     "seconds": float,
 }
-"""What the columns of a slide that is done hold, in their order; the model says which subtypes it has."""
+"""What the columns of every slide hold, in their order; those of one that is not done are empty."""
 
 
 FIRST_COLUMNS = ("name", "slide", "points", "patient")
-_OF_SUBTYPES = ("expected_NMF_", "expected_AMF_")
 
 
 def is_ours(name: str) -> bool:
     """Whether a slide that is done may have a column of this name."""
-    return name in COLUMN_TYPES or name.startswith(_OF_SUBTYPES)
+    return name in COLUMN_TYPES
 
 
 def own_column(name: str) -> str:
@@ -86,7 +89,7 @@ def own_column(name: str) -> str:
 
 def column_type(name: str) -> type | None:
     """What a column of ours holds; None where it is of the user's own table, in which all is text."""
-    return float if name.startswith(_OF_SUBTYPES) else COLUMN_TYPES.get(name)
+    return COLUMN_TYPES.get(name)
 
 
 def row_values(result: SlideResult, *, seconds: float) -> Row:
@@ -108,7 +111,7 @@ def row_values(result: SlideResult, *, seconds: float) -> Row:
         "atypical_per_mm2": area.get("atypical_per_mm2"),
         **_hot_spot_values(result.rated.hot_spot, prepared.mpp),
         "expected_hard": expected_hard(rate, card),
-        **{f"expected_{re.sub('[ -]', '_', name)}": n for name, n in subtypes.items()},
+        **{column: subtypes.get(name) for name, column in _OF_SUBTYPES.items()},
         "width_px": prepared.slide.size[0],
         "height_px": prepared.slide.size[1],
         "mpp_x": prepared.mpp.x,

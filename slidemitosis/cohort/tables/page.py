@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.errors import OutputError, SlideMitosisError
-from slidemitosis.files import write_whole
+from slidemitosis.files import as_meant, write_whole
 from slidemitosis.outputs.folder import REPORT
 from slidemitosis.report.choice import SOME, Limits
 from slidemitosis.report.cohort_page import cohort_html
@@ -55,7 +55,8 @@ def _read(whole: Path, patients: Path) -> tuple[dict[str, Any], list[dict[str, s
         rows: list[dict[str, str]] = []
         if patients.exists():
             with patients.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
+                told = csv.DictReader(file)
+                rows = [{as_meant(k): as_meant(v or "") for k, v in row.items() if k} for row in told]
         found = json.loads(whole.read_text(encoding="utf-8"))
         return dict(found), rows
     except (OSError, ValueError) as e:

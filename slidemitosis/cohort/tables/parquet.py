@@ -10,8 +10,9 @@ from slidemitosis.cohort.tables.columns import column_type
 from slidemitosis.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from slidemitosis.cohort.tables.columns import Value
 
@@ -33,9 +34,18 @@ def write_parquet(names: Sequence[str], rows: Sequence[Mapping[str, Value]], out
     columns = {}
     for name in names:
         kind = column_type(name) or str
-        values = [None if (v := row.get(name)) is None else kind(v) for row in rows]
-        columns[name] = pa.array(values, types[kind])
+        values = [None if (v := row.get(name)) is None else _value(kind, v) for row in rows]
+        columns[str(_value(str, name))] = pa.array(values, types[kind])
     data = io.BytesIO()
     pq.write_table(pa.table(columns), data)
     write_whole(out / PARQUET, data.getvalue())
     return out / PARQUET
+
+
+def _value(kind: Callable[[Any], Value], value: object) -> Value:
+    """Return a value as its column's type; of a text what is no Unicode as `cohort.csv` shows it.
+
+    That is a file's name in another encoding, or half of a pair of surrogates in the metadata of a project.
+    """
+    typed = kind(value)
+    return typed.encode("utf-8", "backslashreplace").decode() if isinstance(typed, str) else typed

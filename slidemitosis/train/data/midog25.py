@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.files import regular
 from slidemitosis.train.data.figures import Figures, LabelledData
 from slidemitosis.train.data.patches import pixels_sha256, read_patches, warn_of_contradictions
 from slidemitosis.train.data.table import read_table
@@ -56,7 +57,7 @@ def _table_in(folder: Path) -> Path:
     found = []
     for path in sorted(folder.glob("*.csv")):
         try:
-            with path.open("rb") as f:
+            with regular(path).open("rb") as f:
                 header = f.readline(10_000).decode("utf-8-sig", "replace")
         except OSError as e:
             raise InvalidOption(f"{path}: cannot be read: {e.strerror}; give the CSV itself") from e

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.files import regular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def read_patches(
 
 def _read_patch(path: Path, side: int | None, named: str) -> NDArray[np.uint8]:
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             width, height = image.size
             # Before the pixels are decoded: a file may claim any size.
             if width != height or (side is not None and width != side):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.files import csv_lines, write_parts
+from slidemitosis.files import as_meant, csv_lines, regular, write_parts
 from slidemitosis.train.data.leakage import pixel_digest
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def seen_of(figures: Figures) -> Seen:
 def read_seen(path: Path) -> Seen:
     """Read a list of either kind. Raises InvalidOption if it is damaged."""
     try:
-        with path.open(newline="", encoding="utf-8") as f:
-            rows = [(r["slide"], r["sha256"] or "") for r in csv.DictReader(f, strict=True)]
+        with regular(path).open(newline="", encoding="utf-8") as f:
+            rows = [(as_meant(r["slide"] or ""), r["sha256"] or "") for r in csv.DictReader(f, strict=True)]
     except KeyError as e:
         raise _damaged(path, f"it has no column {e}") from e
     except (OSError, UnicodeDecodeError, csv.Error) as e:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.files import as_meant, regular
 from slidemitosis.labels import SUBTYPES
 from slidemitosis.toml_tables import nearest
 
@@ -122,9 +123,13 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
     Raises InvalidOption if it cannot be read, lacks a needed column, or has a row of another length.
     """
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        lines = [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]
+        lines = [
+            (reader.line_num, [as_meant(c) for c in cells])
+            for cells in reader
+            if any(c.strip() for c in cells)
+        ]
     except (OSError, UnicodeDecodeError, csv.Error) as e:
         reason = getattr(e, "strerror", None) or str(e)
         raise InvalidOption(f"{path}: cannot be read: {reason}; give a CSV file in UTF-8") from e

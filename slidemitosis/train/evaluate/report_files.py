@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slidemitosis.errors import InvalidOption
-from slidemitosis.files import csv_lines, write_whole
+from slidemitosis.files import as_meant, csv_lines, regular, write_whole
 from slidemitosis.toml_tables import InvalidTable, build
 from slidemitosis.train.evaluate.metrics import Scored
 from slidemitosis.train.evaluate.report import EvaluationReport
@@ -114,9 +114,10 @@ def read_rows(path: Path, needed: Iterable[str]) -> tuple[list[str], list[dict[s
     Raises InvalidOption, in one line, for a file that cannot be read or lacks a column of `needed`, or rows.
     """
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = regular(path).read_bytes().decode("utf-8", "surrogateescape")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        rows, columns = list(reader), list(reader.fieldnames or ())
+        rows = [{as_meant(k): as_meant(v or "") for k, v in row.items() if k} for row in reader]
+        columns = list(map(as_meant, reader.fieldnames or ()))
     except (OSError, csv.Error) as e:
         raise unreadable(path, f"cannot be read as predictions ({e})") from e
     if missing := [c for c in needed if c not in columns]:

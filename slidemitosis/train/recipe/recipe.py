@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from slidemitosis.errors import InvalidOption
+from slidemitosis.files import regular
 from slidemitosis.models.card import Interpolation  # noqa: TC001 - read at run time by toml_tables.build
 from slidemitosis.toml_tables import InvalidTable, build, nearest
 
@@ -278,7 +279,7 @@ def _read(name_or_path: str) -> dict[str, Any]:
     path = RECIPES / f"{name_or_path}.toml"
     path = path if path.is_file() else Path(name_or_path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(regular(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         reason = getattr(e, "strerror", None) or str(e)
         near = nearest(name_or_path, recipe_names())
