@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -34,11 +35,17 @@ if TYPE_CHECKING:
     from slidemitosis.reading.windows import Window
     from slidemitosis.slides.slide import Slide
 
+log = logging.getLogger(__name__)
+
 # Jobs that a worker may hold: one that it reads, one that waits so that it never idles.
 _DEPTH = 2
 # Deaths after which a slide is given up: the machine is out of memory, or the library is broken.
 _MOST_DEATHS = 20
 _NO_ROW = -1
+STILLNESS = 300.0
+"""Seconds that a reader process may be at one figure, or at opening a slide, before it is taken for hung."""
+_LOOKS = 20
+"""How often within that time it is looked at."""
 
 
 class _Reading:
@@ -100,6 +107,12 @@ class _Worker(Child):
     """The reading whose slide it has been told to open."""
     ready: bool = False
     """Whether it has said that it has started."""
+    place: object = None
+    """The figure at which it was seen last."""
+    still: float = 0.0
+    """Seconds that it has been seen there."""
+    hung: bool = False
+    """Whether it was ended since it had been there for too long."""
 
 
 class ReaderPool:
@@ -244,7 +257,8 @@ class ReaderPool:
 
     def _listen(self, reading: _Reading) -> None:
         """Wait until a worker says something or dies, and note the jobs that are finished by it."""
-        for worker, message in listen(self._workers):
+        began = time.monotonic()
+        for worker, message in listen(self._workers, timeout=STILLNESS / _LOOKS):
             if message is GONE:
                 self._replace(worker, reading)
                 continue
@@ -263,7 +277,28 @@ class ReaderPool:
                 job.failures.update(failures)
                 job.seconds += seconds
                 self._finished.append((worker, job))
+        # At most the time between two looks: the machine may have slept, or the whole run been stopped.
+        self._end_the_hung(min(time.monotonic() - began, STILLNESS / _LOOKS))
         self._hand_out(reading)
+
+    def _end_the_hung(self, seconds: float) -> None:
+        """End each worker that has been at one place for too long, `seconds` of it since it was last looked
+        at.
+
+        It is then replaced as any that dies.
+        """
+        for worker in self._workers:
+            job = worker.jobs[0] if worker.jobs else None
+            place = job and (id(job), worker.slots.row(job.slot))
+            worker.still = worker.still + seconds if place == worker.place and job else 0.0
+            worker.place = place
+            if worker.still > STILLNESS and not worker.hung:
+                worker.hung = True
+                log.warning(
+                    "a reader process did nothing for %.0f s, and was ended; does the slide's disk answer?",
+                    STILLNESS,
+                )
+                worker.process.kill()
 
     def _replace(self, worker: _Worker, reading: _Reading) -> None:
         """Replace a dead worker and let its jobs be done again.
@@ -271,6 +306,7 @@ class ReaderPool:
         A candidate at which two workers died is unreadable.
         """
         code = bury(worker)
+        how = f"did nothing for {STILLNESS:.0f} s" if worker.hung else f"exit code {code}"
         # If others have started, one that was killed at its start is only to be replaced.
         if not any(w.ready for w in self._workers):
             remedy = (
@@ -278,12 +314,12 @@ class ReaderPool:
                 if code and code > 0
                 else "is there enough memory? Fewer --workers need less"
             )
-            raise ReadingFailed(f"a reader process ended at its start (exit code {code}); {remedy}")
+            raise ReadingFailed(f"a reader process ended at its start ({how}); {remedy}")
         reading.deaths += 1
         if reading.deaths > _MOST_DEATHS:
             raise ReadingFailed(
-                f"reader processes died {reading.deaths} times (last exit code {code}); "
-                "is there enough memory? Fewer --workers need less"
+                f"reader processes died {reading.deaths} times (at last: {how}); "
+                "is there enough memory, and does the slide's disk answer? Fewer --workers need less"
             )
         jobs = [job for job in worker.jobs if job.reading is reading]
         with interrupts_wait():
@@ -292,13 +328,13 @@ class ReaderPool:
         held = [job for w, job in self._finished if w is worker]
         successor.free = [s for s in successor.free if s not in {job.slot for job in held}]
         self._finished = deque((successor if w is worker else w, job) for w, job in self._finished)
-        if jobs and self._step_over(worker, jobs[0], code):
+        if jobs and self._step_over(worker, jobs[0], how):
             done = jobs.pop(0)
             successor.free.remove(done.slot)
             self._finished.append((successor, done))
         reading.waiting.extendleft(reversed(jobs))
 
-    def _step_over(self, worker: _Worker, job: _Job, code: int | None) -> bool:
+    def _step_over(self, worker: _Worker, job: _Job, how: str) -> bool:
         """Note at which row the worker died; return whether nothing of the job remains to be read.
 
         The other rows are all read again, since the dead worker never said which of them it could not read.
@@ -307,7 +343,7 @@ class ReaderPool:
         if row != _NO_ROW:
             job.deaths_at[row] = job.deaths_at.get(row, 0) + 1
             if job.deaths_at[row] >= 2:
-                job.failures[row] = f"two reader processes died while reading it (exit code {code})"
+                job.failures[row] = f"two reader processes died while reading it ({how})"
         return len(job.failures) == len(job.reading.rows(job.number))
 
     def _read_here(self, reading: _Reading) -> Iterator[Batch]:

@@ -62,10 +62,13 @@ def receive(connection: Connection) -> Any:
         return GONE
 
 
-def listen(children: Iterable[_Child]) -> Iterator[tuple[_Child, Any]]:
-    """Wait until a child says something or dies; yield each that has, with its message or `GONE`."""
+def listen(children: Iterable[_Child], *, timeout: float | None = None) -> Iterator[tuple[_Child, Any]]:
+    """Wait until a child says something or dies; yield each that has, with its message or `GONE`.
+
+    timeout: seconds after which nothing more is waited for.
+    """
     by_connection: dict[Any, _Child] = {child.connection: child for child in children}
-    for connection in wait(list(by_connection)):
+    for connection in wait(list(by_connection), timeout):
         yield by_connection[connection], receive(by_connection[connection].connection)
 
 
@@ -88,10 +91,12 @@ def end(children: Iterable[Child], *, at_once: bool) -> None:
     for child in children:
         child.process.join(max(0.0, deadline - time.monotonic()))
         _kill(child)
-        child.process.close()
+        if not child.process.is_alive():
+            child.process.close()
 
 
 def _kill(child: Child) -> None:
+    """Kill a process that has not ended; one that waits for a dead disk may not end even then."""
     if child.process.is_alive():
         child.process.kill()
-        child.process.join()
+        child.process.join(_PATIENCE)

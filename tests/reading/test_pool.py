@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from slidemitosis.errors import ReadingFailed, UnreadableSlide
 from slidemitosis.geometry import Level, PixelSize
+from slidemitosis.reading import pool as pool_module
 from slidemitosis.reading import processes
 from slidemitosis.reading.batches import Batch, gathered
 from slidemitosis.reading.pool import ReaderPool
@@ -211,7 +212,7 @@ def deadly_everywhere(path: Path) -> Slide:
 
 
 def test_workers_that_keep_dying_end_the_run(slide_path: Path) -> None:
-    with pytest.raises(ReadingFailed, match=r"died 21 times \(last exit code 7\)"):
+    with pytest.raises(ReadingFailed, match=r"died 21 times \(at last: exit code 7\)"):
         load(functools.partial(deadly_everywhere, slide_path), diagonal(range(40)), 2)
 
 
@@ -231,12 +232,38 @@ def test_workers_that_cannot_start_say_what_to_do(slide_path: Path, tmp_path: Pa
     assert re.search(r"ReadingFailed: a reader process ended at its start .*__main__", done.stderr)
 
 
+class HangingSlide(TrickySlide):
+    """As TrickySlide, but where it would die it waits for ever."""
+
+    def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        if (x, y) == (400, 400) or ((x, y) == (200, 200) and self._first_time("wait")):
+            time.sleep(1e6)
+        return self._inner._pixels(level, x, y, width, height)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_replaced_with_a_word_and_its_figure_is_unreadable_at_last(
+    slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool_module, "STILLNESS", 12.0)
+    at = range(0, 520, 20)
+    with caplog.at_level("WARNING"):
+        batches = load(functools.partial(HangingSlide, slide_path, tmp_path), diagonal(at), 2)
+    assert dict(r for b in batches for r in b.unreadable) == {
+        20: "two reader processes died while reading it (did nothing for 12 s)"
+    }
+    assert_pixels(batches, painted(at, but=[20]))
+    assert (
+        sum("a reader process did nothing for 12 s, and was ended" in text for text in caplog.messages) == 3
+    )
+
+
 def death_at_opening() -> Slide:
     os._exit(5)
 
 
 def test_a_slide_that_kills_whoever_opens_it_ends_the_run() -> None:
-    with pytest.raises(ReadingFailed, match=r"died 21 times \(last exit code 5\)"):
+    with pytest.raises(ReadingFailed, match=r"died 21 times \(at last: exit code 5\)"):
         load(death_at_opening, diagonal([0]), 1)
 
 
