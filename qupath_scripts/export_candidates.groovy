@@ -5,7 +5,8 @@
  * Use "Run for project", or QuPath script -p project.qpproj export_candidates.groovy, for all images.
  *
  * Which objects: those of CANDIDATE_CLASS and its derived classes, such as "Mitosis: Atypical"; an image without any
- * gets an empty file, since a slide without mitoses is part of a cohort.
+ * gets an empty file, since a slide without mitoses is part of a cohort. Also those that were candidates of a run
+ * until a person gave them another class, such as "Non-mitosis": that is an answer, which counts.
  *
  * What it writes, in the folder "slidemitosis" of the project: candidates/<id of the image>.geojson, and a row in
  * cohort.csv with the columns
@@ -59,7 +60,7 @@ String exportCandidates(Map place) {
     def image = checkedImage(place)
     refuseOutsideProject(place)
     refuseUnreadable(place)
-    def objects = objectsOfClass(CANDIDATE_CLASS)
+    def objects = candidateObjects(CANDIDATE_CLASS)
     def points = "candidates/${fileName(place.id)}.geojson".toString()
     writeObjects(objects, new File(place.folder, points))
     replaceRows(new File(place.folder, 'cohort.csv'), COLUMNS, [entry_id: place.id], 'entry_id',
@@ -95,6 +96,23 @@ List objectsOfClass(String wanted) {
     return allObjects().findAll {
         canBeCandidate(it) && isOfClass(className(it), wanted)
     }
+}
+
+/** Return the candidates: the objects of a class, and those of which a person has said since that they are none. */
+List candidateObjects(String wanted) {
+    return objectsOfClass(wanted) + deniedObjects(wanted)
+}
+
+/** Return what a run has classified or a person answered about, and what a person has given another class since. */
+List deniedObjects(String wanted) {
+    def others = allObjects().findAll {
+        def list = it.getMeasurementList()
+        canBeCandidate(it) && !isOfClass(className(it), wanted) &&
+            ['P(atypical)', 'Reviewed'].any { name -> !Double.isNaN(list.get(name)) }
+    }
+    // Figures of another class of candidates are called by another run.
+    def called = others.collect { className(it) }.findAll { statedCall(it) != null }.collect { baseClass(it) } as Set
+    return others.findAll { statedCall(className(it)) == null && !called.contains(className(it)) }
 }
 
 /** Return how many objects each class has: "Mitosis (12), Unclassified (3)", or "none". */
@@ -139,6 +157,82 @@ boolean isOfClass(String name, String wanted) {
     return parts.size() >= first.size() && parts.take(first.size()) == first
 }
 // <<< classes
+
+// >>> calls
+/** Return "Atypical" or "Normal" where the last part of a derived class says so, else null. */
+String statedCall(String name) {
+    def parts = classParts(name)
+    return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
+}
+
+/** Return a class without the calls at its end, in any case; one that is nothing else stays as it is. */
+String baseClass(String name) {
+    def parts = classParts(name)
+    int kept = parts.size()
+    while (kept > 1 && parts[kept - 1].toLowerCase(Locale.ROOT) in ['atypical', 'normal'])
+        kept--
+    return parts.take(kept).join(': ')
+}
+
+/**
+ * Return what the last run called an object, "Atypical" or "Normal"; null where it was not classified, or where the
+ * call cannot be told.
+ *
+ * `own`: P(atypical) from which that run called it atypical, as the object states it, or NaN. `subtype`: the metadata
+ * "slidemitosis.subtype", whose first word is the call; it comes second, since QuPath 0.5 cannot change it.
+ * `threshold`: that of the run, for objects of versions that did not record it, or null.
+ */
+String recordedCall(double p, double own, String subtype, Double threshold) {
+    if (Double.isNaN(p))
+        return null
+    if (Double.isNaN(own) && subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
+        return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
+    def from = Double.isNaN(own) ? threshold : own
+    if (from == null)
+        return null
+    // Compared as floats, since QuPath keeps the measurements of detections as floats.
+    return ((float) p) >= ((float) from) ? 'Atypical' : 'Normal'
+}
+
+/** Return what the last run called an object of the image, as `recordedCall`. */
+String lastCall(object, Double threshold) {
+    def list = object.getMeasurementList()
+    return recordedCall(list.get('P(atypical)'), list.get('Call threshold'),
+        metadataOf(object)['slidemitosis.subtype'], threshold)
+}
+
+/**
+ * Return whether a person gave an object its class: one that is `Reviewed`, a call before any run, another call than
+ * the last run's, or, since the export, another class than the results know.
+ *
+ * `result`: the object's class in these. `answered`: whether it is a person's there, so that it may be of another kind.
+ */
+boolean isClassByHand(object, String result, boolean answered, Double threshold) {
+    def p = object.getMeasurementList().get('P(atypical)')
+    if (isReviewed(object))
+        return true
+    if (object.getPathClass() == null)
+        return !Double.isNaN(p)
+    def name = className(object)
+    def stated = statedCall(name)
+    if (!(answered && (stated != null || Double.isNaN(p))) && baseClass(name) != baseClass(result))
+        return true
+    if (stated == null || Double.isNaN(p))
+        return stated != null
+    def recorded = lastCall(object, threshold)
+    return recorded != null && recorded != stated
+}
+
+/** Return whether a person has answered about an object; the measurement is the reason for which it was shown. */
+boolean isReviewed(object) {
+    return !Double.isNaN(object.getMeasurementList().get('Reviewed'))
+}
+
+/** Return the metadata of an object; none in QuPath 0.4, where objects have no metadata that a script can reach. */
+Map metadataOf(object) {
+    return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
+}
+// <<< calls
 
 // >>> project
 void refuseOutsideProject(Map place) {

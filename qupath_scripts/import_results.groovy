@@ -216,22 +216,30 @@ String lastCall(object, Double threshold) {
 }
 
 /**
- * Return whether a person gave an object its class: a call before any run, another call than the last run's, or,
- * since the export, another class than the results know (`result`: the object's class in these).
+ * Return whether a person gave an object its class: one that is `Reviewed`, a call before any run, another call than
+ * the last run's, or, since the export, another class than the results know.
+ *
+ * `result`: the object's class in these. `answered`: whether it is a person's there, so that it may be of another kind.
  */
-boolean isClassByHand(object, String result, Double threshold) {
-    def unclassified = object.getPathClass() == null
+boolean isClassByHand(object, String result, boolean answered, Double threshold) {
     def p = object.getMeasurementList().get('P(atypical)')
-    if (unclassified)
+    if (isReviewed(object))
+        return true
+    if (object.getPathClass() == null)
         return !Double.isNaN(p)
     def name = className(object)
-    if (baseClass(name) != baseClass(result))
-        return true
     def stated = statedCall(name)
+    if (!(answered && (stated != null || Double.isNaN(p))) && baseClass(name) != baseClass(result))
+        return true
     if (stated == null || Double.isNaN(p))
         return stated != null
     def recorded = lastCall(object, threshold)
     return recorded != null && recorded != stated
+}
+
+/** Return whether a person has answered about an object; the measurement is the reason for which it was shown. */
+boolean isReviewed(object) {
+    return !Double.isNaN(object.getMeasurementList().get('Reviewed'))
 }
 
 /** Return the metadata of an object; none in QuPath 0.4, where objects have no metadata that a script can reach. */
@@ -384,7 +392,8 @@ String takeResults(Map place, File folder, Map summary, Map run) {
         watchSaving(place, runId(text))
     def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
     def kept = (plan.updates + plan.added).count { it.kept }
-    return "${outcome}; ${updateText(plan.told, kept)}".toString()
+    def answered = whole ? [reviewText(summary.review)].findAll() : []
+    return ([outcome] + answered + updateText(plan.told, kept)).join('; ')
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -432,18 +441,21 @@ void keepRun(Map place, Map summary, String text, String which, List undo) {
         return
     // The person who runs it alone has yet to save.
     def told = imageMetadata(summary, which) + ['AMF run': place.alone ? id + NOT_SAVED : id]
-    def former = place.entry.getMetadataMap().findAll { key, value -> told.containsKey(key) }
-    undo << { ->
-        told.keySet().each { place.entry.removeMetadataValue(it) }
-        former.each { key, value -> place.entry.putMetadataValue(key, value) }
-        place.project.syncChanges()
-    }
-    told.each { key, value -> place.entry.putMetadataValue(key, value) }
-    place.project.syncChanges()
+    def ours = told.keySet() + reviewMetadata([:]).keySet()
+    def former = place.entry.getMetadataMap().findAll { key, value -> key in ours }
+    undo << { -> replaceMetadata(place, ours, former) }
+    replaceMetadata(place, ours, told)
     def file = summaryFile(place)
     def earlier = file.isFile() ? file.getText('UTF-8') : null
     undo << { -> earlier == null ? Files.deleteIfExists(file.toPath()) : writeWhole(file, earlier) }
     writeWhole(file, text)
+}
+
+/** Give the image's entry these metadata, and no others of the names `ours`. */
+void replaceMetadata(Map place, Set<String> ours, Map<String, String> told) {
+    ours.each { place.entry.removeMetadataValue(it) }
+    told.each { key, value -> place.entry.putMetadataValue(key, value) }
+    place.project.syncChanges()
 }
 
 /** Return the metadata of the image, by name; NA where there is no number. */
@@ -465,7 +477,35 @@ Map<String, String> imageMetadata(Map summary, String which) {
         'AMF threshold': decimals(summary.model.threshold, 4),
         'AMF objects': which,
     ]
-    return texts.collectEntries { key, value -> [key, value.toString()] }
+    def answered = summary.review == null ? [:] : reviewMetadata(summary.review)
+    return (texts + answered).collectEntries { key, value -> [key, value.toString()] }
+}
+
+/** Return the metadata that say what persons' answers come to: `review` of a summary. */
+Map reviewMetadata(Map review) {
+    def interval = review.combined_fraction_amf_of_all_figures_95
+    return [
+        'AMF reviewed fraction': decimals(review.reviewed_fraction_amf_of_all, 4),
+        'AMF combined fraction': decimals(review.combined_fraction_amf_of_all, 4),
+        'AMF combined fraction, 95 % from': decimals(interval == null ? null : interval[0], 4),
+        'AMF combined fraction, 95 % to': decimals(interval == null ? null : interval[1], 4),
+        'AMF review': review.because,
+    ]
+}
+
+/** Return what the answers of persons come to, or '' where nobody has answered. */
+String reviewText(Map review) {
+    if (review == null)
+        return ''
+    def told = [[review.reviewed_fraction_amf_of_all, 'by the answers alone'],
+        [review.combined_fraction_amf_of_all, 'by answers and model together']]
+        .findAll { it[0] != null }.collect { "${percent(it[0])} % ${it[1]}" }
+    return "${plural(review.answered, 'answer')} of persons counted: ${(told + review.because).join(', ')}".toString()
+}
+
+/** Return a number with its noun. */
+String plural(Number count, String noun) {
+    return "${count as long} ${noun}${count == 1 ? '' : 's'}".toString()
 }
 
 /** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */
@@ -639,8 +679,12 @@ boolean hasPoints(object, List features) {
 
 /** Return what a result changes of a figure; `classes` is null where its class stays. */
 Map figureUpdate(old, Map now, Double threshold) {
-    def byHand = KEEP_CORRECTIONS && isClassByHand(old, now.name, threshold)
-    return measured(old, now) { isOurMeasurement(it) } + [
+    def byHand = KEEP_CORRECTIONS && isClassByHand(old, now.name, now.measurements.containsKey('Reviewed'), threshold)
+    def told = measured(old, now) { isOurMeasurement(it) || it == 'Reviewed' }
+    // What a person said of the object is not in results that were made before.
+    if (KEEP_CORRECTIONS)
+        told.drop.remove('Reviewed')
+    return told + [
         classes: byHand ? null : now.names, color: now.color, kept: byHand && className(old) != now.name,
         metadata: now.metadata.findAll { key, value -> key.startsWith('slidemitosis.') },
     ]
@@ -713,9 +757,9 @@ void takeAfter(old, object, Map part) {
     setClass(object, part.classes == null ? old.getPathClass() : classOf(part.classes, part.color), old.getColor())
     object.setName(old.getName())
     object.setLocked(old.isLocked())
-    def kept = old.getMeasurements().findAll { name, value -> !isOurMeasurement(name) }
+    def kept = old.getMeasurements().findAll { name, value -> !part.put.containsKey(name) && !(name in part.drop) }
     def list = object.getMeasurementList()
-    new ArrayList(object.getMeasurements().keySet()).findAll { !isOurMeasurement(it) }.each { list.remove(it) }
+    new ArrayList(object.getMeasurements().keySet()).findAll { !part.put.containsKey(it) }.each { list.remove(it) }
     list.putAll(kept.collectEntries { name, value -> [name, value as double] })
     list.close()
     def theirs = metadataOf(old).findAll { key, value -> !key.startsWith('slidemitosis.') }

@@ -115,6 +115,8 @@ def _import(args: argparse.Namespace, report: Report) -> int:
     for image in imported:
         level = "warning" if image.problem else "info"
         report.message(level, f"{image.name}: {image.problem or image.changes}")
+        if image.answers:
+            report.message("info", f"{image.name}: {image.answers}")
         if image.backup:
             report.message("info", f"{image.name}: its objects as they were are kept in {image.backup}")
     updated, added = (sum(getattr(i.changes, n) for i in imported) for n in ("updated", "added"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.errors import InvalidOption, OutputError, SlideMitosisError, UnreadableProject
 from slidemitosis.files import make_folder, whole_file, write_whole, writing
 from slidemitosis.outputs.folder import OBJECTS, SUMMARY
+from slidemitosis.outputs.rate_fields import per_cent
 from slidemitosis.qupath.matching import NoResult, file_name, result_of, results_in
 from slidemitosis.qupath.paquo import QUPATH_FOLDER, OpenedProject, is_newer, one_line
 from slidemitosis.qupath.project import MANIFEST, project_file, project_version, read_project
@@ -39,6 +40,8 @@ class Imported:
     changes: Changes = field(default_factory=Changes)
     backup: Path | None = None
     """Where the image's objects are as they were before, if this was their first import."""
+    answers: str | None = None
+    """What persons' answers come to; None where nobody has answered."""
     problem: str | None = None
     """Why nothing was imported, in one line; None where something was."""
 
@@ -111,6 +114,7 @@ class _Import:
         backup = self._back_up()
         plan.carry_out(data.getHierarchy())
         data.setProperty(RUN, run)
+        answers = review_text(self.result.summary.get("review"))
         with contextlib.ExitStack() as undo:
             undo.enter_context(_as_it_was(self._data_file))
             self.project.save(entry, data)
@@ -118,7 +122,7 @@ class _Import:
             self.project.set_metadata(entry, metadata)
             make_folder(kept.parent)
             write_whole(kept, summary)
-        return Imported(self.image.name, plan.changes, backup)
+        return Imported(self.image.name, plan.changes, backup, answers)
 
     def _results(self) -> list[Fresh]:
         path = self.result.folder / OBJECTS
@@ -142,7 +146,7 @@ class _Import:
         return backup
 
     @contextlib.contextmanager
-    def _old_metadata(self, new: Mapping[str, str]) -> Iterator[None]:
+    def _old_metadata(self, new: Mapping[str, str | None]) -> Iterator[None]:
         """Give the image its earlier metadata again if the block fails."""
         before = self.project.metadata(self.image.entry_id)
         try:
@@ -177,8 +181,11 @@ def _threshold(summary: Path) -> float | None:
         return None
 
 
-def image_metadata(summary: Mapping[str, Any], run: str) -> dict[str, str]:
-    """Return the metadata of an image by name, as the scripts give it; NA where there is no number."""
+def image_metadata(summary: Mapping[str, Any], run: str) -> dict[str, str | None]:
+    """Return the metadata of an image by name, as the scripts give it.
+
+    NA where there is no number, None for what is taken away: what answers come to where nobody has answered.
+    """
     counts, model = summary["counts"], summary["model"]
     expected = summary.get("expected_fraction_amf_of_all_figures_95") or (None, None)
     called = summary.get("fraction_amf_of_all_wilson_95") or (None, None)
@@ -197,7 +204,36 @@ def image_metadata(summary: Mapping[str, Any], run: str) -> dict[str, str]:
         "AMF threshold": _decimals(model["threshold"]),
         "AMF objects": "imported",
         "AMF run": run,
+        **_review_metadata(summary.get("review")),
     }
+
+
+def _review_metadata(review: Mapping[str, Any] | None) -> dict[str, str | None]:
+    """Return the metadata that say what persons' answers come to."""
+    known = review or {}
+    interval = known.get("combined_fraction_amf_of_all_figures_95") or (None, None)
+    fractions = {
+        "AMF reviewed fraction": known.get("reviewed_fraction_amf_of_all"),
+        "AMF combined fraction": known.get("combined_fraction_amf_of_all"),
+        "AMF combined fraction, 95 % from": interval[0],
+        "AMF combined fraction, 95 % to": interval[1],
+    }
+    told = {name: None if review is None else _decimals(value) for name, value in fractions.items()}
+    return {**told, "AMF review": known.get("because")}
+
+
+def review_text(review: Mapping[str, Any] | None) -> str | None:
+    """Say what persons' answers come to, in the words of the scripts; None where nobody has answered."""
+    if review is None:
+        return None
+    answers, by = (
+        review["answered"],
+        {"reviewed": "by the answers alone", "combined": "by answers and model together"},
+    )
+    fractions = {words: review[f"{name}_fraction_amf_of_all"] for name, words in by.items()}
+    told = [f"{per_cent(value)} % {words}" for words, value in fractions.items() if value is not None]
+    counted = f"{answers} answer{'s' * (answers != 1)} of persons counted"
+    return f"{counted}: {', '.join([*told, review['because']])}"
 
 
 def _decimals(value: float | None) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.candidates import HOT_SPOT, REGION, SOURCE_ID, base_class, normal_name
+from slidemitosis.candidates.formats.qupath_keys import REVIEWED
 from slidemitosis.outputs.objects import MEASUREMENTS, PREFIX, PROBABILITY, THRESHOLD
 from slidemitosis.outputs.regions import MEASUREMENTS as OF_REGIONS
 
@@ -86,6 +87,14 @@ class Fresh:
         return self.metadata.get(SOURCE_ID)
 
     @property
+    def ours(self) -> frozenset[str]:
+        """The measurements of a figure that the results decide.
+
+        `Reviewed` is one where they have it; where they have not, an object may be reviewed since.
+        """
+        return MEASUREMENTS | {REVIEWED}.intersection(self.measurements)
+
+    @property
     def is_hot_spot(self) -> bool:
         """Whether it is the hot spot of the run."""
         return self.class_name == HOT_SPOT and _SPOT in self.measurements
@@ -117,7 +126,7 @@ class Plan:
         for old, new, keeps_class in self.updates:
             if not keeps_class:
                 _set_class(old, new.object.getPathClass())
-            _take_measurements(old, new.measurements, MEASUREMENTS)
+            _take_measurements(old, new.measurements, new.ours)
             _take_metadata(old, new.metadata)
         for old, new in self.rates:
             _take_measurements(old, new.measurements, MEASUREMENTS | OF_REGIONS)
@@ -246,12 +255,20 @@ class _Planning:
         self._plan.forgotten += [old for old in others if _has_rate(old)]
 
     def _keeps_class(self, old: Any, new: Fresh) -> bool:
-        """Whether the class of an object was set by a person, since the last run or since the export."""
+        """Whether the class of an object was set by a person, since the last run or since the export.
+
+        A class of the results that is a person's answer may be of another kind than the object's, such as
+        Non-mitosis.
+        """
         name, p = _class_name(old), _measured(old, PROBABILITY)
         stated = _call(name)
+        if _measured(old, REVIEWED) is not None:
+            return True
         if stated is not None and (p is None or self._recorded_call(old, p) not in (None, stated)):
             return True
         if name is None and p is None:
+            return False
+        if REVIEWED in new.measurements and (stated is not None or p is None):
             return False
         return base_class(name) != base_class(new.class_name)
 
@@ -380,6 +397,6 @@ def _inherit(old: Any, new: Fresh, *, keeps_class: bool) -> None:
     o.setLocked(old.isLocked())
     entries = old.getMeasurements().entrySet()
     theirs = {str(e.getKey()): float(e.getValue().doubleValue()) for e in entries}
-    names = {*theirs, *new.measurements} - MEASUREMENTS
+    names = {*theirs, *new.measurements} - new.ours
     _take_measurements(o, theirs, names)
     _take_metadata(o, {str(k): str(_metadata(old).get(k)) for k in _metadata(old)}, ours=False)

@@ -1,9 +1,10 @@
 """The scenario of an import, which both importers run: `scenario_import.json` beside this file.
 
 Each case states the objects of an image before, an objects.geojson, and the objects after; or why it is
-refused. A RECORD is an object: id, type, geometry, class (its parts), measurements, metadata, color (of its
-own), name, locked, parent (an id). `threshold` is that of the run before. `names_entry`: whether the
-candidates were exported from the image. docs/qupath.md states the rules.
+refused; and may state the `review` of the summary. A RECORD is an object: id, type, geometry, class (its
+parts), measurements, metadata, color (of its own), name, locked, parent (an id). `threshold` is that of the
+run before. `names_entry`: whether the candidates were exported from the image. docs/qupath.md states the
+rules.
 """
 
 from __future__ import annotations
@@ -83,7 +84,37 @@ def summary(case: dict[str, Any], slide: Path, points: str, threshold: float = 0
         "fraction_amf_of_all_wilson_95": [0.5, 1.0] if figures else None,
         "expected_fraction_amf_of_all": 1.0 if figures else None,
         "expected_fraction_amf_of_all_figures_95": [0.5, 1.0] if figures else None,
+        "review": case.get("review"),
     }
+
+
+def of_review(metadata: dict[str, str]) -> dict[str, str]:
+    """Return those metadata of an image that say what persons' answers come to."""
+    words = ("reviewed", "combined", "review")
+    return {key: value for key, value in metadata.items() if key.split()[1] in words}
+
+
+def told_review(case: dict[str, Any]) -> dict[str, str]:
+    """Return what these metadata should be after a case."""
+    if "review" not in case:
+        return {}
+    return {
+        "AMF reviewed fraction": "0.5000",
+        "AMF combined fraction": "0.2500",
+        "AMF combined fraction, 95 % from": "0.1250",
+        "AMF combined fraction, 95 % to": "0.5000",
+        "AMF review": case["review"]["because"],
+    }
+
+
+def told_answers(case: dict[str, Any]) -> str:
+    """Return what an importer says of them."""
+    if "review" not in case:
+        return ""
+    return (
+        "6 answers of persons counted: 50 % by the answers alone, 25 % by answers and model together, "
+        f"{case['review']['because']}"
+    )
 
 
 def assert_same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:

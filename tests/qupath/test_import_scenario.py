@@ -14,9 +14,12 @@ from tests.qupath.scenario import (
     SIZE,
     assert_same,
     feature,
+    of_review,
     record,
     summary,
     told,
+    told_answers,
+    told_review,
     write_result,
 )
 
@@ -61,6 +64,8 @@ def test_an_import_changes_what_the_rules_say_and_nothing_else(
     assert report["error"] is None, report["log"]
     assert_same(records(report), case["after"])
     assert report["log"][-2].endswith(f"; {told(case['told'])}")
+    assert told_answers(case) in report["log"][-2]
+    assert of_review(report["metadata"]) == told_review(case)
     assert report["metadata"]["AMF run"] == report["run"]
 
 

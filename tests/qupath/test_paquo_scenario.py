@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 from shapely.geometry import shape
 
 from tests.conftest import position_colours, write_aperio
-from tests.qupath.scenario import CASES, SIZE, assert_same, summary, told
+from tests.qupath.scenario import (
+    CASES,
+    SIZE,
+    assert_same,
+    of_review,
+    summary,
+    told,
+    told_answers,
+    told_review,
+)
 from tests.qupath.test_project import entry, server, write_project
 
 if TYPE_CHECKING:
@@ -44,7 +53,8 @@ def test_an_import_changes_what_the_rules_say_and_nothing_else(
     before, entries = {}, []
     for number, case in enumerate(CASES, start=1):
         slide = write_aperio(tmp_path / f"{number}.svs", [position_colours(*SIZE, x0=number)])
-        entries.append(entry(server(slide.as_uri()), number))
+        of_image = entry(server(slide.as_uri()), number)
+        entries.append({**of_image, "metadata": {"AMF review": "of an earlier run"}})
         before[str(number)] = case["before"]
         points = f"/cluster/candidates/{number}.geojson" if case["names_entry"] else "/data/found.csv"
         result = tmp_path / f"R/slides/{number}"
@@ -61,7 +71,7 @@ def test_an_import_changes_what_the_rules_say_and_nothing_else(
     stored = installation.read(project)
     done = installation.command("import-results", project, "--results", tmp_path / "R")
     assert done.returncode == 3, done.stderr
-    after = installation.read(project)
+    after, images = installation.read(project), json.loads(project.read_text())["images"]
     for number, case in enumerate(CASES, start=1):
         name = str(number)
         if case["refused"]:
@@ -70,3 +80,6 @@ def test_an_import_changes_what_the_rules_say_and_nothing_else(
         elif not needs_metadata(case) or installation.newest.keeps_metadata:
             assert_same(comparable(after[name], installation), comparable(case["after"], installation))
             assert f"slidemitosis: slide {name}: {told(case['told'])}\n" in done.stderr
+            assert told_answers(case) in done.stderr
+            (metadata,) = (i["metadata"] for i in images if str(i["entryID"]) == name)
+            assert of_review(metadata) == told_review(case)

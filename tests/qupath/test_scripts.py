@@ -77,6 +77,34 @@ def test_a_project_is_told_what_was_found(project: QuPath) -> None:
     assert "3 objects updated, 3 added, 1 points objects replaced by one object for each point" in row["what"]
 
 
+def test_what_a_person_has_said_counts_and_an_image_without_answers_has_no_such_rate(project: QuPath) -> None:
+    figures = [uuid(0), uuid(1)]
+    project.run("classify_image")
+    project.run("classify_image", reclassify=dict.fromkeys(figures, "Non-mitosis"))
+    project.run("classify_image", reclassify=dict.fromkeys(figures, "Mitosis"), unmeasure=["Reviewed"])
+    before, answered, taken_back = map(succeeded, project.reports())
+    assert "2 answers of persons counted: " in answered["log"][-1]
+    assert "; not unbiased" not in answered["log"][-1].split("2 answers")[0]
+    names = {name for name in answered["metadata"] if name.startswith(("AMF rev", "AMF com"))}
+    assert names == {
+        "AMF review",
+        "AMF reviewed fraction",
+        "AMF combined fraction",
+        "AMF combined fraction, 95 % from",
+        "AMF combined fraction, 95 % to",
+    }
+    assert answered["metadata"]["AMF review"].startswith("not unbiased: 2 of 6 figures were reviewed")
+    assert (answered["metadata"]["AMF reviewed fraction"], classes(answered)[uuid(0)]) == (
+        "NA",
+        "Non-mitosis",
+    )
+    assert by_id(answered)[uuid(0)]["properties"]["measurements"]["Reviewed"] == 4
+    assert 0 <= float(answered["metadata"]["AMF combined fraction"]) <= 1
+    for report in (before, taken_back):
+        assert not names.intersection(report["metadata"])
+        assert "answer" not in report["log"][-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_versions_that_keep_no_metadata_of_detections_get_the_same_classes(

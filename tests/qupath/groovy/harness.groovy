@@ -125,6 +125,7 @@ Map ran(Map step, List<StandinImage> images) {
     (step.reclassify ?: [:]).each { id, name ->
         hierarchy.objects.findAll { it.getID().toString() == id }.each { it.setPathClass(classNamed(name)) }
     }
+    hierarchy.objects.each { object -> (step.unmeasure ?: []).each { object.getMeasurementList().remove(it) } }
     def byId = { id -> hierarchy.objects.find { it.getID().toString() == id } }
     (step.within ?: [:]).each { id, parent ->
         hierarchy.objects.findAll { it.getID().toString() == id }.each { it.parent = byId(parent) }

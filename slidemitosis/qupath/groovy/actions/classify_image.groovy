@@ -45,7 +45,7 @@ String classifyImage(Map place) {
     settleRun(place)
     if (PYTHON == null || PYTHON.isEmpty())
         refuse("no Python is set; ${INSTALL}")
-    def wanted = objectsOfClass(CANDIDATE_CLASS)
+    def wanted = candidateObjects(CANDIDATE_CLASS)
     def objects = askedFor(place, wanted)
     if (objects == null)
         return null
@@ -62,7 +62,8 @@ String classifyImage(Map place) {
     say("${objects.size()} objects (${which}${selected ? '' : ', CANDIDATE_CLASS of this script'}), " +
         "model ${MODEL ?: 'default'}, ${PYTHON}")
     try {
-        def classes = objects.isEmpty() ? [CANDIDATE_CLASS] : objects.collect { className(it) }
+        def of = objects.collect { className(it) }.findAll { selected || isOfClass(it, CANDIDATE_CLASS) }
+        def classes = of.isEmpty() ? [CANDIDATE_CLASS] : of
         def summary = classified(image, objects, classes, work)
         def told = takeResults(place, work, summary, [which: which, fromQuPath: true, to: folder, slide: image.slide])
         return objects.isEmpty() ? noObjects() : told

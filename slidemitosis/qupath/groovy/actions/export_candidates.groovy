@@ -5,7 +5,8 @@
  * Use "Run for project", or QuPath script -p project.qpproj export_candidates.groovy, for all images.
  *
  * Which objects: those of CANDIDATE_CLASS and its derived classes, such as "Mitosis: Atypical"; an image without any
- * gets an empty file, since a slide without mitoses is part of a cohort.
+ * gets an empty file, since a slide without mitoses is part of a cohort. Also those that were candidates of a run
+ * until a person gave them another class, such as "Non-mitosis": that is an answer, which counts.
  *
  * What it writes, in the folder "slidemitosis" of the project: candidates/<id of the image>.geojson, and a row in
  * cohort.csv with the columns
@@ -39,7 +40,7 @@ String exportCandidates(Map place) {
     def image = checkedImage(place)
     refuseOutsideProject(place)
     refuseUnreadable(place)
-    def objects = objectsOfClass(CANDIDATE_CLASS)
+    def objects = candidateObjects(CANDIDATE_CLASS)
     def points = "candidates/${fileName(place.id)}.geojson".toString()
     writeObjects(objects, new File(place.folder, points))
     replaceRows(new File(place.folder, 'cohort.csv'), COLUMNS, [entry_id: place.id], 'entry_id',
@@ -69,4 +70,4 @@ void writeObjects(Collection objects, File file) {
     }
 }
 
-// parts: objects, classes, project, saved, image, report, batch, files
+// parts: objects, classes, calls, project, saved, image, report, batch, files

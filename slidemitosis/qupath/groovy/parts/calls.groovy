@@ -41,22 +41,30 @@ String lastCall(object, Double threshold) {
 }
 
 /**
- * Return whether a person gave an object its class: a call before any run, another call than the last run's, or,
- * since the export, another class than the results know (`result`: the object's class in these).
+ * Return whether a person gave an object its class: one that is `Reviewed`, a call before any run, another call than
+ * the last run's, or, since the export, another class than the results know.
+ *
+ * `result`: the object's class in these. `answered`: whether it is a person's there, so that it may be of another kind.
  */
-boolean isClassByHand(object, String result, Double threshold) {
-    def unclassified = object.getPathClass() == null
+boolean isClassByHand(object, String result, boolean answered, Double threshold) {
     def p = object.getMeasurementList().get('P(atypical)')
-    if (unclassified)
+    if (isReviewed(object))
+        return true
+    if (object.getPathClass() == null)
         return !Double.isNaN(p)
     def name = className(object)
-    if (baseClass(name) != baseClass(result))
-        return true
     def stated = statedCall(name)
+    if (!(answered && (stated != null || Double.isNaN(p))) && baseClass(name) != baseClass(result))
+        return true
     if (stated == null || Double.isNaN(p))
         return stated != null
     def recorded = lastCall(object, threshold)
     return recorded != null && recorded != stated
+}
+
+/** Return whether a person has answered about an object; the measurement is the reason for which it was shown. */
+boolean isReviewed(object) {
+    return !Double.isNaN(object.getMeasurementList().get('Reviewed'))
 }
 
 /** Return the metadata of an object; none in QuPath 0.4, where objects have no metadata that a script can reach. */

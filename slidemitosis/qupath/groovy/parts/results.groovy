@@ -49,7 +49,8 @@ String takeResults(Map place, File folder, Map summary, Map run) {
         watchSaving(place, runId(text))
     def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
     def kept = (plan.updates + plan.added).count { it.kept }
-    return "${outcome}; ${updateText(plan.told, kept)}".toString()
+    def answered = whole ? [reviewText(summary.review)].findAll() : []
+    return ([outcome] + answered + updateText(plan.told, kept)).join('; ')
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -97,18 +98,21 @@ void keepRun(Map place, Map summary, String text, String which, List undo) {
         return
     // The person who runs it alone has yet to save.
     def told = imageMetadata(summary, which) + ['AMF run': place.alone ? id + NOT_SAVED : id]
-    def former = place.entry.getMetadataMap().findAll { key, value -> told.containsKey(key) }
-    undo << { ->
-        told.keySet().each { place.entry.removeMetadataValue(it) }
-        former.each { key, value -> place.entry.putMetadataValue(key, value) }
-        place.project.syncChanges()
-    }
-    told.each { key, value -> place.entry.putMetadataValue(key, value) }
-    place.project.syncChanges()
+    def ours = told.keySet() + reviewMetadata([:]).keySet()
+    def former = place.entry.getMetadataMap().findAll { key, value -> key in ours }
+    undo << { -> replaceMetadata(place, ours, former) }
+    replaceMetadata(place, ours, told)
     def file = summaryFile(place)
     def earlier = file.isFile() ? file.getText('UTF-8') : null
     undo << { -> earlier == null ? Files.deleteIfExists(file.toPath()) : writeWhole(file, earlier) }
     writeWhole(file, text)
+}
+
+/** Give the image's entry these metadata, and no others of the names `ours`. */
+void replaceMetadata(Map place, Set<String> ours, Map<String, String> told) {
+    ours.each { place.entry.removeMetadataValue(it) }
+    told.each { key, value -> place.entry.putMetadataValue(key, value) }
+    place.project.syncChanges()
 }
 
 /** Return the metadata of the image, by name; NA where there is no number. */
@@ -130,7 +134,35 @@ Map<String, String> imageMetadata(Map summary, String which) {
         'AMF threshold': decimals(summary.model.threshold, 4),
         'AMF objects': which,
     ]
-    return texts.collectEntries { key, value -> [key, value.toString()] }
+    def answered = summary.review == null ? [:] : reviewMetadata(summary.review)
+    return (texts + answered).collectEntries { key, value -> [key, value.toString()] }
+}
+
+/** Return the metadata that say what persons' answers come to: `review` of a summary. */
+Map reviewMetadata(Map review) {
+    def interval = review.combined_fraction_amf_of_all_figures_95
+    return [
+        'AMF reviewed fraction': decimals(review.reviewed_fraction_amf_of_all, 4),
+        'AMF combined fraction': decimals(review.combined_fraction_amf_of_all, 4),
+        'AMF combined fraction, 95 % from': decimals(interval == null ? null : interval[0], 4),
+        'AMF combined fraction, 95 % to': decimals(interval == null ? null : interval[1], 4),
+        'AMF review': review.because,
+    ]
+}
+
+/** Return what the answers of persons come to, or '' where nobody has answered. */
+String reviewText(Map review) {
+    if (review == null)
+        return ''
+    def told = [[review.reviewed_fraction_amf_of_all, 'by the answers alone'],
+        [review.combined_fraction_amf_of_all, 'by answers and model together']]
+        .findAll { it[0] != null }.collect { "${percent(it[0])} % ${it[1]}" }
+    return "${plural(review.answered, 'answer')} of persons counted: ${(told + review.because).join(', ')}".toString()
+}
+
+/** Return a number with its noun. */
+String plural(Number count, String noun) {
+    return "${count as long} ${noun}${count == 1 ? '' : 's'}".toString()
 }
 
 /** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */

@@ -129,8 +129,12 @@ boolean hasPoints(object, List features) {
 
 /** Return what a result changes of a figure; `classes` is null where its class stays. */
 Map figureUpdate(old, Map now, Double threshold) {
-    def byHand = KEEP_CORRECTIONS && isClassByHand(old, now.name, threshold)
-    return measured(old, now) { isOurMeasurement(it) } + [
+    def byHand = KEEP_CORRECTIONS && isClassByHand(old, now.name, now.measurements.containsKey('Reviewed'), threshold)
+    def told = measured(old, now) { isOurMeasurement(it) || it == 'Reviewed' }
+    // What a person said of the object is not in results that were made before.
+    if (KEEP_CORRECTIONS)
+        told.drop.remove('Reviewed')
+    return told + [
         classes: byHand ? null : now.names, color: now.color, kept: byHand && className(old) != now.name,
         metadata: now.metadata.findAll { key, value -> key.startsWith('slidemitosis.') },
     ]
@@ -203,9 +207,9 @@ void takeAfter(old, object, Map part) {
     setClass(object, part.classes == null ? old.getPathClass() : classOf(part.classes, part.color), old.getColor())
     object.setName(old.getName())
     object.setLocked(old.isLocked())
-    def kept = old.getMeasurements().findAll { name, value -> !isOurMeasurement(name) }
+    def kept = old.getMeasurements().findAll { name, value -> !part.put.containsKey(name) && !(name in part.drop) }
     def list = object.getMeasurementList()
-    new ArrayList(object.getMeasurements().keySet()).findAll { !isOurMeasurement(it) }.each { list.remove(it) }
+    new ArrayList(object.getMeasurements().keySet()).findAll { !part.put.containsKey(it) }.each { list.remove(it) }
     list.putAll(kept.collectEntries { name, value -> [name, value as double] })
     list.close()
     def theirs = metadataOf(old).findAll { key, value -> !key.startsWith('slidemitosis.') }
