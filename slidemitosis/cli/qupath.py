@@ -24,15 +24,32 @@ def add_qupath(parser: argparse.ArgumentParser) -> None:
         "install", help="copy the scripts to QuPath's user scripts, with the path of this Python"
     )
     install.add_argument(
-        "--scripts-dir",
-        type=Path,
-        metavar="DIR",
-        help="QuPath's script directory (default: that of the newest QuPath in ~/QuPath)",
+        "--create",
+        action="store_true",
+        help="make the user directory of QuPath where there is none, and take a --scripts-dir that does not "
+        "look like QuPath's",
     )
     install.add_argument(
-        "--create", action="store_true", help="also into a --scripts-dir that does not look like QuPath's"
+        "--menu", action="store_true", help="also the startup script that adds Extensions > slidemitosis"
     )
     install.set_defaults(run=_install)
+    uninstall = actions.add_parser(
+        "uninstall", help="remove the scripts and the menu; scripts that you have changed stay"
+    )
+    uninstall.set_defaults(run=_uninstall)
+    for action in (install, uninstall):
+        action.add_argument(
+            "--scripts-dir",
+            type=Path,
+            metavar="DIR",
+            help="QuPath's script directory (default: that of the newest QuPath in ~/QuPath)",
+        )
+        action.add_argument(
+            "--qupath",
+            metavar="PROGRAM",
+            help="QuPath's program, which settles its menu at once; without it, QuPath does so when it runs "
+            "the menu's script",
+        )
     actions.add_parser("scripts", help="show where the scripts are").set_defaults(run=_scripts)
     export = actions.add_parser(
         "export-candidates",
@@ -67,23 +84,44 @@ def add_qupath(parser: argparse.ArgumentParser) -> None:
 
 
 def _install(args: argparse.Namespace, report: Report) -> None:
-    from slidemitosis.qupath.scripts import (  # noqa: PLC0415
-        check_python,
-        check_scripts_folder,
-        default_scripts_folder,
-        install_scripts,
-    )
+    from slidemitosis.qupath import scripts  # noqa: PLC0415
 
-    folder = args.scripts_dir or default_scripts_folder(Path.home())
-    if args.scripts_dir and not args.create:
-        check_scripts_folder(folder)
-    check_python(sys.executable)
-    for script in install_scripts(folder, sys.executable):
+    default = args.scripts_dir is None
+    folder = args.scripts_dir or scripts.default_scripts_folder(Path.home(), create=args.create)
+    fresh = default and not folder.parent.exists()
+    if not (default or args.create):
+        scripts.check_scripts_folder(folder)
+    scripts.check_python(sys.executable)
+    for script in scripts.install_scripts(folder, sys.executable, menu=args.menu):
         print(f"{script.outcome:<11} {script.path}")
         if script.backup:
             report.message("warning", f"{script.path.name} had been changed; it is kept as {script.backup}")
     print(f"{'python':<11} {sys.executable}")
+    if fresh:
+        print(f"{'next':<11} in QuPath, {scripts.USER_DIRECTORY}: {folder.parent}")
     print(f"{'in QuPath':<11} Automate > User scripts > slidemitosis")
+    if args.menu:
+        if args.qupath:
+            scripts.run_menu(args.qupath, folder)
+        how = "in QuPath, open slidemitosis menu there and choose Run > Run, once"
+        there = "Extensions > slidemitosis, from QuPath's next start"
+        print(f"{'menu':<11} {there if scripts.has_menu(folder) else how}")
+
+
+def _uninstall(args: argparse.Namespace, report: Report) -> None:
+    from slidemitosis.qupath import scripts  # noqa: PLC0415
+
+    folder = args.scripts_dir or scripts.default_scripts_folder(Path.home())
+    for script in scripts.uninstall_scripts(folder):
+        outcome = script.outcome
+        if outcome == "at next start" and args.qupath:
+            scripts.run_menu(args.qupath, folder)
+            outcome = "removed"
+        elif outcome == "at next start":
+            report.message(
+                "info", "the menu goes, and your own startup script comes back, at QuPath's next start"
+            )
+        print(f"{outcome:<13} {script.path}")
 
 
 def _scripts(_args: argparse.Namespace, _report: Report) -> None:

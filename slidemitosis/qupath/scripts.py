@@ -17,20 +17,30 @@ FOLDER = "slidemitosis"
 """Folder among QuPath's user scripts: the name of a menu of its own."""
 OLDEST = (0, 4)
 """The oldest QuPath that runs the scripts."""
+NEWEST = "v0.7"
+"""The name that the newest QuPath that was tried proposes for its user directory."""
+USER_DIRECTORY = "Edit > Preferences > Extensions > QuPath user directory"
 # The one line that names the Python; the installed copy states it.
 _PYTHON = re.compile(r"^@Field String PYTHON = null$", re.M)
 _STAMP = re.compile(r"\A// Installed by slidemitosis \S+; SHA-256 of the rest: ([0-9a-f]{64})\n")
 
-Outcome = Literal["installed", "updated", "unchanged", "replaced"]
+_REMOVED = re.compile(r"^@Field boolean REMOVED = false$", re.M)
+MENU = "slidemitosis_menu.groovy"
+"""The startup script that adds a menu."""
+_FORMER = "startup_before.txt"
+"""Beside it once QuPath has run it: the path of the startup script that was there before, or nothing."""
+
+Outcome = Literal["installed", "updated", "unchanged", "replaced", "removed", "kept", "at next start"]
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledScript:
-    """The outcome of installing one script."""
+    """The outcome of installing or uninstalling one script."""
 
     path: Path
     outcome: Outcome
-    """"replaced": a file that was not as installed, which is kept in `backup`."""
+    """"replaced": a file that was not as installed, which is kept in `backup`. "kept": the same, left alone.
+    "at next start": the menu, which goes when QuPath runs it the next time."""
     backup: Path | None = None
 
 
@@ -49,23 +59,25 @@ def list_scripts() -> tuple[Path, ...]:
     return tuple(sorted(shipped_scripts().glob("*.groovy")))
 
 
-def default_scripts_folder(home: Path) -> Path:
+def default_scripts_folder(home: Path, *, create: bool = False) -> Path:
     """Return where the newest QuPath of this home lists user scripts: ~/QuPath/v0.6/scripts.
 
-    QuPath proposes ~/QuPath/v0.6 for its user directory at its first start. Where another was chosen, only
-    QuPath knows it. Raises InvalidOption if no such folder is there.
+    A fresh QuPath has no user directory until one is chosen, for which it proposes ~/QuPath/v0.6. Where
+    another was chosen, only QuPath knows it. create: return that of the newest QuPath that was tried where
+    none is there. Raises InvalidOption if none is there.
     """
     found = {
         version: folder
         for folder in (home / "QuPath").glob("v*")
         if folder.is_dir() and (version := _version(folder.name)) >= OLDEST
     }
-    if not found:
+    if not found and not create:
         raise InvalidOption(
-            f"{home / 'QuPath'}: holds no user directory of QuPath 0.4 or later; pass --scripts-dir, with "
-            "the folder that QuPath opens at Automate > User scripts > Open script directory"
+            f"{home / 'QuPath'}: holds no user directory of QuPath 0.4 or later; choose one in QuPath at "
+            f"{USER_DIRECTORY}, and pass its folder scripts as --scripts-dir, or pass --create, which makes "
+            f"{home / 'QuPath' / NEWEST}"
         )
-    return found[max(found)] / "scripts"
+    return found[max(found)] / "scripts" if found else home / "QuPath" / NEWEST / "scripts"
 
 
 def check_scripts_folder(folder: Path) -> None:
@@ -104,32 +116,90 @@ def check_python(python: str) -> None:
         )
 
 
-def install_scripts(scripts_folder: Path, python: str) -> list[InstalledScript]:
+def install_scripts(scripts_folder: Path, python: str, *, menu: bool = False) -> list[InstalledScript]:
     """Copy the scripts to the folder "slidemitosis" of QuPath's user scripts, and fill in the path of Python.
 
-    A file there that is not as it was installed, because a user has changed it, is kept as a backup. Raises
-    OutputError.
+    menu: also that which adds a menu; one that is there is brought up to date in any case. A file there that
+    is not as it was installed, because a user has changed it, is kept as a backup. Raises OutputError.
     """
     folder = scripts_folder / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise OutputError(f"{folder}: cannot be made: {e.strerror}; choose another --scripts-dir") from e
-    return [_install(script, folder / script.name, python) for script in list_scripts()]
+    wanted = [s for s in list_scripts() if s.name != MENU or menu or (folder / MENU).exists()]
+    return [_install(script, folder / script.name, python) for script in wanted]
+
+
+def uninstall_scripts(scripts_folder: Path) -> list[InstalledScript]:
+    """Remove what `install_scripts` has put there; a file that a user has changed is left alone.
+
+    The menu is in QuPath's preferences, which QuPath alone changes: its script stays until QuPath has run it
+    once more. Raises OutputError.
+    """
+    folder = scripts_folder / FOLDER
+    found = [folder / script.name for script in list_scripts() if (folder / script.name).exists()]
+    outcomes = [_uninstall(path) for path in found]
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    return outcomes
+
+
+def _uninstall(path: Path) -> InstalledScript:
+    text = _read(path)
+    if not _is_as_installed(text):
+        return InstalledScript(path, "kept")
+    if path.name == MENU and path.with_name(_FORMER).exists():
+        body = _REMOVED.sub("@Field boolean REMOVED = true", text.partition("\n")[2])
+        write_whole(path, _stamped(body).encode())
+        return InstalledScript(path, "at next start")
+    try:
+        path.unlink()
+    except OSError as e:
+        raise OutputError(f"{path}: cannot be removed: {e.strerror}; close it in QuPath") from e
+    return InstalledScript(path, "removed")
+
+
+def run_menu(qupath: str, scripts_folder: Path) -> None:
+    """Let QuPath run the menu's script without its windows, which settles its startup script at once.
+
+    qupath: QuPath's program. Raises InvalidOption where it cannot be started or fails.
+    """
+    words = [qupath, "script", str((scripts_folder / FOLDER / MENU).absolute())]
+    try:
+        done = subprocess.run(words, capture_output=True, check=False, text=True, errors="replace")  # noqa: S603
+    except OSError as e:
+        raise InvalidOption(f"{qupath}: cannot be started: {e.strerror}; pass QuPath's program") from e
+    if "slidemitosis: the menu " not in done.stdout + done.stderr:
+        raise InvalidOption(
+            f"{qupath}: did not run {words[-1]} (code {done.returncode}); run it in QuPath's script editor"
+        )
+
+
+def has_menu(scripts_folder: Path) -> bool:
+    """Tell whether QuPath has run the menu's script, so that it runs it at each start."""
+    return (scripts_folder / FOLDER / _FORMER).exists()
+
+
+def _stamped(text: str) -> str:
+    return f"// Installed by slidemitosis {__version__}; SHA-256 of the rest: {_sha256(text)}\n{text}"
+
+
+def _is_as_installed(text: str) -> bool:
+    stamp = _STAMP.match(text)
+    return stamp is not None and stamp[1] == _sha256(text[stamp.end() :])
 
 
 def _install(script: Path, target: Path, python: str) -> InstalledScript:
     text = _PYTHON.sub(lambda _: f"@Field String PYTHON = {_groovy_text(python)}", _read(script))
-    text = f"// Installed by slidemitosis {__version__}; SHA-256 of the rest: {_sha256(text)}\n{text}"
+    text = _stamped(text)
     if not target.exists():
         write_whole(target, text.encode())
         return InstalledScript(target, "installed")
     there = _read(target)
     if there == text:
         return InstalledScript(target, "unchanged")
-    stamp = _STAMP.match(there)
-    as_installed = stamp is not None and stamp[1] == _sha256(there[stamp.end() :])
-    backup = None if as_installed else _keep(target)
+    backup = None if _is_as_installed(there) else _keep(target)
     write_whole(target, text.encode())
     return InstalledScript(target, "updated" if backup is None else "replaced", backup)
 

@@ -110,6 +110,8 @@ class QuPath:
     project: Path | None = None
     settings: dict[str, str] = field(default_factory=dict)
     """Settings at the top of the scripts, as Groovy texts, where they are not as shipped."""
+    preferences: dict[str, str] = field(default_factory=dict)
+    """QuPath's preferences that are not as it comes."""
     images: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
 
@@ -163,6 +165,7 @@ class QuPath:
             "qupath": self.version,
             "project": None if self.project is None else str(self.project),
             "settings": self.settings,
+            "preferences": self.preferences,
             "images": self.images,
             "steps": self.steps,
         }

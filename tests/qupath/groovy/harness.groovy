@@ -47,6 +47,7 @@ System.exit(0)
 List<Map> played(Map scenario) {
     Session.version = scenario.qupath
     Session.settings = scenario.settings
+    Session.preferences = new LinkedHashMap(scenario.preferences ?: [:])
     Session.project = scenario.project == null ? null : new StandinProject(folder: new File(scenario.project))
     def images = scenario.images.collect { imageOf(it) }
     [scenario.images, images].transpose().each { stated, image ->
@@ -115,6 +116,7 @@ Map ran(Map step, List<StandinImage> images) {
     Session.chosen = step.choose == null ? null : new File(step.choose)
     Session.choice = (step.containsKey('answer') ? step.answer : 0) as Integer
     Session.failing = step.failing
+    Session.atStart = step.at_start == true
     [Session.dialogs, Session.events, Session.logged]*.clear()
     def entry = Session.project?.entries?.find { it.data.is(Session.image) }
     if (step.reload)
@@ -140,6 +142,7 @@ Map ran(Map step, List<StandinImage> images) {
     bound[ScriptAttributes.BATCH_SIZE] = size
     bound[ScriptAttributes.BATCH_INDEX] = (step.index ?: 0) as int
     bound[ScriptAttributes.BATCH_SAVE] = saves
+    bound[ScriptAttributes.FILE_PATH] = new File(step.script).getAbsolutePath()
     def text = scriptText(step.script, step.imports != false)
     def result = inThread(step) { evaluate(text, new File(step.script).getName(), bound, out) }
     // "Run for project" saves even if the script has failed; without windows QuPath does not.
@@ -148,7 +151,7 @@ Map ran(Map step, List<StandinImage> images) {
     endSession(Session.gui)
     return result + [
         log: out.toString().readLines(), dialogs: new ArrayList(Session.dialogs), events: new ArrayList(Session.events),
-        logged: new ArrayList(Session.logged), run: Session.image.getProperty('slidemitosis.run'),
+        logged: new ArrayList(Session.logged), preferences: new LinkedHashMap(Session.preferences), run: Session.image.getProperty('slidemitosis.run'),
         objects: hierarchy.objects.collect { GeoJson.written(it) },
         selected: hierarchy.selected.collect { it.getID().toString() },
         parents: hierarchy.objects.collectEntries { [it.getID().toString(), parentId(it)] },

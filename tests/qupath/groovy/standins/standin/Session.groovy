@@ -21,4 +21,10 @@ class Session {
     /** Whether objects come from a data file, which holds the metadata of all in every version. */
     static boolean restoring
     static File chosen
+    /** QuPath's preferences that are not as it comes. */
+    static Map<String, String> preferences = [:]
+    /** What the entries of the menu do, by their places. */
+    static Map<String, Runnable> commands = [:]
+    /** Whether QuPath runs the script at its start. */
+    static boolean atStart
 }

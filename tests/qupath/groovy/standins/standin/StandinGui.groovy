@@ -12,4 +12,16 @@ class StandinGui {
     List<StandinGui> getAllViewers() {
         return [this]
     }
+
+    void runScript(File script, String text) {
+        Session.events << "ran ${script}".toString()
+        if (!script.isFile())
+            throw new IllegalArgumentException('no such script')
+    }
+
+    Object installCommand(String place, Runnable command) {
+        Session.events << "menu ${place}".toString()
+        Session.commands[place] = command
+        return null
+    }
 }
