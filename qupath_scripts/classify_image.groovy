@@ -2,8 +2,9 @@
  * slidemitosis in QuPath 0.4 to 0.8: classify candidate mitoses as normal or atypical. For research use only.
  *
  * Which objects: those of CANDIDATE_CLASS and its derived classes, such as "Mitosis: Atypical". Where a person runs it
- * on the image that is open and has selected some, it asks: these, or all. Under "Run for project" and on the command
- * line (QuPath script -s -p project.qpproj classify_image.groovy) a selection does not count.
+ * on the image that is open, it asks: these, those that are selected or lie in a selected annotation, or another class.
+ * Under "Run for project" and on the command line (QuPath script -s -p project.qpproj classify_image.groovy) a
+ * selection does not count, and the settings below do.
  *
  * What it does: exports them, runs "slidemitosis classify" on the image's own file, and updates the same objects,
  * found by their ids: class, measurements and, from QuPath 0.6, metadata. Nothing else of them is touched. A points
@@ -31,22 +32,40 @@ import java.nio.file.FileSystemException
 import java.nio.file.Files
 import java.nio.file.StandardCopyOption
 import java.security.MessageDigest
+import java.util.concurrent.ExecutionException
+import java.util.concurrent.FutureTask
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
 import java.util.stream.Collectors
 import javafx.application.Platform
+import javafx.geometry.Insets
+import javafx.scene.Scene
+import javafx.scene.control.Button
+import javafx.scene.control.Label
+import javafx.scene.control.ProgressBar
+import javafx.scene.control.TextArea
+import javafx.scene.layout.HBox
+import javafx.scene.layout.VBox
+import javafx.stage.Stage
 import org.slf4j.LoggerFactory
 import qupath.lib.common.GeneralTools
+import qupath.lib.gui.QuPathGUI
+import qupath.lib.gui.commands.Commands
+import qupath.lib.gui.commands.PathObjectGridView
+import qupath.lib.gui.dialogs.ParameterPanelFX
+import qupath.lib.gui.prefs.PathPrefs
+import qupath.lib.gui.tools.GuiTools
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
 import qupath.lib.io.PathIO
 import qupath.lib.objects.classes.PathClass
+import qupath.lib.plugins.parameters.ParameterList
 import qupath.lib.projects.Projects
 import qupath.lib.scripting.ScriptAttributes
 
 import static qupath.lib.gui.scripting.QPEx.*
 
-// ---- Settings. What stands here is used, and nothing else is remembered.
+// ---- Settings. Where a person is asked, the dialog shows them, or what was chosen in it the last time.
 
 /** The Python that slidemitosis is installed in. "slidemitosis qupath install" fills it in. */
 @Field String PYTHON = null
@@ -69,70 +88,55 @@ String classifyImage(Map place) {
     refuseUnsaved(place)
     refuseUnreadable(place)
     settleRun(place)
-    if (PYTHON == null || PYTHON.isEmpty())
-        refuse("no Python is set; ${INSTALL}")
-    def wanted = candidateObjects(CANDIDATE_CLASS)
-    def objects = askedFor(place, wanted)
-    if (objects == null)
+    def asked = askedFor(place, image)
+    if (asked == null)
         return null
-    def selected = !objects.is(wanted)
-    if (selected)
-        refuseRegions(objects, image)
-    else if (objects.isEmpty() && allObjects().any { !Double.isNaN(it.getMeasurementList().get('P(atypical)')) })
+    if (asked.python.isEmpty())
+        refuse("no Python is set; ${INSTALL}")
+    if (asked.selected && asked.objects.isEmpty())
+        refuse("no object of class ${asked.base} lies in what is selected; the classes here: ${classCounts()}")
+    if (asked.objects.isEmpty() && !figuresOf(getCurrentHierarchy()).isEmpty())
         // Of another class, which an earlier run has classified: what is known of these is kept.
-        return "${noObjects()}; nothing was changed".toString()
-    def which = selected ? 'selected' : "class ${CANDIDATE_CLASS}".toString()
-    def folder = selected ? selectionFolder(place, image.slide) : resultFolder(place, image.slide)
+        return "${noObjects(asked)}; nothing was changed".toString()
+    def folder = asked.selected ? selectionFolder(place, image.slide) : resultFolder(place, image.slide)
     refuseStranger(place, folder, image)
     def work = workFolder(place, image.slide)
-    say("${objects.size()} objects (${which}${selected ? '' : ', CANDIDATE_CLASS of this script'}), " +
-        "model ${MODEL ?: 'default'}, ${PYTHON}")
+    def count = plural(figureCount(asked.objects), 'figure')
+    say("${count} (${asked.which}), model ${asked.model ?: DEFAULT_MODEL}, ${asked.python}")
+    if (place.alone)
+        openProgress(place)
     try {
-        def of = objects.collect { className(it) }.findAll { selected || isOfClass(it, CANDIDATE_CLASS) }
-        def classes = of.isEmpty() ? [CANDIDATE_CLASS] : of
-        def summary = classified(image, objects, classes, work)
-        def told = takeResults(place, work, summary, [which: which, fromQuPath: true, to: folder, slide: image.slide])
-        return objects.isEmpty() ? noObjects() : told
+        def summary = classified(image, asked, work)
+        def told = takeResults(place, work, summary,
+            [which: asked.which, fromQuPath: true, to: folder, slide: image.slide])
+        if (!asked.objects.isEmpty())
+            return told
+        place.remove('result')
+        return noObjects(asked)
     } finally {
+        closeProgress()
         work.deleteDir()
         if (place.folder != null)
             work.getParentFile().delete() // if nothing else is in it
     }
 }
 
-String noObjects() {
-    return "no object of class ${CANDIDATE_CLASS}, and so no rate; the classes here: ${classCounts()}".toString()
+String noObjects(Map asked) {
+    return "no object of class ${asked.base}, and so no rate; the classes here: ${classCounts()}".toString()
 }
 
-/** Classify objects in a folder for the work, and return the summary. */
-Map classified(Map image, List objects, Collection<String> classes, File work) {
+/** Classify the objects that are asked for in a folder for the work, and return the summary. */
+Map classified(Map image, Map asked, File work) {
     work.deleteDir()
     makeFolder(work)
     def points = new File(work, 'points.geojson')
-    exportObjectsToGeoJson(objects, points.getAbsolutePath(), 'FEATURE_COLLECTION')
-    runCommand(classifyCommand(PYTHON, image, points, work, MODEL, classes))
+    exportObjectsToGeoJson(asked.objects, points.getAbsolutePath(), 'FEATURE_COLLECTION')
+    def classes = asked.objects.collect { className(it) }.findAll { asked.selected || isOfClass(it, asked.base) }
+    runCommand(classifyCommand(asked.python, image, points, work, asked.model, classes ?: [asked.base]))
+    tellProgress('bringing the results into the image', -1)
     def summary = readJson(new File(work, 'summary.json'))
     refuseOtherImage(summary, image, true)
     return summary
-}
-
-/** Return the objects to classify: `wanted`, or those that are selected; null where the person cancels. */
-List askedFor(Map place, List wanted) {
-    def selected = place.alone ? selectedObjects() : []
-    if (selected.isEmpty())
-        return wanted
-    if (wanted.isEmpty())
-        return selected
-    def choices = ["${selected.size()} selected", "all ${wanted.size()} of class ${CANDIDATE_CLASS}"]*.toString()
-    boolean shown = false
-    def chosen = show {
-        shown = true
-        it.showChoiceDialog('slidemitosis', 'Classify which objects?', choices, choices[0])
-    }
-    // A run on a selection leaves the slide's results alone.
-    if (!shown || chosen == choices[0])
-        return selected
-    return chosen == null ? null : wanted
 }
 
 /** Return the folder in which "slidemitosis classify" works, until all is known to be right. */
@@ -170,27 +174,6 @@ List<String> classifyCommand(
         words += ["--model=${model}"]
     words += new LinkedHashSet(classes).collect { "--candidate-class=${it}" }
     return words.collect { it.toString() }
-}
-
-/** Return the selected objects that can be candidates. */
-List selectedObjects() {
-    return new ArrayList(getCurrentHierarchy().getSelectionModel().getSelectedObjects()).findAll { canBeCandidate(it) }
-}
-
-/** Objects wider than this, in um, are regions that hold figures; "slidemitosis classify" has the same limit. */
-@Field double WIDEST_UM = 100
-
-/** Throw if a region is selected. QuPath selects what was drawn last: a tumour would be called atypical or normal. */
-void refuseRegions(List objects, Map image) {
-    def wide = objects.findAll { isRegion(it.getROI(), image) }
-    if (!wide.isEmpty())
-        refuse("${wide.size()} of ${objects.size()} selected objects are wider than ${(int) WIDEST_UM} um: regions, " +
-            "no figures; select figures, or nothing for all of the class ${CANDIDATE_CLASS}")
-}
-
-boolean isRegion(roi, Map image) {
-    double um = Math.max(roi.getBoundsWidth() * image.mppX, roi.getBoundsHeight() * image.mppY)
-    return !roi.isPoint() && !Double.isNaN(um) && um > WIDEST_UM
 }
 
 // >>> process
@@ -275,9 +258,13 @@ String followLines(Process process, LinkedBlockingQueue<String> lines) {
             continue
         def event = parseEvent(line)
         if (event.event == 'progress') {
+            def told = "${event.what ?: 'classifying'} ${(long) event.done} of ${(long) event.total}"
+            // What follows the last figure, the files and the report, takes a while too.
+            def ended = event.done >= event.total
+            tellProgress(ended ? 'writing results and report' : told, ended ? -1 : event.done / event.total)
             int now = event.total > 0 ? (int) (10 * event.done / event.total) : 10
             if (now != tenths)
-                say("${event.what ?: 'classifying'} ${(long) event.done} of ${(long) event.total}")
+                say(told)
             tenths = now
         } else if (event.event == 'message') {
             // The reason of a failure is said once, at its end.
@@ -330,6 +317,377 @@ void waitQuietly(Process process, long seconds) {
     }
 }
 // <<< process
+
+// >>> dialog
+/** Objects wider than this, in um, are regions that hold figures; "slidemitosis classify" has the same limit. */
+@Field double WIDEST_UM = 100
+
+/** How the dialog calls the model that "slidemitosis classify" takes by itself. */
+@Field String DEFAULT_MODEL = 'default'
+
+/**
+ * Return what to classify, and with what: "objects", "which" these are, whether they are "selected", their "base"
+ * class, "model" and "python". A person who runs the script alone is asked; null where that person cancels.
+ */
+Map askedFor(Map place, Map image) {
+    if (!place.alone)
+        return ownSettings() + wholeClass(CANDIDATE_CLASS)
+    def shown = proposed()
+    def choices = objectChoices(shown.base, image)
+    def params = new ParameterList()
+        .addChoiceParameter('objects', 'Objects', choices[0].label, choices*.label,
+            'Select figures, or an annotation around some, to classify these alone')
+    if (!confirmed('slidemitosis: classify mitoses', withMeans(params, shown)))
+        return null
+    def chosen = choices.find { it.label == params.getChoiceParameterValue('objects') }
+    return remembered(params, chosen.base) + chosen
+}
+
+/** Ask for what `askedFor` proposes. */
+String askForSettings() {
+    def shown = proposed()
+    def params = new ParameterList().addStringParameter('base', 'Class', shown.base, 'The class of the candidates')
+    if (confirmed('slidemitosis: settings', withMeans(params, shown)))
+        remembered(params, params.getStringParameterValue('base').trim())
+    return null
+}
+
+Map<String, String> ownSettings() {
+    return [base: CANDIDATE_CLASS, model: MODEL, python: PYTHON ?: '']
+}
+
+/** Return the settings, or what was last chosen in place of them. */
+Map<String, String> proposed() {
+    return ownSettings().collectEntries { name, value -> [name, preference(name).get() ?: value] }
+}
+
+/** Keep what was chosen for the next dialog, which shows it, and return it. */
+Map<String, String> remembered(ParameterList params, String base) {
+    def model = params.getChoiceParameterValue('model')
+    def taken = [base: base, model: model == DEFAULT_MODEL ? '' : model,
+        python: params.getStringParameterValue('python').trim()]
+    def own = ownSettings()
+    inWindows { taken.each { name, value -> preference(name).set(value == own[name] ? '' : value) } }
+    return taken
+}
+
+/** Return what is kept under a name; '' where that is what the settings say. */
+Object preference(String name) {
+    return PathPrefs.createPersistentPreference("slidemitosis.${name}".toString(), '')
+}
+
+/** Add the model and the Python to parameters. */
+ParameterList withMeans(ParameterList params, Map<String, String> shown) {
+    def model = shown.model ?: DEFAULT_MODEL
+    def models = ([DEFAULT_MODEL] + modelNames(shown.python) + model).unique()
+    return params.addChoiceParameter('model', 'Model', model, models, 'As "slidemitosis models" lists them')
+        .addStringParameter('python', 'Python', shown.python, 'The Python in which slidemitosis is installed')
+}
+
+Map wholeClass(String name) {
+    def objects = candidateObjects(name)
+    def label = "all ${figureCount(objects)} of class ${name}".toString()
+    return [label: label, base: name, objects: objects, selected: false, which: "class ${name}".toString()]
+}
+
+/** Return what can be classified, the likeliest first: what is selected, or lies in a selected region, or a class. */
+List<Map> objectChoices(String base, Map image) {
+    def (regions, figures) = selectedObjects().split { isRegion(it.getROI(), image) }
+    def of = [base: base, selected: true, which: 'selected']
+    def choices = []
+    if (!figures.isEmpty())
+        choices << of + [label: "${figureCount(figures)} selected".toString(), objects: figures]
+    if (!regions.isEmpty()) {
+        def inside = candidateObjects(base).findAll { object -> regions.any { isInside(object, it) } }
+        choices << of + [objects: inside, label: "${figureCount(inside)} of class ${base} in ${regions.size() == 1 ?
+            'the selected annotation' : regions.size() + ' selected annotations'}".toString()]
+    }
+    def others = allObjects().findAll { canBeCandidate(it) && !isRegion(it.getROI(), image) }
+        .collect { baseClass(className(it)) }.unique().sort()
+    return choices + ([base] + others).unique().collect { wholeClass(it) }
+}
+
+/** Return how many figures objects are: each point of a points object is one. */
+int figureCount(List objects) {
+    return objects.collect { it.getROI().isPoint() ? it.getROI().getNumPoints() : 1 }.sum(0) as int
+}
+
+boolean isInside(object, region) {
+    def roi = object.getROI()
+    return !object.is(region) && region.getROI().contains(roi.getCentroidX(), roi.getCentroidY())
+}
+
+/** Return the selected objects that can be candidates. */
+List selectedObjects() {
+    return new ArrayList(getCurrentHierarchy().getSelectionModel().getSelectedObjects()).findAll { canBeCandidate(it) }
+}
+
+boolean isRegion(roi, Map image) {
+    double um = Math.max(roi.getBoundsWidth() * image.mppX, roi.getBoundsHeight() * image.mppY)
+    return !roi.isPoint() && !Double.isNaN(um) && um > WIDEST_UM
+}
+
+/** Show parameters as QuPath's own commands do, and below them a button that tries Python. */
+boolean confirmed(String title, ParameterList params) {
+    return inWindows {
+        def said = new Label('')
+        def test = buttonOf('Test') { sayVersion(params.getStringParameterValue('python').trim(), said) }
+        def row = new HBox(6.0d)
+        row.getChildren().addAll([test, said])
+        def box = new VBox(10.0d)
+        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), row])
+        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
+        show { it.showConfirmDialog(title, box) } != false
+    }
+}
+
+/** Say whether this Python has slidemitosis, without holding up the windows. */
+void sayVersion(String python, Label said) {
+    said.setText('...')
+    def thread = new Thread({
+        def found = outputOf([python, '-I', '-m', 'slidemitosis', '--version'])
+        Platform.runLater({
+            said.setText(found.isEmpty() ? 'does not find slidemitosis; run "slidemitosis qupath install"' : found)
+        } as Runnable)
+    } as Runnable, 'slidemitosis test')
+    thread.setDaemon(true)
+    thread.start()
+}
+
+/** Return the names of the models that slidemitosis lists; none where it cannot be asked. */
+List<String> modelNames(String python) {
+    return outputOf([python, '-I', '-m', 'slidemitosis', 'models']).readLines()
+        .collect { it =~ /^(\S+) \S+(?: \(default\))?: / }.findAll { it.find() }.collect { it.group(1) }
+}
+
+/** Return what a command says; '' where it fails, or takes too long. */
+String outputOf(List<String> words) {
+    try {
+        def builder = new ProcessBuilder(words)
+        ['PYTHONHOME', 'PYTHONPATH'].each { builder.environment().remove(it) }
+        def process = builder.redirectError(ProcessBuilder.Redirect.DISCARD).start()
+        process.getOutputStream().close()
+        def said = new String(process.getInputStream().readAllBytes(), 'UTF-8').trim()
+        return process.waitFor(20, TimeUnit.SECONDS) && process.exitValue() == 0 ? said : ''
+    } catch (IOException | IndexOutOfBoundsException ignored) {
+        return ''
+    }
+}
+// <<< dialog
+
+// >>> progress
+/** The window that shows how far a run is; null where none is shown. */
+@Field Map PROGRESS = null
+
+/** Show how far this run is, with a button that cancels it as "Kill running script" does. */
+void openProgress(Map place) {
+    def running = Thread.currentThread()
+    PROGRESS = inWindows {
+        def label = new Label('starting')
+        def bar = new ProgressBar(-1.0d)
+        bar.setPrefWidth(420.0d)
+        def cancel = buttonOf('Cancel') { running.interrupt() }
+        def stage = windowOf("slidemitosis: ${place.name}".toString(), [label, bar], [cancel])
+        // To close it is not to cancel: the run would go on unseen.
+        stage.setOnCloseRequest { it.consume() }
+        stage.show()
+        [stage: stage, label: label, bar: bar, cancel: cancel]
+    }
+}
+
+/** Say how far the run is; `fraction` is negative where that cannot be told. */
+void tellProgress(CharSequence text, double fraction) {
+    def shown = PROGRESS
+    if (shown != null)
+        inWindows {
+            shown.label.setText(text.toString())
+            shown.bar.setProgress(fraction)
+        }
+}
+
+/** Take the button away: from now on things are changed. */
+void endCancelling() {
+    def shown = PROGRESS
+    if (shown != null)
+        inWindows { shown.cancel.setDisable(true) }
+}
+
+void closeProgress() {
+    def shown = PROGRESS
+    PROGRESS = null
+    if (shown != null)
+        javafx.application.Platform.runLater({ shown.stage.close() } as Runnable)
+}
+// <<< progress
+
+// >>> window
+/** Return what `work` returns in the thread of the windows, to which all that they show belongs. */
+Object inWindows(Closure work) {
+    if (Platform.isFxApplicationThread())
+        return work.call()
+    def task = new FutureTask(work)
+    Platform.runLater(task)
+    try {
+        return task.get()
+    } catch (ExecutionException e) {
+        throw e.getCause()
+    }
+}
+
+/** Return a window that leaves QuPath usable, and goes with it; only in the thread of the windows. */
+Stage windowOf(String title, List nodes, List<Button> buttons) {
+    def row = new HBox(6.0d)
+    row.getChildren().addAll(buttons)
+    def box = new VBox(10.0d)
+    box.setPadding(new Insets(12.0d))
+    box.getChildren().addAll(nodes + row)
+    def stage = new Stage()
+    stage.initOwner(getQuPath().getStage())
+    stage.setTitle(title)
+    stage.setScene(new Scene(box))
+    return stage
+}
+
+Button buttonOf(String text, Closure pressed) {
+    def button = new Button(text)
+    button.setOnAction { pressed.call() }
+    return button
+}
+// <<< window
+
+// >>> outcome
+/** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */
+String outcomeText(Map summary) {
+    def counts = summary.counts
+    def figures = (long) counts.classified + (long) (counts.uncertain ?: 0)
+    def left = (long) counts.candidates - figures
+    def further = left > 0 ? ", ${left} not classified" : ''
+    if (figures == 0)
+        return "none of ${whole(counts.candidates)} candidates could be classified"
+    if (summary.expected_fraction_amf_of_all == null) // of a version that knew the calls alone
+        return "${whole(counts.atypical)} of ${whole(counts.classified)} called atypical${further}"
+    def interval = summary.expected_fraction_amf_of_all_figures_95
+    return "atypical fraction ${percent(summary.expected_fraction_amf_of_all)} % " +
+        (interval == null ? '(no interval)' : "(95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)") +
+        " of ${figures} figures; ${whole(counts.atypical)} called atypical${further}"
+}
+
+/** Return a fraction in per cent, with two digits. */
+String percent(Number fraction) {
+    def value = 100 * (fraction as double)
+    return decimals(value, value >= 9.95 || value == 0 ? 0 : 1)
+}
+
+String whole(Number value) {
+    return String.valueOf(value as long)
+}
+
+/** Return what was said of selected figures: of one, its call, P(atypical) and subtype. */
+String selectionText(Map summary, List<Map> updates) {
+    def counts = summary.counts
+    if (updates.size() != 1)
+        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
+            "${whole(counts.normal)} normal"
+    def told = updates[0]
+    def p = told.put['P(atypical)']
+    if (p == null)
+        return "not classified: ${told.metadata['slidemitosis.reason'] ?: told.metadata['slidemitosis.status']}"
+    def call = told.metadata['slidemitosis.status'] == 'uncertain' ? 'uncertain' :
+        p >= told.put['Call threshold'] ? 'atypical' : 'normal'
+    def subtype = told.metadata['slidemitosis.subtype']
+    return "${call}, P(atypical) ${decimals(p, 3)} (atypical from ${decimals(told.put['Call threshold'], 3)})" +
+        (subtype == null ? '' : ", ${subtype}")
+}
+
+/** Return what the answers of persons come to, or '' where nobody has answered. */
+String reviewText(Map review) {
+    if (review == null)
+        return ''
+    def told = [[review.reviewed_fraction_amf_of_all, 'by the answers alone'],
+        [review.combined_fraction_amf_of_all, 'by answers and model together']]
+        .findAll { it[0] != null }.collect { "${percent(it[0])} % ${it[1]}" }
+    return "${plural(review.answered, 'answer')} of persons counted: ${(told + review.because).join(', ')}".toString()
+}
+
+/** Return what a run has found, a line for each thing. `objects`: what was done to the image's objects, or ''. */
+List<String> resultLines(Map summary, String objects) {
+    def spot = summary.hot_spot
+    def warnings = (summary.warnings ?: []) as List
+    def left = (summary.not_classified ?: []) as List
+    def lines = [
+        "Model: ${outcomeText(summary)}",
+        "Calls: ${summary.counts.atypical as long} atypical, ${summary.counts.normal as long} normal" +
+            (summary.counts.uncertain ? ", ${summary.counts.uncertain as long} uncertain" : '') +
+            "; atypical from ${decimals(summary.model.threshold, 3)}",
+        "Review: ${reviewText(summary.review) ?: 'nobody has answered yet'}",
+        spot == null ? null : "Hot spot: ${plural(spot.mitoses, 'mitosis')}, " +
+            "${whole(spot.atypical)} called atypical, in ${decimals(spot.mm2_on_slide ?: spot.mm2, 2)} mm2",
+        summary.expected_hard == null ? null : "Doubtful: experts are expected to disagree on " +
+            "${decimals(summary.expected_hard, 0)} figures; sort by P(experts disagree) to see which",
+        left.isEmpty() ? null : "Not classified: ${notClassified(left)}",
+        objects.isEmpty() ? null : "Objects: ${objects}",
+    ] + warnings.collect { "Note: ${it}" } + ["${summary.model.name} ${summary.model.version}. For research use only."]
+    return lines.findAll { it != null }*.toString()
+}
+
+/** Return how many figures were not classified, by the reason. */
+String notClassified(List<Map> left) {
+    return left.countBy { it.reason ?: it.status }.collect { reason, count -> "${count} (${reason})" }.join(', ')
+}
+// <<< outcome
+
+// >>> shown
+/** Show a result until it is closed. `folder`: that of the results. */
+void showResult(Map place, File folder, List<String> lines) {
+    def data = getCurrentImageData()
+    inWindows {
+        def text = new TextArea(lines.join('\n'))
+        text.setEditable(false)
+        text.setWrapText(true)
+        text.setPrefRowCount(lines.size() + 5)
+        text.setPrefColumnCount(60)
+        def report = new File(folder, 'report.html')
+        def open = buttonOf('Open report') { GuiTools.browseURI(report.toURI()) }
+        open.setDisable(!report.isFile())
+        windowOf("slidemitosis: result of ${place.name}".toString(), [text], [
+            buttonOf('Show figures') { showFigures() },
+            buttonOf('Show table') { showTable(data) },
+            open,
+            buttonOf('Open folder') { GuiTools.browseDirectory(folder) },
+        ]).show()
+    }
+}
+
+/** Show the table of the kind of objects that the figures are. */
+void showTable(data) {
+    def figures = figuresOf(data.getHierarchy())
+    if (figures.any { it.isDetection() } || figures.isEmpty())
+        Commands.showDetectionMeasurementTable(QuPathGUI.getInstance(), data)
+    else
+        Commands.showAnnotationMeasurementTable(QuPathGUI.getInstance(), data)
+}
+
+/** Show QuPath's grid of the figures, the most doubtful first; a double-click goes to one. */
+void showFigures() {
+    def grid = PathObjectGridView.createGridView(QuPathGUI.getInstance(), { figuresOf(it) })
+    def stage = grid.getStage()
+    stage.setTitle('slidemitosis: figures')
+    grid.show()
+    grid.refresh()
+    // QuPath has no other way to say by what the grid is sorted.
+    def sorts = stage.getScene().getRoot().lookupAll('.combo-box').findAll { it.getItems().contains('P(atypical)') }
+    sorts.each { box ->
+        box.getSelectionModel().select(['P(experts disagree)', 'P(atypical)'].find { box.getItems().contains(it) })
+    }
+}
+
+/** Return the figures of an image: what a run has classified. */
+List figuresOf(hierarchy) {
+    return new ArrayList(hierarchy.getAllObjects(false)).findAll {
+        canBeCandidate(it) && !Double.isNaN(it.getMeasurementList().get('P(atypical)'))
+    }
+}
+// <<< shown
 
 // >>> objects
 /** Return the objects of a class and of the classes derived from it. */
@@ -599,6 +957,7 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     def created = createdObjects(plan.added)
     def text = new File(folder, 'summary.json').getText('UTF-8')
     // The last moment to cancel: after it, things are changed.
+    endCancelling()
     if (Thread.interrupted())
         throw new InterruptedException()
     keepDataFile(place)
@@ -620,7 +979,10 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
     def kept = (plan.updates + plan.added).count { it.kept }
     def answered = whole ? [reviewText(summary.review)].findAll() : []
-    return ([outcome] + answered + updateText(plan.told, kept)).join('; ')
+    def objects = updateText(plan.told, kept)
+    if (whole && place.alone)
+        place.result = [folder: run.to ?: folder, lines: resultLines(summary, objects)]
+    return ([outcome] + answered + objects).join('; ')
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -718,64 +1080,6 @@ Map reviewMetadata(Map review) {
         'AMF combined fraction, 95 % to': decimals(interval == null ? null : interval[1], 4),
         'AMF review': review.because,
     ]
-}
-
-/** Return what the answers of persons come to, or '' where nobody has answered. */
-String reviewText(Map review) {
-    if (review == null)
-        return ''
-    def told = [[review.reviewed_fraction_amf_of_all, 'by the answers alone'],
-        [review.combined_fraction_amf_of_all, 'by answers and model together']]
-        .findAll { it[0] != null }.collect { "${percent(it[0])} % ${it[1]}" }
-    return "${plural(review.answered, 'answer')} of persons counted: ${(told + review.because).join(', ')}".toString()
-}
-
-/** Return a number with its noun. */
-String plural(Number count, String noun) {
-    return "${count as long} ${noun}${count == 1 ? '' : 's'}".toString()
-}
-
-/** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */
-String outcomeText(Map summary) {
-    def counts = summary.counts
-    def figures = (long) counts.classified + (long) (counts.uncertain ?: 0)
-    def left = (long) counts.candidates - figures
-    def further = left > 0 ? ", ${left} not classified" : ''
-    if (figures == 0)
-        return "none of ${whole(counts.candidates)} candidates could be classified"
-    if (summary.expected_fraction_amf_of_all == null) // of a version that knew the calls alone
-        return "${whole(counts.atypical)} of ${whole(counts.classified)} called atypical${further}"
-    def interval = summary.expected_fraction_amf_of_all_figures_95
-    return "atypical fraction ${percent(summary.expected_fraction_amf_of_all)} % " +
-        (interval == null ? '(no interval)' : "(95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)") +
-        " of ${figures} figures; ${whole(counts.atypical)} called atypical${further}"
-}
-
-/** Return a fraction in per cent, with two digits. */
-String percent(Number fraction) {
-    def value = 100 * (fraction as double)
-    return decimals(value, value >= 9.95 || value == 0 ? 0 : 1)
-}
-
-String whole(Number value) {
-    return String.valueOf(value as long)
-}
-
-/** Return what was said of selected figures: of one, its call, P(atypical) and subtype. */
-String selectionText(Map summary, List<Map> updates) {
-    def counts = summary.counts
-    if (updates.size() != 1)
-        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
-            "${whole(counts.normal)} normal"
-    def told = updates[0]
-    def p = told.put['P(atypical)']
-    if (p == null)
-        return "not classified: ${told.metadata['slidemitosis.reason'] ?: told.metadata['slidemitosis.status']}"
-    def call = told.metadata['slidemitosis.status'] == 'uncertain' ? 'uncertain' :
-        p >= told.put['Call threshold'] ? 'atypical' : 'normal'
-    def subtype = told.metadata['slidemitosis.subtype']
-    return "${call}, P(atypical) ${decimals(p, 3)} (atypical from ${decimals(told.put['Call threshold'], 3)})" +
-        (subtype == null ? '' : ", ${subtype}")
 }
 // <<< results
 
@@ -1096,13 +1400,14 @@ void addBelow(List parents, List objects) {
 /** Return what was done to the objects; a part that is none is left out. */
 String updateText(Map told, int kept) {
     def parts = [
-        [told.added, 'added'], [told.split, 'points objects replaced by one object for each point'],
-        [kept, 'classes set by hand were kept'],
-        [told.gone, 'objects of the results are not in the image any more and were not added'],
-        [told.left, 'points objects have other points by now and stay as they are'],
+        [told.added, 'object', 'added'],
+        [told.split, 'points object', 'replaced by one object for each point'],
+        [kept, 'class', 'set by hand kept'],
+        [told.gone, 'object', 'of the results not in the image any more, and so not added'],
+        [told.left, 'points object', 'with other points by now left alone'],
     ]
-    def further = parts.findAll { it[0] > 0 }.collect { "${it[0]} ${it[1]}" }
-    return (["${told.updated} objects updated"] + further).join(', ')
+    def further = parts.findAll { it[0] > 0 }.collect { "${plural(it[0], it[1])} ${it[2]}" }
+    return (["${plural(told.updated, 'object')} updated"] + further).join(', ')
 }
 // <<< updates
 
@@ -1329,13 +1634,18 @@ void reported(Closure<String> work) {
             return
         writeStatus(place, 'done', done)
         say(done)
-        if (place.alone)
+        if (place.result != null)
+            showResult(place, place.result.folder, place.result.lines)
+        else if (place.alone)
             show { it.showInfoNotification('slidemitosis', done) }
         endImage(place, 'done', done)
     } catch (InterruptedException e) {
         writeStatus(place, 'failed', 'cancelled')
         say('cancelled; nothing was changed')
-        throw e
+        // The person who has cancelled knows why the script ends; a batch must end too.
+        if (!place.alone)
+            throw e
+        show { it.showInfoNotification('slidemitosis', 'cancelled; nothing was changed') }
     } catch (Throwable e) {
         // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
@@ -1353,6 +1663,12 @@ void reported(Closure<String> work) {
 /** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
+}
+
+/** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */
+String plural(Number count, String noun) {
+    def many = noun.endsWith('is') ? noun.replaceFirst(/is$/, 'es') : noun + (noun.endsWith('s') ? 'es' : 's')
+    return "${count as long} ${count == 1 ? noun : many}".toString()
 }
 
 void say(CharSequence text) {

@@ -28,9 +28,18 @@ import java.nio.file.FileSystemException
 import java.nio.file.Files
 import java.nio.file.StandardCopyOption
 import java.security.MessageDigest
+import java.util.concurrent.ExecutionException
 import java.util.concurrent.FutureTask
 import javafx.application.Platform
+import javafx.geometry.Insets
+import javafx.scene.Scene
+import javafx.scene.control.Button
+import javafx.scene.control.Label
+import javafx.scene.control.ProgressBar
+import javafx.scene.layout.HBox
+import javafx.scene.layout.VBox
 import javafx.stage.FileChooser
+import javafx.stage.Stage
 import org.slf4j.LoggerFactory
 import qupath.lib.common.GeneralTools
 import qupath.lib.images.servers.ImageServerBuilder
@@ -126,18 +135,177 @@ String namedEntry(Map summary) {
     return parts.size() > 2 && parts[-3] in ['results', 'work'] && parts[-1] == 'points.geojson' ? parts[-2] : null
 }
 
-/** Return the file that a person chooses, or null. The chooser belongs to the thread of the windows. */
+/** Return the file that a person chooses, or null. */
 File askForFile(File start) {
-    def asking = new FutureTask<File>({
+    return inWindows {
         def chooser = new FileChooser()
         chooser.setTitle('objects.geojson of slidemitosis')
         if (start.isDirectory())
             chooser.setInitialDirectory(start)
-        return chooser.showOpenDialog(getQuPath().getStage())
-    })
-    Platform.runLater(asking)
-    return asking.get()
+        chooser.showOpenDialog(getQuPath().getStage())
+    }
 }
+
+// >>> window
+/** Return what `work` returns in the thread of the windows, to which all that they show belongs. */
+Object inWindows(Closure work) {
+    if (Platform.isFxApplicationThread())
+        return work.call()
+    def task = new FutureTask(work)
+    Platform.runLater(task)
+    try {
+        return task.get()
+    } catch (ExecutionException e) {
+        throw e.getCause()
+    }
+}
+
+/** Return a window that leaves QuPath usable, and goes with it; only in the thread of the windows. */
+Stage windowOf(String title, List nodes, List<Button> buttons) {
+    def row = new HBox(6.0d)
+    row.getChildren().addAll(buttons)
+    def box = new VBox(10.0d)
+    box.setPadding(new Insets(12.0d))
+    box.getChildren().addAll(nodes + row)
+    def stage = new Stage()
+    stage.initOwner(getQuPath().getStage())
+    stage.setTitle(title)
+    stage.setScene(new Scene(box))
+    return stage
+}
+
+Button buttonOf(String text, Closure pressed) {
+    def button = new Button(text)
+    button.setOnAction { pressed.call() }
+    return button
+}
+// <<< window
+
+// >>> progress
+/** The window that shows how far a run is; null where none is shown. */
+@Field Map PROGRESS = null
+
+/** Show how far this run is, with a button that cancels it as "Kill running script" does. */
+void openProgress(Map place) {
+    def running = Thread.currentThread()
+    PROGRESS = inWindows {
+        def label = new Label('starting')
+        def bar = new ProgressBar(-1.0d)
+        bar.setPrefWidth(420.0d)
+        def cancel = buttonOf('Cancel') { running.interrupt() }
+        def stage = windowOf("slidemitosis: ${place.name}".toString(), [label, bar], [cancel])
+        // To close it is not to cancel: the run would go on unseen.
+        stage.setOnCloseRequest { it.consume() }
+        stage.show()
+        [stage: stage, label: label, bar: bar, cancel: cancel]
+    }
+}
+
+/** Say how far the run is; `fraction` is negative where that cannot be told. */
+void tellProgress(CharSequence text, double fraction) {
+    def shown = PROGRESS
+    if (shown != null)
+        inWindows {
+            shown.label.setText(text.toString())
+            shown.bar.setProgress(fraction)
+        }
+}
+
+/** Take the button away: from now on things are changed. */
+void endCancelling() {
+    def shown = PROGRESS
+    if (shown != null)
+        inWindows { shown.cancel.setDisable(true) }
+}
+
+void closeProgress() {
+    def shown = PROGRESS
+    PROGRESS = null
+    if (shown != null)
+        javafx.application.Platform.runLater({ shown.stage.close() } as Runnable)
+}
+// <<< progress
+
+// >>> outcome
+/** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */
+String outcomeText(Map summary) {
+    def counts = summary.counts
+    def figures = (long) counts.classified + (long) (counts.uncertain ?: 0)
+    def left = (long) counts.candidates - figures
+    def further = left > 0 ? ", ${left} not classified" : ''
+    if (figures == 0)
+        return "none of ${whole(counts.candidates)} candidates could be classified"
+    if (summary.expected_fraction_amf_of_all == null) // of a version that knew the calls alone
+        return "${whole(counts.atypical)} of ${whole(counts.classified)} called atypical${further}"
+    def interval = summary.expected_fraction_amf_of_all_figures_95
+    return "atypical fraction ${percent(summary.expected_fraction_amf_of_all)} % " +
+        (interval == null ? '(no interval)' : "(95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)") +
+        " of ${figures} figures; ${whole(counts.atypical)} called atypical${further}"
+}
+
+/** Return a fraction in per cent, with two digits. */
+String percent(Number fraction) {
+    def value = 100 * (fraction as double)
+    return decimals(value, value >= 9.95 || value == 0 ? 0 : 1)
+}
+
+String whole(Number value) {
+    return String.valueOf(value as long)
+}
+
+/** Return what was said of selected figures: of one, its call, P(atypical) and subtype. */
+String selectionText(Map summary, List<Map> updates) {
+    def counts = summary.counts
+    if (updates.size() != 1)
+        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
+            "${whole(counts.normal)} normal"
+    def told = updates[0]
+    def p = told.put['P(atypical)']
+    if (p == null)
+        return "not classified: ${told.metadata['slidemitosis.reason'] ?: told.metadata['slidemitosis.status']}"
+    def call = told.metadata['slidemitosis.status'] == 'uncertain' ? 'uncertain' :
+        p >= told.put['Call threshold'] ? 'atypical' : 'normal'
+    def subtype = told.metadata['slidemitosis.subtype']
+    return "${call}, P(atypical) ${decimals(p, 3)} (atypical from ${decimals(told.put['Call threshold'], 3)})" +
+        (subtype == null ? '' : ", ${subtype}")
+}
+
+/** Return what the answers of persons come to, or '' where nobody has answered. */
+String reviewText(Map review) {
+    if (review == null)
+        return ''
+    def told = [[review.reviewed_fraction_amf_of_all, 'by the answers alone'],
+        [review.combined_fraction_amf_of_all, 'by answers and model together']]
+        .findAll { it[0] != null }.collect { "${percent(it[0])} % ${it[1]}" }
+    return "${plural(review.answered, 'answer')} of persons counted: ${(told + review.because).join(', ')}".toString()
+}
+
+/** Return what a run has found, a line for each thing. `objects`: what was done to the image's objects, or ''. */
+List<String> resultLines(Map summary, String objects) {
+    def spot = summary.hot_spot
+    def warnings = (summary.warnings ?: []) as List
+    def left = (summary.not_classified ?: []) as List
+    def lines = [
+        "Model: ${outcomeText(summary)}",
+        "Calls: ${summary.counts.atypical as long} atypical, ${summary.counts.normal as long} normal" +
+            (summary.counts.uncertain ? ", ${summary.counts.uncertain as long} uncertain" : '') +
+            "; atypical from ${decimals(summary.model.threshold, 3)}",
+        "Review: ${reviewText(summary.review) ?: 'nobody has answered yet'}",
+        spot == null ? null : "Hot spot: ${plural(spot.mitoses, 'mitosis')}, " +
+            "${whole(spot.atypical)} called atypical, in ${decimals(spot.mm2_on_slide ?: spot.mm2, 2)} mm2",
+        summary.expected_hard == null ? null : "Doubtful: experts are expected to disagree on " +
+            "${decimals(summary.expected_hard, 0)} figures; sort by P(experts disagree) to see which",
+        left.isEmpty() ? null : "Not classified: ${notClassified(left)}",
+        objects.isEmpty() ? null : "Objects: ${objects}",
+    ] + warnings.collect { "Note: ${it}" } + ["${summary.model.name} ${summary.model.version}. For research use only."]
+    return lines.findAll { it != null }*.toString()
+}
+
+/** Return how many figures were not classified, by the reason. */
+String notClassified(List<Map> left) {
+    return left.countBy { it.reason ?: it.status }.collect { reason, count -> "${count} (${reason})" }.join(', ')
+}
+// <<< outcome
 
 // >>> classes
 /** Return every object of the image as a list; QuPath gives a set. */
@@ -372,6 +540,7 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     def created = createdObjects(plan.added)
     def text = new File(folder, 'summary.json').getText('UTF-8')
     // The last moment to cancel: after it, things are changed.
+    endCancelling()
     if (Thread.interrupted())
         throw new InterruptedException()
     keepDataFile(place)
@@ -393,7 +562,10 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
     def kept = (plan.updates + plan.added).count { it.kept }
     def answered = whole ? [reviewText(summary.review)].findAll() : []
-    return ([outcome] + answered + updateText(plan.told, kept)).join('; ')
+    def objects = updateText(plan.told, kept)
+    if (whole && place.alone)
+        place.result = [folder: run.to ?: folder, lines: resultLines(summary, objects)]
+    return ([outcome] + answered + objects).join('; ')
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -491,64 +663,6 @@ Map reviewMetadata(Map review) {
         'AMF combined fraction, 95 % to': decimals(interval == null ? null : interval[1], 4),
         'AMF review': review.because,
     ]
-}
-
-/** Return what the answers of persons come to, or '' where nobody has answered. */
-String reviewText(Map review) {
-    if (review == null)
-        return ''
-    def told = [[review.reviewed_fraction_amf_of_all, 'by the answers alone'],
-        [review.combined_fraction_amf_of_all, 'by answers and model together']]
-        .findAll { it[0] != null }.collect { "${percent(it[0])} % ${it[1]}" }
-    return "${plural(review.answered, 'answer')} of persons counted: ${(told + review.because).join(', ')}".toString()
-}
-
-/** Return a number with its noun. */
-String plural(Number count, String noun) {
-    return "${count as long} ${noun}${count == 1 ? '' : 's'}".toString()
-}
-
-/** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */
-String outcomeText(Map summary) {
-    def counts = summary.counts
-    def figures = (long) counts.classified + (long) (counts.uncertain ?: 0)
-    def left = (long) counts.candidates - figures
-    def further = left > 0 ? ", ${left} not classified" : ''
-    if (figures == 0)
-        return "none of ${whole(counts.candidates)} candidates could be classified"
-    if (summary.expected_fraction_amf_of_all == null) // of a version that knew the calls alone
-        return "${whole(counts.atypical)} of ${whole(counts.classified)} called atypical${further}"
-    def interval = summary.expected_fraction_amf_of_all_figures_95
-    return "atypical fraction ${percent(summary.expected_fraction_amf_of_all)} % " +
-        (interval == null ? '(no interval)' : "(95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)") +
-        " of ${figures} figures; ${whole(counts.atypical)} called atypical${further}"
-}
-
-/** Return a fraction in per cent, with two digits. */
-String percent(Number fraction) {
-    def value = 100 * (fraction as double)
-    return decimals(value, value >= 9.95 || value == 0 ? 0 : 1)
-}
-
-String whole(Number value) {
-    return String.valueOf(value as long)
-}
-
-/** Return what was said of selected figures: of one, its call, P(atypical) and subtype. */
-String selectionText(Map summary, List<Map> updates) {
-    def counts = summary.counts
-    if (updates.size() != 1)
-        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
-            "${whole(counts.normal)} normal"
-    def told = updates[0]
-    def p = told.put['P(atypical)']
-    if (p == null)
-        return "not classified: ${told.metadata['slidemitosis.reason'] ?: told.metadata['slidemitosis.status']}"
-    def call = told.metadata['slidemitosis.status'] == 'uncertain' ? 'uncertain' :
-        p >= told.put['Call threshold'] ? 'atypical' : 'normal'
-    def subtype = told.metadata['slidemitosis.subtype']
-    return "${call}, P(atypical) ${decimals(p, 3)} (atypical from ${decimals(told.put['Call threshold'], 3)})" +
-        (subtype == null ? '' : ", ${subtype}")
 }
 // <<< results
 
@@ -869,13 +983,14 @@ void addBelow(List parents, List objects) {
 /** Return what was done to the objects; a part that is none is left out. */
 String updateText(Map told, int kept) {
     def parts = [
-        [told.added, 'added'], [told.split, 'points objects replaced by one object for each point'],
-        [kept, 'classes set by hand were kept'],
-        [told.gone, 'objects of the results are not in the image any more and were not added'],
-        [told.left, 'points objects have other points by now and stay as they are'],
+        [told.added, 'object', 'added'],
+        [told.split, 'points object', 'replaced by one object for each point'],
+        [kept, 'class', 'set by hand kept'],
+        [told.gone, 'object', 'of the results not in the image any more, and so not added'],
+        [told.left, 'points object', 'with other points by now left alone'],
     ]
-    def further = parts.findAll { it[0] > 0 }.collect { "${it[0]} ${it[1]}" }
-    return (["${told.updated} objects updated"] + further).join(', ')
+    def further = parts.findAll { it[0] > 0 }.collect { "${plural(it[0], it[1])} ${it[2]}" }
+    return (["${plural(told.updated, 'object')} updated"] + further).join(', ')
 }
 // <<< updates
 
@@ -1102,13 +1217,18 @@ void reported(Closure<String> work) {
             return
         writeStatus(place, 'done', done)
         say(done)
-        if (place.alone)
+        if (place.result != null)
+            showResult(place, place.result.folder, place.result.lines)
+        else if (place.alone)
             show { it.showInfoNotification('slidemitosis', done) }
         endImage(place, 'done', done)
     } catch (InterruptedException e) {
         writeStatus(place, 'failed', 'cancelled')
         say('cancelled; nothing was changed')
-        throw e
+        // The person who has cancelled knows why the script ends; a batch must end too.
+        if (!place.alone)
+            throw e
+        show { it.showInfoNotification('slidemitosis', 'cancelled; nothing was changed') }
     } catch (Throwable e) {
         // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
@@ -1126,6 +1246,12 @@ void reported(Closure<String> work) {
 /** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
+}
+
+/** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */
+String plural(Number count, String noun) {
+    def many = noun.endsWith('is') ? noun.replaceFirst(/is$/, 'es') : noun + (noun.endsWith('s') ? 'es' : 's')
+    return "${count as long} ${count == 1 ? noun : many}".toString()
 }
 
 void say(CharSequence text) {

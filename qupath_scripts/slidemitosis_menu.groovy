@@ -34,8 +34,8 @@ import static qupath.lib.gui.scripting.QPEx.*
 
 /** The entries of the menu, and the script of each, in this file's folder. */
 @Field Map<String, String> COMMANDS = [
-    'Classify mitoses': 'classify_image', 'Import results': 'import_results',
-    'Export candidates': 'export_candidates', 'Export corrections': 'export_corrections',
+    'Classify mitoses': 'classify_image', 'Show result': 'show_result', 'Import results': 'import_results',
+    'Export candidates': 'export_candidates', 'Export corrections': 'export_corrections', 'Settings': 'settings',
 ]
 
 settleMenu(new File(binding.getVariable(ScriptAttributes.FILE_PATH).toString()))
@@ -122,13 +122,18 @@ void reported(Closure<String> work) {
             return
         writeStatus(place, 'done', done)
         say(done)
-        if (place.alone)
+        if (place.result != null)
+            showResult(place, place.result.folder, place.result.lines)
+        else if (place.alone)
             show { it.showInfoNotification('slidemitosis', done) }
         endImage(place, 'done', done)
     } catch (InterruptedException e) {
         writeStatus(place, 'failed', 'cancelled')
         say('cancelled; nothing was changed')
-        throw e
+        // The person who has cancelled knows why the script ends; a batch must end too.
+        if (!place.alone)
+            throw e
+        show { it.showInfoNotification('slidemitosis', 'cancelled; nothing was changed') }
     } catch (Throwable e) {
         // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
         def known = e instanceof IllegalStateException || e instanceof IOException
@@ -146,6 +151,12 @@ void reported(Closure<String> work) {
 /** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
+}
+
+/** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */
+String plural(Number count, String noun) {
+    def many = noun.endsWith('is') ? noun.replaceFirst(/is$/, 'es') : noun + (noun.endsWith('s') ? 'es' : 's')
+    return "${count as long} ${count == 1 ? noun : many}".toString()
 }
 
 void say(CharSequence text) {

@@ -1,7 +1,7 @@
 """Put the scripts for QuPath together: `python -m slidemitosis.qupath.assemble`, run in a checkout.
 
 QuPath runs a script as one file, and Groovy has no include. So what is a script's own is an action in
-`groovy/actions/`, and what scripts share is a part in `groovy/parts/`. The last line of an action names its
+`groovy/actions/`, and what scripts share is a part in `groovy/parts/`. The end of an action names its
 parts. The whole scripts in `qupath_scripts/` are checked in: no build or installation puts them together.
 """
 
@@ -35,11 +35,12 @@ def write_scripts(folder: Path) -> None:
 def assemble(action: str, parts: Mapping[str, str]) -> str:
     """Return a whole script: an action with the imports of all in place of its own, then the parts.
 
-    action: a text that imports something and ends with a line `// parts: NAME, NAME`.
+    action: a text that imports something and ends with `// parts: NAME, NAME`, on one line or, if each begins
+    with `//`, on more.
     parts: texts by name. Raises KeyError for a name that is not there.
     """
     own, _, names = action.partition("\n// parts: ")
-    taken = {name: parts[name] for name in names.strip().split(", ")}
+    taken = {name: parts[name] for name in names.replace("\n//", "").strip().split(", ")}
     imports = f"{_NOTE}\n{_merged_imports([own, *taken.values()])}\n\n"
     sections = [_IMPORTS.sub(lambda _: imports, own)]
     sections += [f"// >>> {name}\n{_IMPORTS.sub('', text)}// <<< {name}\n" for name, text in taken.items()]

@@ -48,17 +48,20 @@ class Changes:
 
     def __str__(self) -> str:
         """The same words as those of the scripts."""
-        told = [f"{self.updated} objects updated"]
-        told += [f"{self.added} added"] * (self.added > 0)
-        told += [f"{self.split} points objects replaced by one object for each point"] * (self.split > 0)
-        told += [f"{self.kept} classes set by hand were kept"] * (self.kept > 0)
-        told += [f"{self.gone} objects of the results are not in the image any more and were not added"] * (
-            self.gone > 0
-        )
-        told += [f"{self.left} points objects have other points by now and stay as they are"] * (
-            self.left > 0
-        )
-        return ", ".join(told)
+        told = [
+            (self.added, "object", "added"),
+            (self.split, "points object", "replaced by one object for each point"),
+            (self.kept, "class", "set by hand kept"),
+            (self.gone, "object", "of the results not in the image any more, and so not added"),
+            (self.left, "points object", "with other points by now left alone"),
+        ]
+        further = [f"{_plural(count, noun)} {words}" for count, noun, words in told if count]
+        return ", ".join([f"{_plural(self.updated, 'object')} updated", *further])
+
+
+def _plural(count: int, noun: str) -> str:
+    many = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count} {noun if count == 1 else many}"
 
 
 class Fresh:

@@ -133,11 +133,14 @@ def _place(record: dict[str, Any]) -> str:
 def told(counts: dict[str, int]) -> str:
     """Return what an importer says it did to the objects."""
     words = {
-        "added": "added",
-        "split": "points objects replaced by one object for each point",
-        "kept": "classes set by hand were kept",
-        "gone": "objects of the results are not in the image any more and were not added",
-        "left": "points objects have other points by now and stay as they are",
+        "added": ("object", "objects", "added"),
+        "split": ("points object", "points objects", "replaced by one object for each point"),
+        "kept": ("class", "classes", "set by hand kept"),
+        "gone": ("object", "objects", "of the results not in the image any more, and so not added"),
+        "left": ("points object", "points objects", "with other points by now left alone"),
     }
-    parts = [f"{counts['updated']} objects updated"]
-    return ", ".join(parts + [f"{counts[key]} {text}" for key, text in words.items() if counts[key]])
+    parts = [f"{counts['updated']} object{'s' * (counts['updated'] != 1)} updated"]
+    for key, (one, many, text) in words.items():
+        if counts[key]:
+            parts.append(f"{counts[key]} {one if counts[key] == 1 else many} {text}")
+    return ", ".join(parts)

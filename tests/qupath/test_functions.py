@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = sorted(p.stem for p in SCRIPTS.glob("*.groovy"))
-OF_IMAGES = [name for name in NAMES if name != "slidemitosis_menu"]
+OF_IMAGES = [name for name in NAMES if name not in ("slidemitosis_menu", "settings")]
 """The scripts that are about the image that is open."""
 
 
@@ -45,7 +45,7 @@ AVOIDED = {
     "a method that QuPath has dropped": r"addPathObjects?\(|putMeasurement|addMeasurement|getColorRGB"
     r"|getServerURIs|removeObjects\(|setClassification\(|PluginRunner|showParameterDialog",
     "a number put into a map of measurements": r"measurements\[.*\]\s*=",
-    "dialogs by their package, which has moved": r"\.dialogs\.",
+    "dialogs by their package, which has moved": r"\.dialogs\.(?!ParameterPanelFX)",
     "an import that adds without looking at ids": r"importObjectsFromFile",
     "a key of a map that is also a property of every map": r"\.(properties|empty|class)\b(?!\()",
     "a shell": r"\.execute\(\)|Runtime\.|'sh'|'cmd'",

@@ -49,7 +49,7 @@ def test_results_from_elsewhere_are_brought_in_without_doubling_anything(
 def test_points_whose_points_object_was_deleted_are_not_added(project: QuPath, found: Path) -> None:
     project.run("import_results", args=[str(found)], gui=False, forget=[uuid(7)])
     (report,) = map(succeeded, project.reports())
-    assert "3 objects updated, 3 objects of the results are not in the image any more" in report["log"][-2]
+    assert "3 objects updated, 3 objects of the results not in the image any more" in report["log"][-2]
 
 
 def test_the_hot_spot_moves_and_is_never_doubled(

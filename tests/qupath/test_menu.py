@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from tests.qupath.standin_qupath import QuPath
 
 STARTUP = "startupScriptPath"
-ENTRIES = ["Classify mitoses", "Import results", "Export candidates", "Export corrections"]
+ENTRIES = [
+    "Classify mitoses",
+    "Show result",
+    "Import results",
+    "Export candidates",
+    "Export corrections",
+    "Settings",
+]
 
 
 @pytest.fixture

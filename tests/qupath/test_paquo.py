@@ -100,7 +100,7 @@ def test_a_cohort_goes_out_and_comes_back_as_the_documentation_says(
     assert run("cohort", table, "--out", results, "--model", "lite0").returncode == 0
     done = installation.command("import-results", project, "--results", results)
     assert done.stdout == "updated     2 objects of 2 images\nadded       2 objects\n"
-    told = "2 objects updated, 2 added, 1 points objects replaced by one object for each point"
+    told = "2 objects updated, 2 objects added, 1 points object replaced by one object for each point"
     assert f"slidemitosis: slide 1: {told}\n" in done.stderr
     found = installation.read(project)
     assert found["3"] == []

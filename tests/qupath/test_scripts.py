@@ -72,9 +72,47 @@ def test_a_project_is_told_what_was_found(project: QuPath) -> None:
     (row,) = table(project, "status.csv")
     assert (row["script"], row["entry_id"], row["outcome"]) == ("classify_image", "1", "done")
     assert row["image"] == project.images[0]["name"]
-    assert row["what"] == report["dialogs"][0]["message"] == report["log"][-1].removeprefix("slidemitosis: ")
+    assert row["what"] == report["log"][-1].removeprefix("slidemitosis: ")
+    ((title, *shown),) = report["windows"]
+    assert title == f"slidemitosis: result of {project.images[0]['name']}"
+    assert shown[1:] == ["[Show figures]", "[Show table]", "[Open report]", "[Open folder]"]
+    assert shown[0].startswith("Model: atypical fraction ")
+    assert "\nReview: nobody has answered yet\n" in shown[0]
+    assert "\nObjects: 3 objects updated, " in shown[0]
+    assert report["dialogs"] == []
     assert " of 6 figures; " in row["what"]
-    assert "3 objects updated, 3 added, 1 points objects replaced by one object for each point" in row["what"]
+    assert (
+        "3 objects updated, 3 objects added, 1 points object replaced by one object for each point"
+        in row["what"]
+    )
+
+
+def test_a_result_stays_and_can_be_seen_again(project: QuPath) -> None:
+    project.run("show_result")
+    project.run("classify_image", presses=["Show figures", "Show table", "Open report", "Open folder"])
+    project.run("show_result").run("show_result", gui=False)
+    none, first, again, headless = project.reports()
+    assert "slidemitosis has not run on this image" in none["dialogs"][0]["message"]
+    folder = project.written / "results" / "1"
+    assert first["events"][-4:] == [
+        "grid of 6",
+        "table of detections",
+        "browse report.html",
+        f"browse {folder}",
+    ]
+    assert (folder / "report.html").is_file()
+    without = [line for line in first["windows"][0][1].splitlines() if not line.startswith("Objects: ")]
+    assert again["windows"][0][1].splitlines() == without
+    assert "a result is shown in a window" in headless["error"]
+
+
+def test_settings_are_what_the_next_dialog_proposes(project: QuPath) -> None:
+    project.run("settings", answer={"base": "Stroma", "model": 1})
+    project.run("classify_image", answer=None)
+    settings, classify = map(succeeded, project.reports())
+    assert list(settings["asked"][0]) == ["base", "model", "python"]
+    assert classify["asked"][0]["objects"]["value"] == "all 1 of class Stroma"
+    assert classify["asked"][0]["model"]["value"] == "lite0"
 
 
 def test_what_a_person_has_said_counts_and_an_image_without_answers_has_no_such_rate(project: QuPath) -> None:
@@ -119,18 +157,24 @@ def test_versions_that_keep_no_metadata_of_detections_get_the_same_classes(
     kept = {o["properties"]["objectType"] for o in report["objects"] if "metadata" in o["properties"]}
     assert kept == ({"annotation"} if version == "0.5" else set())
     assert report["logged"] == []  # 0.5 logs a stack trace for each detection whose metadata it reads
-    assert [d["kind"] for d in report["dialogs"]] == ["info"]
+    assert (report["dialogs"], len(report["windows"])) == ([], 1)
 
 
-def test_a_region_that_is_selected_is_no_figure(project: QuPath) -> None:
+def test_a_region_that_is_selected_means_the_figures_in_it(project: QuPath) -> None:
     """QuPath selects what was drawn last: the tumour would be called normal, and its mitoses left out."""
-    project.run("classify_image", select=[uuid(8), uuid(1)])
-    (report,) = project.reports()
-    assert report["dialogs"][-1]["message"] == (
-        "1 of 2 selected objects are wider than 100 um: regions, no figures; select figures, or nothing for "
-        "all of the class Mitosis"
+    project.run("classify_image", select=[uuid(8)])
+    project.run("classify_image", select=[uuid(8), uuid(1)], answer=None)
+    inside, both = map(succeeded, project.reports())
+    (asked,) = inside["asked"]
+    assert (
+        asked["objects"]["value"]
+        == asked["objects"]["choices"][0]
+        == ("6 of class Mitosis in the selected annotation")
     )
-    assert classes(report) == {i: class_of(f) for i, f in given(project).items()}
+    assert "slidemitosis: 6 figures (selected), model default" in inside["log"][0]
+    assert class_of(by_id(inside)[uuid(8)]) == class_of(given(project)[uuid(8)])
+    assert inside["metadata"] == {}
+    assert both["asked"][0]["objects"]["choices"][:2] == ["1 selected", asked["objects"]["value"]]
 
 
 def test_a_point_takes_the_place_of_its_points_object_in_a_core(project: QuPath) -> None:

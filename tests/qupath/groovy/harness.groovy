@@ -114,10 +114,10 @@ Map ran(Map step, List<StandinImage> images) {
     def open = images[(step.containsKey('open') ? step.open : step.image) as int]
     Session.gui = step.gui == false ? null : new StandinGui(imageData: open)
     Session.chosen = step.choose == null ? null : new File(step.choose)
-    Session.choice = (step.containsKey('answer') ? step.answer : 0) as Integer
+    Session.answer = step.containsKey('answer') ? step.answer : [:]
     Session.failing = step.failing
     Session.atStart = step.at_start == true
-    [Session.dialogs, Session.events, Session.logged]*.clear()
+    [Session.dialogs, Session.events, Session.logged, Session.windows, Session.asked]*.clear()
     def entry = Session.project?.entries?.find { it.data.is(Session.image) }
     if (step.reload)
         entry.reload()
@@ -145,13 +145,15 @@ Map ran(Map step, List<StandinImage> images) {
     bound[ScriptAttributes.FILE_PATH] = new File(step.script).getAbsolutePath()
     def text = scriptText(step.script, step.imports != false)
     def result = inThread(step) { evaluate(text, new File(step.script).getName(), bound, out) }
+    def windows = Session.windows.collect { it.seen() }
+    (step.presses ?: []).each { Session.windows[0].press(it) }
     // "Run for project" saves even if the script has failed; without windows QuPath does not.
     if (entry != null && (step.save_after || (saves && (Session.gui != null || result.error_class == null))))
         entry.saveImageData()
     endSession(Session.gui)
     return result + [
         log: out.toString().readLines(), dialogs: new ArrayList(Session.dialogs), events: new ArrayList(Session.events),
-        logged: new ArrayList(Session.logged), preferences: new LinkedHashMap(Session.preferences), run: Session.image.getProperty('slidemitosis.run'),
+        windows: windows, asked: new ArrayList(Session.asked), logged: new ArrayList(Session.logged), preferences: new LinkedHashMap(Session.preferences), run: Session.image.getProperty('slidemitosis.run'),
         objects: hierarchy.objects.collect { GeoJson.written(it) },
         selected: hierarchy.selected.collect { it.getID().toString() },
         parents: hierarchy.objects.collectEntries { [it.getID().toString(), parentId(it)] },
@@ -196,7 +198,10 @@ Map inThread(Map step, Closure work) {
     if (step.interrupt_when != null) {
         while (thread.isAlive() && !new File(step.interrupt_when).exists())
             thread.join(50)
-        thread.interrupt()
+        if (step.press != null)
+            Session.windows[0].press(step.press)
+        else
+            thread.interrupt()
     }
     thread.join()
     return result + [left_interrupted: left]

@@ -2,8 +2,9 @@
  * slidemitosis in QuPath 0.4 to 0.8: classify candidate mitoses as normal or atypical. For research use only.
  *
  * Which objects: those of CANDIDATE_CLASS and its derived classes, such as "Mitosis: Atypical". Where a person runs it
- * on the image that is open and has selected some, it asks: these, or all. Under "Run for project" and on the command
- * line (QuPath script -s -p project.qpproj classify_image.groovy) a selection does not count.
+ * on the image that is open, it asks: these, those that are selected or lie in a selected annotation, or another class.
+ * Under "Run for project" and on the command line (QuPath script -s -p project.qpproj classify_image.groovy) a
+ * selection does not count, and the settings below do.
  *
  * What it does: exports them, runs "slidemitosis classify" on the image's own file, and updates the same objects,
  * found by their ids: class, measurements and, from QuPath 0.6, metadata. Nothing else of them is touched. A points
@@ -20,7 +21,7 @@ import groovy.transform.Field
 
 import static qupath.lib.gui.scripting.QPEx.*
 
-// ---- Settings. What stands here is used, and nothing else is remembered.
+// ---- Settings. Where a person is asked, the dialog shows them, or what was chosen in it the last time.
 
 /** The Python that slidemitosis is installed in. "slidemitosis qupath install" fills it in. */
 @Field String PYTHON = null
@@ -43,70 +44,55 @@ String classifyImage(Map place) {
     refuseUnsaved(place)
     refuseUnreadable(place)
     settleRun(place)
-    if (PYTHON == null || PYTHON.isEmpty())
-        refuse("no Python is set; ${INSTALL}")
-    def wanted = candidateObjects(CANDIDATE_CLASS)
-    def objects = askedFor(place, wanted)
-    if (objects == null)
+    def asked = askedFor(place, image)
+    if (asked == null)
         return null
-    def selected = !objects.is(wanted)
-    if (selected)
-        refuseRegions(objects, image)
-    else if (objects.isEmpty() && allObjects().any { !Double.isNaN(it.getMeasurementList().get('P(atypical)')) })
+    if (asked.python.isEmpty())
+        refuse("no Python is set; ${INSTALL}")
+    if (asked.selected && asked.objects.isEmpty())
+        refuse("no object of class ${asked.base} lies in what is selected; the classes here: ${classCounts()}")
+    if (asked.objects.isEmpty() && !figuresOf(getCurrentHierarchy()).isEmpty())
         // Of another class, which an earlier run has classified: what is known of these is kept.
-        return "${noObjects()}; nothing was changed".toString()
-    def which = selected ? 'selected' : "class ${CANDIDATE_CLASS}".toString()
-    def folder = selected ? selectionFolder(place, image.slide) : resultFolder(place, image.slide)
+        return "${noObjects(asked)}; nothing was changed".toString()
+    def folder = asked.selected ? selectionFolder(place, image.slide) : resultFolder(place, image.slide)
     refuseStranger(place, folder, image)
     def work = workFolder(place, image.slide)
-    say("${objects.size()} objects (${which}${selected ? '' : ', CANDIDATE_CLASS of this script'}), " +
-        "model ${MODEL ?: 'default'}, ${PYTHON}")
+    def count = plural(figureCount(asked.objects), 'figure')
+    say("${count} (${asked.which}), model ${asked.model ?: DEFAULT_MODEL}, ${asked.python}")
+    if (place.alone)
+        openProgress(place)
     try {
-        def of = objects.collect { className(it) }.findAll { selected || isOfClass(it, CANDIDATE_CLASS) }
-        def classes = of.isEmpty() ? [CANDIDATE_CLASS] : of
-        def summary = classified(image, objects, classes, work)
-        def told = takeResults(place, work, summary, [which: which, fromQuPath: true, to: folder, slide: image.slide])
-        return objects.isEmpty() ? noObjects() : told
+        def summary = classified(image, asked, work)
+        def told = takeResults(place, work, summary,
+            [which: asked.which, fromQuPath: true, to: folder, slide: image.slide])
+        if (!asked.objects.isEmpty())
+            return told
+        place.remove('result')
+        return noObjects(asked)
     } finally {
+        closeProgress()
         work.deleteDir()
         if (place.folder != null)
             work.getParentFile().delete() // if nothing else is in it
     }
 }
 
-String noObjects() {
-    return "no object of class ${CANDIDATE_CLASS}, and so no rate; the classes here: ${classCounts()}".toString()
+String noObjects(Map asked) {
+    return "no object of class ${asked.base}, and so no rate; the classes here: ${classCounts()}".toString()
 }
 
-/** Classify objects in a folder for the work, and return the summary. */
-Map classified(Map image, List objects, Collection<String> classes, File work) {
+/** Classify the objects that are asked for in a folder for the work, and return the summary. */
+Map classified(Map image, Map asked, File work) {
     work.deleteDir()
     makeFolder(work)
     def points = new File(work, 'points.geojson')
-    exportObjectsToGeoJson(objects, points.getAbsolutePath(), 'FEATURE_COLLECTION')
-    runCommand(classifyCommand(PYTHON, image, points, work, MODEL, classes))
+    exportObjectsToGeoJson(asked.objects, points.getAbsolutePath(), 'FEATURE_COLLECTION')
+    def classes = asked.objects.collect { className(it) }.findAll { asked.selected || isOfClass(it, asked.base) }
+    runCommand(classifyCommand(asked.python, image, points, work, asked.model, classes ?: [asked.base]))
+    tellProgress('bringing the results into the image', -1)
     def summary = readJson(new File(work, 'summary.json'))
     refuseOtherImage(summary, image, true)
     return summary
-}
-
-/** Return the objects to classify: `wanted`, or those that are selected; null where the person cancels. */
-List askedFor(Map place, List wanted) {
-    def selected = place.alone ? selectedObjects() : []
-    if (selected.isEmpty())
-        return wanted
-    if (wanted.isEmpty())
-        return selected
-    def choices = ["${selected.size()} selected", "all ${wanted.size()} of class ${CANDIDATE_CLASS}"]*.toString()
-    boolean shown = false
-    def chosen = show {
-        shown = true
-        it.showChoiceDialog('slidemitosis', 'Classify which objects?', choices, choices[0])
-    }
-    // A run on a selection leaves the slide's results alone.
-    if (!shown || chosen == choices[0])
-        return selected
-    return chosen == null ? null : wanted
 }
 
 /** Return the folder in which "slidemitosis classify" works, until all is known to be right. */
@@ -146,25 +132,5 @@ List<String> classifyCommand(
     return words.collect { it.toString() }
 }
 
-/** Return the selected objects that can be candidates. */
-List selectedObjects() {
-    return new ArrayList(getCurrentHierarchy().getSelectionModel().getSelectedObjects()).findAll { canBeCandidate(it) }
-}
-
-/** Objects wider than this, in um, are regions that hold figures; "slidemitosis classify" has the same limit. */
-@Field double WIDEST_UM = 100
-
-/** Throw if a region is selected. QuPath selects what was drawn last: a tumour would be called atypical or normal. */
-void refuseRegions(List objects, Map image) {
-    def wide = objects.findAll { isRegion(it.getROI(), image) }
-    if (!wide.isEmpty())
-        refuse("${wide.size()} of ${objects.size()} selected objects are wider than ${(int) WIDEST_UM} um: regions, " +
-            "no figures; select figures, or nothing for all of the class ${CANDIDATE_CLASS}")
-}
-
-boolean isRegion(roi, Map image) {
-    double um = Math.max(roi.getBoundsWidth() * image.mppX, roi.getBoundsHeight() * image.mppY)
-    return !roi.isPoint() && !Double.isNaN(um) && um > WIDEST_UM
-}
-
-// parts: process, objects, classes, calls, summary, results, updates, saved, image, report, batch, files
+// parts: process, dialog, progress, window, outcome, shown, objects, classes, calls, summary, results, updates,
+// saved, image, report, batch, files

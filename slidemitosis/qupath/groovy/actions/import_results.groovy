@@ -15,8 +15,6 @@
  */
 
 import groovy.transform.Field
-import java.util.concurrent.FutureTask
-import javafx.application.Platform
 import javafx.stage.FileChooser
 
 import static qupath.lib.gui.scripting.QPEx.*
@@ -105,17 +103,15 @@ String namedEntry(Map summary) {
     return parts.size() > 2 && parts[-3] in ['results', 'work'] && parts[-1] == 'points.geojson' ? parts[-2] : null
 }
 
-/** Return the file that a person chooses, or null. The chooser belongs to the thread of the windows. */
+/** Return the file that a person chooses, or null. */
 File askForFile(File start) {
-    def asking = new FutureTask<File>({
+    return inWindows {
         def chooser = new FileChooser()
         chooser.setTitle('objects.geojson of slidemitosis')
         if (start.isDirectory())
             chooser.setInitialDirectory(start)
-        return chooser.showOpenDialog(getQuPath().getStage())
-    })
-    Platform.runLater(asking)
-    return asking.get()
+        chooser.showOpenDialog(getQuPath().getStage())
+    }
 }
 
-// parts: classes, calls, summary, results, updates, saved, image, report, batch, files
+// parts: window, progress, outcome, classes, calls, summary, results, updates, saved, image, report, batch, files

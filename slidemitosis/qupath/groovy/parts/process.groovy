@@ -86,9 +86,13 @@ String followLines(Process process, LinkedBlockingQueue<String> lines) {
             continue
         def event = parseEvent(line)
         if (event.event == 'progress') {
+            def told = "${event.what ?: 'classifying'} ${(long) event.done} of ${(long) event.total}"
+            // What follows the last figure, the files and the report, takes a while too.
+            def ended = event.done >= event.total
+            tellProgress(ended ? 'writing results and report' : told, ended ? -1 : event.done / event.total)
             int now = event.total > 0 ? (int) (10 * event.done / event.total) : 10
             if (now != tenths)
-                say("${event.what ?: 'classifying'} ${(long) event.done} of ${(long) event.total}")
+                say(told)
             tenths = now
         } else if (event.event == 'message') {
             // The reason of a failure is said once, at its end.

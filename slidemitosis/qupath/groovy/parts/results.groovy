@@ -29,6 +29,7 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     def created = createdObjects(plan.added)
     def text = new File(folder, 'summary.json').getText('UTF-8')
     // The last moment to cancel: after it, things are changed.
+    endCancelling()
     if (Thread.interrupted())
         throw new InterruptedException()
     keepDataFile(place)
@@ -50,7 +51,10 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     def outcome = whole ? outcomeText(summary) : selectionText(summary, plan.updates)
     def kept = (plan.updates + plan.added).count { it.kept }
     def answered = whole ? [reviewText(summary.review)].findAll() : []
-    return ([outcome] + answered + updateText(plan.told, kept)).join('; ')
+    def objects = updateText(plan.told, kept)
+    if (whole && place.alone)
+        place.result = [folder: run.to ?: folder, lines: resultLines(summary, objects)]
+    return ([outcome] + answered + objects).join('; ')
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -148,62 +152,4 @@ Map reviewMetadata(Map review) {
         'AMF combined fraction, 95 % to': decimals(interval == null ? null : interval[1], 4),
         'AMF review': review.because,
     ]
-}
-
-/** Return what the answers of persons come to, or '' where nobody has answered. */
-String reviewText(Map review) {
-    if (review == null)
-        return ''
-    def told = [[review.reviewed_fraction_amf_of_all, 'by the answers alone'],
-        [review.combined_fraction_amf_of_all, 'by answers and model together']]
-        .findAll { it[0] != null }.collect { "${percent(it[0])} % ${it[1]}" }
-    return "${plural(review.answered, 'answer')} of persons counted: ${(told + review.because).join(', ')}".toString()
-}
-
-/** Return a number with its noun. */
-String plural(Number count, String noun) {
-    return "${count as long} ${noun}${count == 1 ? '' : 's'}".toString()
-}
-
-/** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */
-String outcomeText(Map summary) {
-    def counts = summary.counts
-    def figures = (long) counts.classified + (long) (counts.uncertain ?: 0)
-    def left = (long) counts.candidates - figures
-    def further = left > 0 ? ", ${left} not classified" : ''
-    if (figures == 0)
-        return "none of ${whole(counts.candidates)} candidates could be classified"
-    if (summary.expected_fraction_amf_of_all == null) // of a version that knew the calls alone
-        return "${whole(counts.atypical)} of ${whole(counts.classified)} called atypical${further}"
-    def interval = summary.expected_fraction_amf_of_all_figures_95
-    return "atypical fraction ${percent(summary.expected_fraction_amf_of_all)} % " +
-        (interval == null ? '(no interval)' : "(95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)") +
-        " of ${figures} figures; ${whole(counts.atypical)} called atypical${further}"
-}
-
-/** Return a fraction in per cent, with two digits. */
-String percent(Number fraction) {
-    def value = 100 * (fraction as double)
-    return decimals(value, value >= 9.95 || value == 0 ? 0 : 1)
-}
-
-String whole(Number value) {
-    return String.valueOf(value as long)
-}
-
-/** Return what was said of selected figures: of one, its call, P(atypical) and subtype. */
-String selectionText(Map summary, List<Map> updates) {
-    def counts = summary.counts
-    if (updates.size() != 1)
-        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
-            "${whole(counts.normal)} normal"
-    def told = updates[0]
-    def p = told.put['P(atypical)']
-    if (p == null)
-        return "not classified: ${told.metadata['slidemitosis.reason'] ?: told.metadata['slidemitosis.status']}"
-    def call = told.metadata['slidemitosis.status'] == 'uncertain' ? 'uncertain' :
-        p >= told.put['Call threshold'] ? 'atypical' : 'normal'
-    def subtype = told.metadata['slidemitosis.subtype']
-    return "${call}, P(atypical) ${decimals(p, 3)} (atypical from ${decimals(told.put['Call threshold'], 3)})" +
-        (subtype == null ? '' : ", ${subtype}")
 }

@@ -319,11 +319,12 @@ void addBelow(List parents, List objects) {
 /** Return what was done to the objects; a part that is none is left out. */
 String updateText(Map told, int kept) {
     def parts = [
-        [told.added, 'added'], [told.split, 'points objects replaced by one object for each point'],
-        [kept, 'classes set by hand were kept'],
-        [told.gone, 'objects of the results are not in the image any more and were not added'],
-        [told.left, 'points objects have other points by now and stay as they are'],
+        [told.added, 'object', 'added'],
+        [told.split, 'points object', 'replaced by one object for each point'],
+        [kept, 'class', 'set by hand kept'],
+        [told.gone, 'object', 'of the results not in the image any more, and so not added'],
+        [told.left, 'points object', 'with other points by now left alone'],
     ]
-    def further = parts.findAll { it[0] > 0 }.collect { "${it[0]} ${it[1]}" }
-    return (["${told.updated} objects updated"] + further).join(', ')
+    def further = parts.findAll { it[0] > 0 }.collect { "${plural(it[0], it[1])} ${it[2]}" }
+    return (["${plural(told.updated, 'object')} updated"] + further).join(', ')
 }

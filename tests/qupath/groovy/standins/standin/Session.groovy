@@ -1,5 +1,8 @@
 package standin
 
+import javafx.stage.Stage
+import qupath.lib.plugins.parameters.ParameterList
+
 /** What QuPath would hold while a script runs: for tests of the scripts alone, without QuPath. */
 class Session {
     /** "0.4", "0.5" or "0.6": where these differ, the stand-ins do. */
@@ -14,8 +17,13 @@ class Session {
     static List<Map> dialogs = []
     static List<String> events = []
     static List<Map> logged = []
-    /** The choice in a dialog, by its number; null is Cancel. */
-    static Integer choice
+    /** What a person fills in where parameters are shown, by the key; null is Cancel. */
+    static Map answer
+    static ParameterList parameters
+    /** What the dialogs of parameters have shown. */
+    static List<Map> asked = []
+    /** Windows that are open. */
+    static List<Stage> windows = Collections.synchronizedList([])
     /** What fails in the middle: "events" or "adding". */
     static String failing
     /** Whether objects come from a data file, which holds the metadata of all in every version. */

@@ -20,9 +20,13 @@ class Dialogs {
         Session.dialogs << [kind: 'error notification', title: title, message: message]
     }
 
-    /** The test has chosen already, by the number of the choice; null is Cancel. */
-    static <T> T showChoiceDialog(String title, String message, Collection<T> choices, T initial) {
-        Session.dialogs << [kind: 'choice', title: title, message: message, choices: new ArrayList(choices)]
-        return Session.choice == null ? null : (choices as List)[Session.choice]
+    /** The test has filled in the parameters already, a choice by its number; null is Cancel. */
+    static boolean showConfirmDialog(String title, Object content) {
+        def shown = Session.parameters.shown
+        Session.asked << shown.collectEntries { key, of -> [key, of.clone()] }
+        (Session.answer ?: [:]).each { key, value ->
+            shown[key].value = shown[key].choices == null ? value : shown[key].choices[value as int]
+        }
+        return Session.answer != null
     }
 }

@@ -55,6 +55,10 @@ class PathObject {
         return nucleus
     }
 
+    boolean isDetection() {
+        return kind != 'annotation'
+    }
+
     boolean hasROI() {
         return roi != null
     }

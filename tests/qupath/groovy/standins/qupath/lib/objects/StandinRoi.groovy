@@ -37,6 +37,11 @@ class StandinRoi {
         return extent(1)
     }
 
+    /** By the box around it, as of the regions of the tests. */
+    boolean contains(double x, double y) {
+        return !isPoint() && x >= edge(0) && x <= edge(0) + extent(0) && y >= edge(1) && y <= edge(1) + extent(1)
+    }
+
     double getCentroidX() {
         return centroid()[0]
     }

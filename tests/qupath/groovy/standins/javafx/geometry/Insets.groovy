@@ -1,0 +1,7 @@
+package javafx.geometry
+
+/** Stand-in after JavaFX. */
+class Insets {
+    Insets(double all) {
+    }
+}
