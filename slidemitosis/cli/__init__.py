@@ -1,7 +1,7 @@
 """The command `slidemitosis`: words in, calls out. Nothing but `__main__` imports this module.
 
-Exit codes: 0 done; 2 bad input or options, one line says what; 3 some slides of a cohort are not done;
-130 interrupted.
+Exit codes: 0 done; 2 bad input or options, one line says what; 3 some slides of a cohort are not done, or a
+second run differs; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from slidemitosis.cli.parser import Parser
 from slidemitosis.cli.patches import add_patches
 from slidemitosis.cli.qupath import add_qupath
 from slidemitosis.cli.report import LogToReport, Report
+from slidemitosis.cli.rerun import add_rerun
 from slidemitosis.cli.review_page import add_review
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_calibrate, add_compare, add_data, add_evaluate, add_train, add_tune
@@ -112,6 +113,7 @@ _COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], None], str], ...
     ("report", add_report, "make report.html or cohort.html again"),
     ("review", add_review, "look at figures and say what they are"),
     ("count", add_count, "count what persons said of figures, beside the model's rate"),
+    ("rerun", add_rerun, "classify a slide again as its summary says, and compare"),
     ("inspect", add_inspect, "show what would be read; classify nothing"),
     ("patches", add_patches, "classify patches that are cut already"),
     ("convert", add_convert, "candidates of any format as GeoJSON or CSV"),

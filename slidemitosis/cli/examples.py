@@ -21,6 +21,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "report": ("report slide.slidemitosis", "report results --all-patches"),
     "review": ("review slide.slidemitosis --reader anna", "review results --order random --sample 50"),
     "count": ("count slide.slidemitosis", "count results --out counted.csv"),
+    "rerun": ("rerun slide.slidemitosis", "rerun results/slides/a/summary.json --slide /elsewhere/a.svs"),
     "inspect": ("inspect slide.svs", "inspect slide.svs --points slide.geojson --sheet sheet.png"),
     "patches": ("patches stack.tif --out calls.csv", "patches folder-of-png --out calls.csv --model lite0"),
     "convert": (
