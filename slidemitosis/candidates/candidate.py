@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from slidemitosis.candidates.class_text import class_of_text
 from slidemitosis.errors import UnreadableCandidates
 
 if TYPE_CHECKING:
@@ -104,8 +105,12 @@ class Candidates:
             zip(frame[names[f"x{ending}"]], frame[names[f"y{ending}"]], strict=True),
             unit="um" if ending else unit or "px",
         )
-        texts = [_texts(frame, names.get(name), len(placed)) for name in ("id", "class")]
-        items = zip(placed.items, *texts, strict=True)
+        ids, classes = (_texts(frame, names.get(name), len(placed)) for name in ("id", "class"))
+        try:
+            classes = list(map(class_of_text, classes))
+        except ValueError as error:
+            raise UnreadableCandidates(f"candidates in memory: the column class: {error}") from None
+        items = zip(placed.items, ids, classes, strict=True)
         return replace(placed, items=tuple(replace(c, id=id_, class_name=of) for c, id_, of in items))
 
     @property

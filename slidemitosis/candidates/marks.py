@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from slidemitosis.candidates.candidate import Candidate, Candidates
+from slidemitosis.candidates.class_text import class_of_text
 from slidemitosis.candidates.formats.shapes import centres, extents, read_shape
 from slidemitosis.candidates.refusal import refusal
 from slidemitosis.candidates.select import normal_name
@@ -63,7 +65,7 @@ def candidates_of(
             shapes[index] = read_shape(mark.outline, f"{path}: {mark.source}")
         elif not (math.isfinite(x) and math.isfinite(y)):
             raise refusal(f"{path}: {mark.source}", _NO_CENTRE)
-        class_name = normal_name(mark.class_name)
+        class_name = _class_name(mark, path)
         text = _feature_text(mark)
         items.append(Candidate(mark.id, x, y, class_name, mark.source, 0.0, text, plane=mark.plane))
     # All at once, as shapely is made for.
@@ -75,6 +77,14 @@ def candidates_of(
             raise refusal(f"{path}: {items[index].source}", _NO_CENTRE)
         items[index] = replace(items[index], x=x, y=y, extent=extent)
     return Candidates(path=path, format=format, unit=unit, items=tuple(items), frame=frame)
+
+
+def _class_name(mark: Mark, path: Path) -> str | None:
+    try:
+        return normal_name(class_of_text(mark.class_name))
+    except ValueError as error:
+        told = f"its class is {reprlib.repr(mark.class_name)}; {error}"
+        raise refusal(f"{path}: {mark.source}", told) from None
 
 
 def at_points(mark: Mark, points: Sequence[Sequence[float]]) -> Iterator[Mark]:

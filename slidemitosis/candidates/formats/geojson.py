@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from slidemitosis.candidates.candidate import Candidate, Candidates
+from slidemitosis.candidates.class_text import class_of_value
 from slidemitosis.candidates.formats.geojson_fast import read_quickly
 from slidemitosis.candidates.formats.json_text import (
     collection,
@@ -26,6 +27,7 @@ from slidemitosis.candidates.formats.json_text import (
 from slidemitosis.candidates.formats.qupath_keys import (
     CLASS_KEYS,
     SOURCE_ID,
+    full_class_name,
     is_container,
     is_core,
     other_class,
@@ -42,7 +44,6 @@ from slidemitosis.candidates.formats.shapes import (
 )
 from slidemitosis.candidates.planes import plane_text
 from slidemitosis.candidates.refusal import refusal
-from slidemitosis.candidates.select import normal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -254,20 +255,15 @@ def _id(feature: _Feature, properties: _Feature) -> str | None:
 
 
 def _class_name(feature: _Feature, properties: _Feature, where: str) -> str | None:
-    if "classification" not in properties and "classification" not in feature:
-        return normal_name(other_class(map(properties.get, CLASS_KEYS)))
-    stated = properties.get("classification", feature.get("classification"))
-    name = stated
-    if isinstance(stated, Mapping):
-        names = stated.get("names")
-        name = stated.get("name") if names in (None, []) else names
-        if type(name) is int:  # TIAToolbox, if its model has no names for its classes
-            name = str(name)
-    if isinstance(name, list) and all(isinstance(part, str) for part in name):
-        name = ": ".join(name)
-    if name is not None and not isinstance(name, str):
-        raise refusal(where, f"its classification is {reprlib.repr(stated)}; expected a name, names or null")
-    return normal_name(name)
+    if "classification" in properties or "classification" in feature:
+        stated = properties.get("classification", feature.get("classification"))
+    else:
+        stated = other_class(map(properties.get, CLASS_KEYS))
+    try:
+        return full_class_name((class_of_value(stated) or "",))
+    except ValueError as error:
+        told = f"its classification is {reprlib.repr(stated)}; {error}"
+        raise refusal(where, told) from None
 
 
 def _type(element: object) -> str | None:

@@ -130,7 +130,10 @@ def _candidate(
         return None
     # Of a cell the nucleus counts, which may lie well off the middle of the cell.
     _, (x, y), extent = measured[-1] if measured else (True, one.point, 0.0)
-    name = _class_name(one.feature)
+    try:
+        name = _class_name(one.feature)
+    except ValueError:  # the text of a value that cannot be read
+        return None
     return Candidate(_id(one.feature), x, y, name, source, extent, one.text, sound=True)
 
 

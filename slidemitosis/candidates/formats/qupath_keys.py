@@ -6,6 +6,7 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
+from slidemitosis.candidates.class_text import class_of_text
 from slidemitosis.candidates.select import normal_name
 
 if TYPE_CHECKING:
@@ -78,8 +79,11 @@ def own_id(stated: str | None) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def full_class_name(names: tuple[str, ...]) -> str | None:
-    """Return the class of these names, each derived from the one before; None if there are none."""
-    return normal_name(": ".join(names))
+    """Return the class of these names, each derived from the one before; None if there are none.
+
+    One name may be the text of a value that holds it. Raises ValueError if that cannot be read.
+    """
+    return normal_name(class_of_text(names[0]) if len(names) == 1 else ": ".join(names))
 
 
 def _folded(kind: str) -> str:
