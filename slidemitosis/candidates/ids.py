@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from slidemitosis.candidates.formats.json_text import kind, members
-from slidemitosis.candidates.formats.qupath_keys import SOURCE_ID
+from slidemitosis.candidates.formats.qupath_keys import SOURCE_ID, UUID_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 _OF_CANDIDATES = UUID("6f1b0c0e-7d0f-5a57-9a0c-6d1f6b1f3a52")
 _OF_HOT_SPOTS = UUID("b3f4c1de-2a54-5c0b-8d6e-90a7c5a4f1e2")
 _MADE = SOURCE_ID.encode()
-# As QuPath writes and reads them.
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
 def object_ids(candidates: Sequence[Candidate], slide_name: str, *, taken: Collection[str] = ()) -> list[str]:
@@ -34,7 +31,7 @@ def object_ids(candidates: Sequence[Candidate], slide_name: str, *, taken: Colle
     used = set(taken)
     ids = []
     for c in candidates:
-        own = next((i for i in (_object_id(c), c.id) if i is not None and _UUID.fullmatch(i)), None)
+        own = next((i for i in (_object_id(c), c.id) if i is not None and UUID_TEXT.fullmatch(i)), None)
         first = own or _uuid(f"{slide_name}\n{c.id or f'{c.x!r},{c.y!r}'}")
         text = first
         # A file merged with an earlier result of ours may hold the next one already, hence no `if`.

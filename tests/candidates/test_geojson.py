@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slidemitosis.candidates.formats.geojson import parse_geojson
+from slidemitosis.candidates.ids import object_ids
 from tests.candidates.checks import feature_of
 
 if TYPE_CHECKING:
@@ -334,3 +335,43 @@ def test_moving_a_polygon_moves_its_centre_alike(dx: float, dy: float) -> None:
     still = parse_one(polygon([[x, y] for x, y in outline]))
     one = parse_one(polygon([[x + dx, y + dy] for x, y in outline]))
     assert (one.x, one.y) == pytest.approx((still.x + dx, still.y + dy), abs=1e-3)
+
+
+ONE, TWO = "7b283483-36cd-5086-8247-a8ace7f2871a", "E1D24127-FB2D-5CE9-92D5-03B7CBA89C67"
+
+
+@pytest.mark.parametrize(
+    ("stated", "properties", "id_"),
+    [
+        ({}, {"id": ONE}, ONE),
+        ({"id": "0"}, {"id": ONE}, ONE),
+        ({"id": 0}, {"id": ONE}, ONE),
+        ({"id": "PathDetectionObject"}, {"ID": ONE}, ONE),
+        ({}, {"Object ID": TWO}, TWO),
+        ({}, {"object_id": ONE, "uuid": TWO}, TWO),
+        ({"id": TWO}, {"id": ONE}, TWO),
+        # A number may be that of a class or of a row, and be that of others, too.
+        ({}, {"id": 3}, None),
+        ({}, {"id": "3"}, None),
+        ({"id": "tool-7"}, {"id": "3"}, "tool-7"),
+        ({}, {"name": ONE, "parent": ONE}, None),
+        ({}, {"id": {"id": ONE}}, None),
+    ],
+)
+@pytest.mark.parametrize("slow", [False, True])
+def test_an_id_that_another_tool_moved_into_the_properties_is_found(
+    stated: dict[str, Any], properties: dict[str, Any], id_: str | None, slow: bool
+) -> None:
+    more: dict[str, Any] = {"childObjects": []} if slow else {}
+    one = parse_one(feature({"type": "Point", "coordinates": [1, 2]}, {**properties, **more}, **stated))
+    assert one.id == id_
+    assert object_ids([one], "a.svs") == [id_] or id_ in (None, "tool-7")
+
+
+def test_parts_that_another_tool_left_the_id_of_the_whole_are_figures_each() -> None:
+    """As `explode` of geopandas does; candidates with one id would be counted once."""
+    apart = [feature({"type": "Point", "coordinates": [100 * i, 0]}, {"id": ONE}) for i in range(3)]
+    other = feature({"type": "Point", "coordinates": [9, 9]}, {"id": TWO})
+    assert [c.id for c in parse([*apart, other])] == [f"{ONE}#1", f"{ONE}#2", f"{ONE}#3", TWO]
+    own = [feature({"type": "Point", "coordinates": [100 * i, 0]}, {"id": ONE}, id=ONE) for i in range(2)]
+    assert [c.id for c in parse(own)] == [ONE, ONE]

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,12 +27,13 @@ from slidemitosis.candidates.formats.json_text import (
 )
 from slidemitosis.candidates.formats.qupath_keys import (
     CLASS_KEYS,
+    MOVED_IDS,
     SOURCE_ID,
     full_class_name,
+    id_of,
     is_container,
     is_core,
     other_class,
-    own_id,
 )
 from slidemitosis.candidates.formats.shapes import (
     POINT_TYPES,
@@ -84,7 +86,27 @@ def parse_geojson(text: str | bytes, *, path: Path) -> Candidates:
                 items.append(candidate)
             else:
                 items.extend(_candidates(feature, f"feature {number}", path, cores))
+    _number_moved_ids(items)
     return Candidates(path=path, format="geojson", unit="px", items=tuple(items), cores=tuple(cores))
+
+
+def _number_moved_ids(items: list[Candidate]) -> None:
+    """Number candidates with the same id among their properties, so that each keeps to itself.
+
+    A tool that takes objects apart leaves the id of the whole to each part.
+    """
+    counts = Counter(c.id for c in items)
+    if len(counts) == len(items):
+        return
+    seen: Counter[str] = Counter()
+    for place, c in enumerate(items):
+        if c.id is None or counts[c.id] == 1 or c.text is None:
+            continue
+        feature = json.loads(bytes(c.text))
+        moved = [v for v in map((feature.get("properties") or {}).get, MOVED_IDS) if v == c.id]
+        if moved and feature.get("id") != c.id:
+            seen[c.id] += 1
+            items[place] = replace(c, id=f"{c.id}#{seen[c.id]}")
 
 
 def _features(data: bytes, path: Path) -> Sequence[JsonText]:
@@ -251,7 +273,8 @@ def _id(feature: _Feature, properties: _Feature) -> str | None:
     if isinstance(metadata, Mapping) and isinstance(source := metadata.get(SOURCE_ID), str):
         return source
     stated = feature.get("id")
-    return own_id(stated if stated is None or isinstance(stated, str) else json.dumps(stated))
+    own = stated if stated is None or isinstance(stated, str) else json.dumps(stated)
+    return id_of(own, map(properties.get, MOVED_IDS))
 
 
 def _class_name(feature: _Feature, properties: _Feature, where: str) -> str | None:

@@ -18,6 +18,7 @@ from slidemitosis.candidates.formats.json_text import finite
 from slidemitosis.candidates.formats.qupath_keys import (
     SOURCE_ID,
     full_class_name,
+    id_of,
     is_container,
     other_class,
     own_id,
@@ -62,6 +63,15 @@ class _Properties(Struct, gc=False):
     classification: _Classification | str | UnsetType | None = UNSET
     metadata: _Metadata | None = None
     plane: msgspec.Raw | UnsetType = UNSET
+    # Those of MOVED_IDS, in its order.
+    moved_id: Any = field(default=None, name="id")
+    moved_id_upper: Any = field(default=None, name="ID")
+    moved_id_title: Any = field(default=None, name="Id")
+    uuid: Any = None
+    uuid_upper: Any = field(default=None, name="UUID")
+    object_id: Any = None
+    object_id_camel: Any = field(default=None, name="objectId")
+    object_id_spaced: Any = field(default=None, name="Object ID")
     child_objects: msgspec.Raw | UnsetType = field(default=UNSET, name="childObjects")
     children: msgspec.Raw | UnsetType = UNSET
 
@@ -172,7 +182,11 @@ def _id(feature: _Feature) -> str | None:
     # An object to which a run gave another id holds the one that it had.
     if metadata and metadata.source_id is not None:
         return metadata.source_id
-    return own_id(feature.id)
+    own = feature.properties
+    if own is None:
+        return own_id(feature.id)
+    moved = (own.moved_id, own.moved_id_upper, own.moved_id_title, own.uuid, own.uuid_upper)
+    return id_of(feature.id, (*moved, own.object_id, own.object_id_camel, own.object_id_spaced))
 
 
 def _class_name(feature: _Feature) -> str | None:

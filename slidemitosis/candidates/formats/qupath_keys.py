@@ -22,6 +22,11 @@ SUBTYPE = "slidemitosis.subtype"
 SOURCE_ID = "slidemitosis.source_id"
 """Metadata of objects that a run has written: their id in the file that it read."""
 
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+"""Ids of objects as QuPath writes and reads them."""
+MOVED_IDS = ("id", "ID", "Id", "uuid", "UUID", "object_id", "objectId", "Object ID")
+"""Properties into which other tools move an object's id, as geopandas does; only a UUID is taken for it."""
+
 # The whole image and the cores of a tissue microarray hold figures and are none.
 _CORES = {"tmacore", "tmacoreobject"}
 _CONTAINERS = {"root", "rootobject", "pathrootobject", *_CORES}
@@ -75,6 +80,15 @@ def _is_kind(text: str) -> bool:
 def own_id(stated: str | None) -> str | None:
     """Return the id that an object states; None where that is empty or the type of the object."""
     return None if not stated or _TYPE_AS_ID.fullmatch(stated) else stated
+
+
+def id_of(stated: str | None, moved: Iterable[object]) -> str | None:
+    """Return the id of an object: its own, or one of its `MOVED_IDS` where that alone is a UUID."""
+    own = own_id(stated)
+    if own is not None and UUID_TEXT.fullmatch(own):
+        return own
+    found = (value for value in moved if isinstance(value, str) and UUID_TEXT.fullmatch(value))
+    return next(found, own)
 
 
 @functools.lru_cache(maxsize=4096)
