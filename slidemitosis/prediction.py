@@ -181,3 +181,35 @@ def blank_patches(pixels: NDArray[np.uint8], *, crop: int) -> NDArray[np.bool_]:
     low, high = np.percentile(centre.reshape(len(pixels), -1), (1, 99), axis=1)
     blank: NDArray[np.bool_] = high - low < 16
     return blank
+
+
+_MANY, _MANY_SHARE = 10, 0.05
+"""Blank or outside candidates that are no accident: so many, or such a share of all."""
+
+
+def left_out_warnings(
+    total: int, *, unreadable: int = 0, blank: int = 0, outside: int = 0
+) -> tuple[str, ...]:
+    """Say, a sentence each, how many candidates have no call because of the slide or of their places.
+
+    total: without duplicates. A few that are blank or outside are usual, and not said.
+    """
+    of_all = f"of {total} candidates"
+    found = []
+    if unreadable:
+        found.append(
+            f"{unreadable} {of_all} could not be read: the slide is damaged or cut off; copy it again, and "
+            "classify it again"
+        )
+    least = min(_MANY, _MANY_SHARE * total)
+    if blank and blank >= least:
+        found.append(
+            f"{blank} {of_all} show nothing, as bare glass: are they of another slide, or counted from "
+            "another origin?"
+        )
+    if outside and outside >= least:
+        found.append(
+            f"{outside} {of_all} lie off the slide: are they of another slide, or counted from another "
+            "origin?"
+        )
+    return tuple(found)

@@ -21,7 +21,7 @@ from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.folder import REVIEW, SUMMARY
 from slidemitosis.outputs.result import SlideResult
 from slidemitosis.outputs.summary import Computed
-from slidemitosis.prediction import candidate_result
+from slidemitosis.prediction import candidate_result, left_out_warnings
 from slidemitosis.rates.slide import analysed_area, check_band, rate_slide
 from slidemitosis.reading.batches import READ_SIZE
 from slidemitosis.reading.pool import ReaderPool
@@ -198,6 +198,10 @@ class SlideClassifier:
                 area=begun.area,
                 looks=looks,
             )
+        rate = rated.rate  # those outside were told of before
+        total = rate.candidates - rate.duplicates
+        for told in left_out_warnings(total, unreadable=rate.unreadable, blank=rate.blank):
+            log.warning("%s: %s", prepared.slide.path.name, told)
         return SlideResult(
             prepared=prepared,
             candidates=candidates,

@@ -31,6 +31,7 @@ from slidemitosis.files import regular, staged_folder, write_text
 from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
 from slidemitosis.outputs.folder import OBJECTS, REGIONS, REPORT, REVIEW, SUMMARY, summary_text
+from slidemitosis.prediction import left_out_warnings
 from slidemitosis.rates.reviewed import reviewed_figures
 from slidemitosis.rates.slide import analysed_area, check_band
 from slidemitosis.reading.prepare import prepare
@@ -39,7 +40,6 @@ from slidemitosis.report.keeper import PatchKeeper
 from slidemitosis.report.make import write_report
 from slidemitosis.review.settle import classes_by_hand
 from slidemitosis.slides.identity import same_slide
-from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -169,10 +169,15 @@ class SlideJobs:
         done = (
             row is not None
             and row["work"] == self._work(slide)
-            and same_slide(row["slide"], slide.slide, whole=_whole(row), quickhash=lambda: _quickhash(slide))
+            and same_slide(row["slide"], slide.slide, whole=_whole(row))
             and same_answers(row.get("answers"), self.store.folder(slide.name))
         )
-        return Outcome("done", fresh=False) if done else None
+        if not done:
+            return None
+        assert row is not None
+        for told in _left_out(row["rate"]):
+            log.warning("%s: %s", slide.slide.name, told)
+        return Outcome("done", fresh=False)
 
     def _work(self, slide: CohortSlide) -> str:
         assert slide.points is not None
@@ -225,6 +230,13 @@ class SlideJobs:
         return rates
 
 
+def _left_out(rate: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say of a slide that was done before what its run said of candidates without a call."""
+    counts = {kind: rate[kind] for kind in ("unreadable", "blank", "outside")}
+    total = sum(counts.values()) + rate["atypical"] + rate["normal"] + rate["uncertain"]
+    return left_out_warnings(total, **counts)
+
+
 def _whole(row: Mapping[str, Any]) -> bool:
     """Whether every figure of a slide that is done could be read, and none was bare glass."""
     return not (row["rate"]["unreadable"] or row["rate"]["blank"])
@@ -241,11 +253,6 @@ def _reviewed(result: SlideResult) -> list[list[object]] | None:
     if result.rated.review is None:
         return None
     return [[f.probability, f.answer, f.reason] for f in reviewed_figures(result.candidates)]
-
-
-def _quickhash(slide: CohortSlide) -> str | None:
-    with open_slide(slide.slide, reader=slide.read.reader) as opened:
-        return opened.info.quickhash
 
 
 def _check_files(slide: Path, points: Path, out: Path) -> None:

@@ -15,6 +15,7 @@ from slidemitosis.candidates.ids import hot_spot_id
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.looks import LEAST, LIMIT
 from slidemitosis.options import ErrorCounts
+from slidemitosis.prediction import left_out_warnings
 from slidemitosis.rates.area import AnalysedArea, annotated_area, given_area, slide_outline, spot_outline
 from slidemitosis.rates.correction import Corrected, corrected_fraction
 from slidemitosis.rates.counts import SlideRate, slide_rate, too_few
@@ -200,8 +201,13 @@ def rate_slide(
         unlike=unlike,
         review=review_rate(reviewed_figures(results)),
         regions=regions or None,
-        warnings=_warnings(expected, card, options.tumour, unlike=unlike),
+        warnings=(*_left_out(rate), *_warnings(expected, card, options.tumour, unlike=unlike)),
     )
+
+
+def _left_out(rate: SlideRate) -> tuple[str, ...]:
+    total = rate.candidates - rate.duplicates
+    return left_out_warnings(total, unreadable=rate.unreadable, blank=rate.blank, outside=rate.outside)
 
 
 def _warnings(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from slidemitosis.candidates.ids import object_ids
 from slidemitosis.candidates.parts import each_part
 from slidemitosis.candidates.planes import refuse_other_planes
 from slidemitosis.errors import CandidatesOffSlide, UnreadableCandidates, UnreadableSlide
-from slidemitosis.prediction import LeftOut, PlacedCandidate
+from slidemitosis.prediction import LeftOut, PlacedCandidate, left_out_warnings
 from slidemitosis.reading.frames import settle_frames, settle_mpp
 from slidemitosis.reading.windows import padding_share, place_window, plan_reading, reading_order
 from slidemitosis.slides.identity import Seen
@@ -155,6 +156,7 @@ def _prepared(
     if not options.keep_duplicates:
         placed = _mark_duplicates(placed, mpp)
     plan = plan_reading(info.levels, mpp, model_mpp=patch.mpp, patch=patch.side)
+    _warn_of_outside(placed, info)
     rows = [i for i, p in enumerate(placed) if p.left_out is None]
     if options.reader == "auto" and len(rows) >= WORTH_TELLING:
         _tell_of_slow_reading(info, plan.level)
@@ -287,6 +289,13 @@ def _refuse_all_outside(
         f"{max(xs):.0f}, y {min(ys):.0f} to {max(ys):.0f} px; {_area_text(info)}; are they of another slide, "
         f"in um, or counted from another origin (now file + {frames.points} px: {frames.points_by})?"
     )
+
+
+def _warn_of_outside(placed: Sequence[PlacedCandidate], info: SlideInfo) -> None:
+    statuses = Counter(p.left_out.status for p in placed if p.left_out)
+    total = len(placed) - statuses["duplicate"]
+    for told in left_out_warnings(total, outside=statuses["outside"]):
+        log.warning("%s: %s", info.path.name, told)
 
 
 def _mark_duplicates(placed: Sequence[PlacedCandidate], mpp: PixelSize) -> list[PlacedCandidate]:

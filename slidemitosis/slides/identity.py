@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.files import regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-_SAMPLES, _SAMPLE_BYTES = 64, 65536
+_SAMPLES, _SAMPLES_OF_OTHERS, _SAMPLE_BYTES = 64, 4, 65536
 _BESIDE = {".dcm": (".dcm",), ".vms": (".jpg", ".opt"), ".vmu": (".jpg", ".ngr", ".opt")}
 """Suffix of a slide -> those of its other files, in the same folder."""
 
@@ -25,7 +25,7 @@ def slide_identity(path: Path) -> dict[str, Any]:
 
     modified_ms: time of the file since 1970, ms. others: of the further files that a slide may be made of, a
     SHA-256 of names, sizes and times; None where there are none. content_sha256: of 64 samples of the file,
-    from its first to its last byte, and of the others' names and sizes; of small files all bytes. Raises
+    from its first to its last byte, and of four of each other; of small files all bytes. Raises
     OSError.
     """
     return {**_by_time(path), "content_sha256": content_sha256(path)}
@@ -72,41 +72,44 @@ def _by_time(path: Path) -> dict[str, Any]:
 
 def content_sha256(path: Path) -> str:
     """Return a SHA-256 that copies of a slide share, without reading the gigabytes of one."""
-    size = path.stat().st_size
     digest = hashlib.sha256()
-    with regular(path).open("rb") as file:
-        if size <= _SAMPLES * _SAMPLE_BYTES:
-            digest.update(file.read())
-        else:
-            for i in range(_SAMPLES):
-                file.seek((size - _SAMPLE_BYTES) * i // (_SAMPLES - 1))
-                digest.update(file.read(_SAMPLE_BYTES))
+    for data in _samples(path, _SAMPLES):
+        digest.update(data)
     for other in _other_files(path):
         digest.update(f"{other.name}\n{other.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+        for data in _samples(other, _SAMPLES_OF_OTHERS):
+            digest.update(data)
     return digest.hexdigest()
 
 
-def same_slide(
-    earlier: Mapping[str, Any], path: Path, *, whole: bool, quickhash: Callable[[], str | None] = lambda: None
-) -> bool:
+def _samples(path: Path, number: int) -> Iterator[bytes]:
+    """Yield samples of a file from its first to its last byte; of a small one all bytes."""
+    size = path.stat().st_size
+    with regular(path).open("rb") as file:
+        if size <= number * _SAMPLE_BYTES:
+            yield file.read()
+            return
+        for i in range(number):
+            file.seek((size - _SAMPLE_BYTES) * i // (number - 1))
+            yield file.read(_SAMPLE_BYTES)
+
+
+def same_slide(earlier: Mapping[str, Any], path: Path, *, whole: bool) -> bool:
     """Whether a file holds the slide that was recorded.
 
     Of the same size and time, it does, and nothing is opened. Of the same size and another time, as a copy,
-    it does if the content or OpenSlide's quickhash is the same, and every figure could be read.
+    it does if the content is the same, and every figure could be read. OpenSlide's quickhash does not tell:
+    it covers the smallest level and the metadata, which a damaged slide and its repair share.
 
-    earlier: `slide_identity`, and `quickhash` where there is one. whole: whether no figure was unreadable or
-    blank. Otherwise the file may have been cut off or still been copied, in parts that neither hash covers.
+    earlier: `slide_identity`. whole: whether no figure was unreadable or blank. Otherwise the file may have
+    been cut off or still been copied, in parts that the samples of its content do not cover.
     """
     now = _by_time(path)
     if now["bytes"] != earlier.get("bytes"):
         return False
     if all(now[key] == earlier.get(key) for key in ("modified_ms", "others")):
         return True
-    if not whole:
-        return False
-    if earlier.get("content_sha256") == content_sha256(path):
-        return True
-    return earlier.get("quickhash") is not None and earlier["quickhash"] == quickhash()
+    return whole and earlier.get("content_sha256") == content_sha256(path)
 
 
 def _other_files(path: Path) -> list[Path]:

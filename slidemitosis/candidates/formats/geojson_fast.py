@@ -17,6 +17,7 @@ from slidemitosis.candidates.candidate import Candidate
 from slidemitosis.candidates.formats.json_text import finite
 from slidemitosis.candidates.formats.qupath_keys import (
     SOURCE_ID,
+    UUID_TEXT,
     full_class_name,
     id_of,
     is_container,
@@ -183,7 +184,7 @@ def _id(feature: _Feature) -> str | None:
     if metadata and metadata.source_id is not None:
         return metadata.source_id
     own = feature.properties
-    if own is None:
+    if own is None or (feature.id is not None and UUID_TEXT.fullmatch(feature.id)):
         return own_id(feature.id)
     moved = (own.moved_id, own.moved_id_upper, own.moved_id_title, own.uuid, own.uuid_upper)
     return id_of(feature.id, (*moved, own.object_id, own.object_id_camel, own.object_id_spaced))
