@@ -5,16 +5,25 @@ It stands apart from the command line itself, since each process that Python spa
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
 
 def run() -> int:
     """Load and run the command line; the exit code."""
+    _have_streams()
     try:
         from slidemitosis.cli import main  # noqa: PLC0415 - what is loaded may be interrupted
 
         return main()
+    except (MemoryError, ImportError, OSError) as e:  # while it is loaded; `main` answers what comes later
+        from slidemitosis.limits import lacking  # noqa: PLC0415
+
+        if (what := lacking(e)) is None:
+            raise
+        print(f"slidemitosis: error: {what}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:  # before `main` can answer it, or after
         print("slidemitosis: error: interrupted", file=sys.stderr)
         return 130
@@ -22,6 +31,21 @@ def run() -> int:
         # All is done and said. While Python takes itself apart it could only print where a Ctrl-C found it.
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _have_streams() -> None:
+    """Open the standard streams that are closed, as in a service or without a console, to nowhere.
+
+    Python then has None in their place, and the system gives their numbers to the next files that are opened.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import functools
+import os
 import re
 import shutil
 import stat
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 
+_STAGE, _EARLIER = ".slidemitosis-", "earlier"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NO_FILES = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -77,7 +81,8 @@ def staged_folder(out: Path, *, last: str, gone: Collection[str] = ()) -> Iterat
             base = base.parent
         if not base.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{base} is not a folder")
-        stage = Path(tempfile.mkdtemp(prefix=".slidemitosis-", dir=base))
+        _tidy(base)
+        stage, hold = _held_folder(base)
     published = False
     try:
         yield stage
@@ -90,12 +95,72 @@ def staged_folder(out: Path, *, last: str, gone: Collection[str] = ()) -> Iterat
             raise KeyboardInterrupt("the results are written") if published else e from None
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        if hold is not None:
+            os.close(hold)
+
+
+def _held_folder(base: Path) -> tuple[Path, int | None]:
+    """Make a temporary folder, locked as long as this process lives; return it and what holds the lock.
+
+    Its name then says in which run of which machine. Without a lock, as on Windows, it does not, and is never
+    tidied.
+    """
+    stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=base))
+    if _machine() is None:
+        return stage, None
+    hold = _lock(stage)
+    if hold is None:
+        return stage, None
+    # Only now: whoever finds such a name without a lock knows that its process is dead.
+    named = base / f"{_STAGE}{_machine()}-{stage.name.removeprefix(_STAGE)}"
+    stage.rename(named)
+    return named, hold
+
+
+def _tidy(base: Path) -> None:
+    """Remove temporary folders of processes of this machine, since it was started, that are dead.
+
+    One that a process died in while it replaced earlier results still holds some of these, and stays.
+    """
+    if _machine() is None:
+        return
+    for stage in base.glob(f"{_STAGE}{_machine()}-*"):
+        hold = _lock(stage)
+        if hold is not None:
+            if not any((stage / _EARLIER).glob("*")):
+                shutil.rmtree(stage, ignore_errors=True)
+            os.close(hold)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder, which the system frees when this process ends; return None where that cannot be."""
+    import fcntl  # noqa: PLC0415 - Windows has none
+
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held by another process, or a file system without locks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@functools.cache
+def _machine() -> str | None:
+    """Return what tells a machine, since it was started, from every other; None where nothing does."""
+    try:
+        return _BOOT.read_text(encoding="ascii").strip().replace("-", "")[:16] or None
+    except OSError:
+        return None
 
 
 def _publish(stage: Path, out: Path, last: str, gone: Collection[str]) -> None:
     """Move the staged files into `out`; where one cannot be, put back what was there."""
     out.mkdir(parents=True, exist_ok=True)
-    earlier = stage / "earlier"
+    earlier = stage / _EARLIER
     earlier.mkdir()
     moves: list[tuple[Path, Path]] = []
     ours = sorted((p for p in stage.iterdir() if p.is_file()), key=lambda p: (p.name == last, p.name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -259,3 +261,44 @@ def test_no_cell_is_a_formula_to_a_spreadsheet_and_numbers_stay_numbers() -> Non
     plain = ["-1.5", "+3", "1e-5", "-.5", "a=b", "", "'quoted'", "a-1", "-1E+05"]
     assert list(csv_lines([[*plain, -1.5, -3, None]])) == [",".join([*plain, "-1.5", "-3", ""]) + "\n"]
     assert [as_meant(cell) for cell in plain] == plain
+
+
+LEFT = """
+import os, signal, sys
+from pathlib import Path
+from slidemitosis.files import staged_folder
+with staged_folder(Path(sys.argv[1]) / "out", last="summary.json") as stage:
+    (stage / "candidates.csv").write_text("half")
+    if len(sys.argv) > 2:
+        (stage / "earlier").mkdir()
+        (stage / "earlier" / "objects.geojson").write_text("the only one")
+    print(stage, flush=True)
+    sys.stdin.read(1)
+"""
+
+
+def staging(folder: Path, *words: str) -> tuple[subprocess.Popen[str], Path]:
+    command = [sys.executable, "-c", LEFT, str(folder), *words]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what tells a machine is Linux's")
+def test_only_what_dead_processes_of_this_machine_have_left_is_tidied(tmp_path: Path) -> None:
+    running = [staging(tmp_path), staging(tmp_path), staging(tmp_path, "earlier")]
+    (live, of_live), (dead, of_dead), (holds, of_holds) = running
+    elsewhere = tmp_path / f".slidemitosis-{'0' * 16}-abc"
+    unknown = tmp_path / ".slidemitosis-abcdef"
+    for folder in (elsewhere, unknown):
+        folder.mkdir()
+    for process in (dead, holds):
+        process.kill()
+        process.communicate()
+    assert of_dead.exists()
+    with staged_folder(tmp_path / "out", last=LAST) as stage:
+        fill(stage)
+        assert sorted(tmp_path.iterdir()) == sorted([stage, of_live, of_holds, elsewhere, unknown])
+    live.communicate("x")
+    assert not of_live.exists()
+    assert contents(tmp_path / "out")["summary.json"] == "new summary.json"

@@ -28,6 +28,7 @@ GROUND = {
     "geometry",
     "interrupts",
     "labels",
+    "limits",
     "options",
     "toml_tables",
 }

@@ -7,6 +7,7 @@ second run differs; 130 interrupted.
 from __future__ import annotations
 
 import _thread
+import errno
 import functools
 import io
 import logging
@@ -35,6 +36,8 @@ from slidemitosis.cli.review_page import add_review
 from slidemitosis.cli.slides import add_classify, add_demo, add_inspect
 from slidemitosis.cli.training import add_calibrate, add_compare, add_data, add_evaluate, add_train, add_tune
 from slidemitosis.errors import SlideMitosisError
+from slidemitosis.interrupts import INTERRUPTS
+from slidemitosis.limits import lacking
 
 if TYPE_CHECKING:
     import argparse
@@ -54,13 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     handler = LogToReport(report)
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    # A program that starts this one ends it by SIGTERM; temporary files and workers must go then too.
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # However it is ended, by the program that started it or by a terminal that closes: temporary files and
+    # workers must go then too. What is ignored, as by nohup, stays so.
+    before = {
+        kind: signal.signal(kind, _interrupt)
+        for kind in INTERRUPTS
+        if signal.getsignal(kind) not in (signal.SIG_IGN, signal.default_int_handler)
+    }
     hook = sys.unraisablehook
     sys.unraisablehook = functools.partial(_raise_again, report, hook)
     try:
         report.open_log()
-        return args.run(args, report) or 0
+        code = args.run(args, report) or 0
+        sys.stdout.flush()
+        return int(code)
     except SlideMitosisError as e:
         report.close()
         report.message("error", " ".join(str(e).split()))
@@ -71,13 +81,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever reads our output, `head` say, has gone; what was asked for is done.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except Exception as e:
+        told = _told(e, report)
+        if told is None:
+            raise
+        report.close()
+        report.message("error", told)
+        return 2
     finally:
         sys.unraisablehook = hook
-        signal.signal(signal.SIGTERM, before)
+        for kind, earlier in before.items():
+            signal.signal(kind, earlier)
         log.removeHandler(handler)
         report.close_log()
     return 0
+
+
+def _told(e: Exception, report: Report) -> str | None:
+    """Say in one line what the system does not give, such as memory; None for a fault of this program."""
+    if (what := lacking(e)) is not None:
+        return f"{what}; {report.outcome}"
+    if not isinstance(e, OSError):
+        return None
+    # Whatever else is written says what it is.
+    if e.filename is None and e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        _drop_output()
+        return f"standard output cannot be written: {e.strerror}; {report.outcome}"
+    where = f"{e.filename}: " if e.filename else ""
+    return f"{where}{e.strerror or e}; {report.outcome}"
+
+
+def _drop_output() -> None:
+    """Let nothing be printed any more, which would fail when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

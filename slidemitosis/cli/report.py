@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from slidemitosis.files import writing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import TextIO
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 _TO_ADD = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
 LINE_EVERY = 10.0
 """Seconds between two lines of progress, where no bar can be drawn, and in the log."""
+
+
+@contextlib.contextmanager
+def _if_it_can_be_said() -> Iterator[None]:
+    """Go on where standard error cannot be written: its terminal was closed, or its disk is full."""
+    with contextlib.suppress(OSError, ValueError):
+        yield
 
 
 class Report:
@@ -67,10 +75,11 @@ class Report:
             self._json(event="message", level=level, text=text)
             return
         line = f"slidemitosis: {text}" if level == "info" else f"slidemitosis: {level}: {text}"
-        if self._bar is None:
-            print(line, file=sys.stderr)
-        else:  # above the bar, which is drawn again below it
-            self._bar.write(line, file=sys.stderr)
+        with _if_it_can_be_said():
+            if self._bar is None:
+                print(line, file=sys.stderr)
+            else:  # above the bar, which is drawn again below it
+                self._bar.write(line, file=sys.stderr)
 
     def progress(self, done: int, total: int, *, what: str = "classifying") -> None:
         """So many figures are done; another `what` begins a bar of its own."""
@@ -105,7 +114,8 @@ class Report:
         text = f"{what}: {done} of {total} {unit}{more}{_left(now - self._begun[1], done, total)}"
         self._to_log("progress", text)
         if self.style == "bar" and not sys.stderr.isatty():
-            print(f"slidemitosis: {text}", file=sys.stderr, flush=True)
+            with _if_it_can_be_said():
+                print(f"slidemitosis: {text}", file=sys.stderr, flush=True)
 
     def _bar_of(self, what: str, total: int, *, unit: str) -> tqdm[NoReturn]:
         from tqdm import tqdm  # noqa: PLC0415
@@ -140,7 +150,8 @@ class Report:
 
     @staticmethod
     def _json(**record: object) -> None:
-        print(json.dumps(record), file=sys.stderr, flush=True)
+        with _if_it_can_be_said():
+            print(json.dumps(record), file=sys.stderr, flush=True)
 
 
 def _left(took: float, done: int, total: int) -> str:

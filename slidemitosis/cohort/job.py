@@ -28,6 +28,7 @@ from slidemitosis.errors import (
     UnreadableSlide,
 )
 from slidemitosis.files import regular, staged_folder, write_text
+from slidemitosis.limits import lacking
 from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
 from slidemitosis.outputs.folder import OBJECTS, REGIONS, REPORT, REVIEW, SUMMARY, summary_text
@@ -158,6 +159,8 @@ class SlideJobs:
             steps: tuple[Step, ...] = tuple(step for kind, step in _STEPS if isinstance(e, kind))
             return Outcome("failed", steps[0] if steps else "classifying", " ".join(str(e).split()))
         except Exception as e:  # noqa: BLE001 - see above; the whole story goes to the log
+            if (what := lacking(e)) is not None:
+                return Outcome("failed", "classifying", what)
             log.error("%s: %s", slide.name, traceback.format_exc())
             return Outcome("failed", "classifying", f"{type(e).__name__}: {' '.join(str(e).split())}")
 

@@ -226,7 +226,12 @@ class ReaderPool:
                     raise
 
     def _start_worker(self, slots: Slots) -> _Worker:
-        started = start_process(work, self._layout, slots.name, name="slidemitosis reader", daemon=True)
+        try:
+            started = start_process(work, self._layout, slots.name, name="slidemitosis reader", daemon=True)
+        except OSError as e:
+            raise ReadingFailed(
+                f"no reader process can be started: {e.strerror or e}; use --workers 0 or fewer"
+            ) from e
         return _Worker(*started, slots, list(range(self._layout.count)))
 
     def _hand_out(self, reading: _Reading) -> None:

@@ -6,14 +6,16 @@ It knows numpy, Pillow and a slide library, and neither torch nor the pool that 
 from __future__ import annotations
 
 import contextlib
-import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from slidemitosis.errors import SlideMitosisError, UnreadableSlide
+from slidemitosis.errors import ReadingFailed, SlideMitosisError, UnreadableSlide
+from slidemitosis.interrupts import leave_interrupts_to_parent
+from slidemitosis.limits import lacking
 from slidemitosis.reading.processes import GONE, receive, send
 from slidemitosis.reading.slots import Slots
 
@@ -61,8 +63,10 @@ class ReopeningSlide:
             if self._slide is None:
                 self._slide = self._open_slide()
             return read_patch(self._slide, window, self._patch)
-        except UnreadableSlide:
+        except UnreadableSlide as e:
             self.close()
+            if (what := lacking(e)) is not None:  # the figure can be read, by a machine that gives more
+                raise ReadingFailed(f"the slide cannot be read on: {what}") from e
             raise
 
     def close(self) -> None:
@@ -77,8 +81,16 @@ def work(connection: Connection, layout: SlotLayout, name: str) -> None:
 
     layout, name: of the shared memory for the patches.
     """
-    # Ctrl-C reaches every process of the terminal; the parent decides, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_interrupts_to_parent()
+    try:
+        _work(connection, layout, name)
+    except Exception as e:
+        if lacking(e) is None:
+            raise
+        sys.exit(1)  # which its parent answers, and says at last
+
+
+def _work(connection: Connection, layout: SlotLayout, name: str) -> None:
     slots = Slots(layout, name)
     reader: ReopeningSlide | None = None
     failure: SlideMitosisError | None = None
@@ -98,7 +110,10 @@ def work(connection: Connection, layout: SlotLayout, name: str) -> None:
             slot, windows = value
             answer: tuple[str, Any] = ("cannot open", failure)
             if reader is not None:
-                answer = ("done", _read(reader, slots, slot, windows))
+                try:
+                    answer = ("done", _read(reader, slots, slot, windows))
+                except ReadingFailed as e:
+                    answer = ("cannot open", e)
             if not send(connection, answer):
                 break
 

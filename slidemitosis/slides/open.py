@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from slidemitosis.errors import InvalidOption, UnreadableSlide
 from slidemitosis.files import regular
 from slidemitosis.options.read import Reader
-from slidemitosis.slides.openslide import open_openslide
+from slidemitosis.slides.openslide import OpenSlideLacks, open_openslide
 from slidemitosis.slides.picture import look_at
 from slidemitosis.slides.tiffslide import open_tiffslide
 
@@ -63,13 +63,21 @@ def _check_file(path: Path) -> None:
     except ValueError as e:  # a name that holds a null
         raise UnreadableSlide(f"{str(path)[:80]!r}: not a usable file name: {e}") from e
     if is_folder:
-        raise UnreadableSlide(f"{path}: is a folder, not a slide")
+        # The files of a DICOM slide lie in one folder, and each of them opens it.
+        part = next(iter(sorted(path.glob("*.dcm"))), None)
+        of_dicom = f"; if it holds a DICOM slide, name one of its files, such as {part}" if part else ""
+        raise UnreadableSlide(f"{path}: is a folder, not a slide{of_dicom}")
 
 
 def _open_library(path: Path, reader: Reader) -> Slide:
     if reader == "tiffslide":
         return _looked_at(open_tiffslide(path), asked=True)
-    found = open_openslide(path)
+    try:
+        found = open_openslide(path)
+    except OpenSlideLacks:
+        if reader == "openslide":
+            raise
+        found = None
     if found is not None:
         try:
             return _looked_at(found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slidemitosis.errors import UnreadableSlide
+from slidemitosis.limits import lacking
 from slidemitosis.slides.properties import LibrarySlide
 
 if TYPE_CHECKING:
@@ -40,10 +41,15 @@ class OpenSlideSlide(LibrarySlide):
         return np.asarray(region)
 
 
+class OpenSlideLacks(UnreadableSlide):
+    """OpenSlide knows the format, but not the way in which this file is compressed; tiffslide may."""
+
+
 def open_openslide(path: Path) -> Slide | None:
     """Open a slide with OpenSlide; return None if it does not know the format.
 
-    Raises UnreadableSlide if it knows the format but cannot open the file.
+    Raises UnreadableSlide if it knows the format but cannot open the file; OpenSlideLacks if that is for its
+    compression.
     """
     import openslide
 
@@ -52,4 +58,7 @@ def open_openslide(path: Path) -> Slide | None:
     except openslide.OpenSlideUnsupportedFormatError:
         return None
     except (openslide.OpenSlideError, OSError) as e:
-        raise UnreadableSlide(f"{path}: OpenSlide cannot open it (damaged or cut off?): {e}") from e
+        if "Unsupported TIFF compression" in str(e):
+            raise OpenSlideLacks(f"{path}: {e}, which OpenSlide lacks; use --reader tiffslide") from e
+        what = lacking(e) or f"(damaged or cut off?): {e}"
+        raise UnreadableSlide(f"{path}: OpenSlide cannot open it: {what}") from e

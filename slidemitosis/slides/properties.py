@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from slidemitosis.geometry import Bounds, Level, PixelSize
+from slidemitosis.slides.ome import ome_pixel_size
 from slidemitosis.slides.slide import Slide, SlideInfo
 
 if TYPE_CHECKING:
@@ -40,13 +41,19 @@ def _describe(handle: Any, path: Path, *, library: str, version: str) -> SlideIn
         reader_version=version,
         vendor=properties.get(f"{library}.vendor"),
         levels=levels,
-        mpp=_pixel_size(properties, library),
+        mpp=ome_pixel_size(_description(properties, library), (levels[0].width, levels[0].height))
+        or _pixel_size(properties, library),
         bounds=_bounds(properties, library, levels[0]),
         background=_colour(properties.get(f"{library}.background-color")),
         tile=_tile(properties, library),
         not_direct=("the library was asked for",) * len(levels),
         quickhash=properties.get("openslide.quickhash-1"),
     )
+
+
+def _description(properties: Mapping[str, Any], library: str) -> str:
+    """Return what a TIFF says of itself in words."""
+    return str(properties.get("tiff.ImageDescription") or properties.get(f"{library}.comment") or "")
 
 
 def _number(value: object) -> float | None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from slidemitosis.slides.slide import Slide
 
 
+_LARGE_STRIP = 16 << 20  # bytes, decoded
+
+
 class TiffSlideSlide(LibrarySlide):
     """A slide that tiffslide reads."""
 
@@ -32,6 +35,8 @@ class TiffSlideSlide(LibrarySlide):
         import tiffslide
 
         version = importlib.metadata.version("tiffslide")
+        self._whole: dict[int, NDArray[Any] | None] = {}
+        """Levels that were decoded as a whole, since their strips are large; None for others."""
         super().__init__(tiffslide.TiffSlide(path), path, library="tiffslide", version=version)
         self._guard()
         if self._handle.properties["tiffslide.series-axes"] == "CYX":
@@ -45,11 +50,30 @@ class TiffSlideSlide(LibrarySlide):
             return False
         return says_rgb(tif.ome_metadata or "", index)
 
-    def _pages(self) -> list[Any]:
-        """Return tifffile's pages of all levels."""
+    def _level_pages(self) -> list[list[Any]]:
+        """Return tifffile's pages of each level."""
         tif = self._handle.ts_tifffile
         series = tif.series[self._handle.properties["tiffslide.series-index"] or 0]
-        return [page for level in series.levels for page in level.pages if page is not None]
+        return [[page for page in level.pages if page is not None] for level in series.levels]
+
+    def _pages(self) -> list[Any]:
+        return [page for pages in self._level_pages() for page in pages]
+
+    def _in_large_strips(self, level: int) -> NDArray[Any] | None:
+        """Return all pixels of a level whose strips are large, decoded once, (height, width, 1, 3 or 4).
+
+        For each patch a whole strip must be decoded, often the whole slide; kept, it takes no more memory
+        than decoding it. None for other levels. Raises what tifffile raises.
+        """
+        if level not in self._whole:
+            pages = self._level_pages()[level]
+            page = pages[0].keyframe
+            rows = min(int(page.rowsperstrip or 0), int(page.imagelength))
+            large = rows * int(page.imagewidth) * int(page.samplesperpixel) > _LARGE_STRIP
+            fits = len(pages) == 1 and not page.is_tiled and page.axes in ("YX", "YXS")
+            pixels = pages[0].asarray() if large and fits else None
+            self._whole[level] = pixels if pixels is None or pixels.ndim == 3 else pixels[..., None]
+        return self._whole[level]
 
     def _guard(self) -> None:
         """Let each tile be checked before it is decoded; see `slides.declared`. Raises BadDeclaration."""
@@ -84,7 +108,12 @@ class TiffSlideSlide(LibrarySlide):
         if downsample != 1:
             place = (math.ceil(x * downsample + 1e-6), math.ceil(y * downsample + 1e-6))
         try:
-            region = self._handle.read_region(place, level, (width, height), as_array=True)
+            whole = self._in_large_strips(level)
+            region = (
+                self._handle.read_region(place, level, (width, height), as_array=True)
+                if whole is None
+                else whole[y : y + height, x : x + width]
+            )
         # The errors of tifffile, zarr and the codecs on damaged data have no common class.
         except Exception as e:
             raise UnreadableSlide(

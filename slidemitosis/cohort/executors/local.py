@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.cohort.executors.events import Ended, Held, LogTo, Message, Progress
 from slidemitosis.cohort.slides import Outcome
 from slidemitosis.errors import ModelError, ReadingFailed, SlideMitosisError
-from slidemitosis.interrupts import interrupts_wait, processes_start
+from slidemitosis.interrupts import interrupts_wait, leave_interrupts_to_parent, processes_start
 from slidemitosis.reading.processes import GONE, Child, bury, end, listen, receive, send, start_process
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ class _ParentGone(KeyboardInterrupt):
 
 def _serve(connection: Connection, plan: CohortPlan, threads: int) -> None:
     """Run in a process: take slides from the pipe, classify them, and send back how they ended."""
-    # Ctrl-C goes to all processes of a terminal; the parent decides, and ends its processes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_interrupts_to_parent()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     log = logging.getLogger("slidemitosis")
     log.setLevel(logging.INFO)
