@@ -60,6 +60,7 @@ import qupath.lib.io.GsonTools
 import qupath.lib.io.PathIO
 import qupath.lib.objects.classes.PathClass
 import qupath.lib.plugins.parameters.ParameterList
+import qupath.lib.plugins.workflow.DefaultScriptableWorkflowStep
 import qupath.lib.projects.Projects
 import qupath.lib.scripting.ScriptAttributes
 
@@ -109,8 +110,10 @@ String classifyImage(Map place) {
         def summary = classified(image, asked, work)
         def told = takeResults(place, work, summary,
             [which: asked.which, fromQuPath: true, to: folder, slide: image.slide])
-        if (!asked.objects.isEmpty())
+        if (!asked.objects.isEmpty()) {
+            noteInWorkflow([objects: asked.which, model: asked.model ?: DEFAULT_MODEL])
             return told
+        }
         place.remove('result')
         return noObjects(asked)
     } finally {
@@ -119,6 +122,17 @@ String classifyImage(Map place) {
         if (place.folder != null)
             work.getParentFile().delete() // if nothing else is in it
     }
+}
+
+/** Show the run in QuPath's Workflow, which can make a script of it. */
+void noteInWorkflow(Map<String, String> told) {
+    def file = attribute(ScriptAttributes.FILE_PATH)
+    if (file == null)
+        return
+    def path = file.toString().replace('\\', '\\\\').replace("'", "\\'")
+    def script = "evaluate(new File('${path}'))".toString()
+    def step = new DefaultScriptableWorkflowStep('slidemitosis: classify mitoses', told, script)
+    getCurrentImageData().getHistoryWorkflow().addStep(step)
 }
 
 String noObjects(Map asked) {
@@ -208,8 +222,8 @@ String failureText(String said, int code, String program) {
     if (said.endsWith('No module named slidemitosis'))
         return "${said}; ${INSTALL}"
     // The folder is the script's, and nobody can choose another in QuPath.
-    return said.replaceFirst(/; choose another --out.*/,
-        '; make room there and allow writing, or copy the project to where you may write')
+    return inQuPathsWords(said.replaceFirst(/; choose another --out.*/,
+        '; make room there and allow writing, or copy the project to where you may write'))
 }
 
 Process startCommand(List<String> command) {
@@ -271,7 +285,7 @@ String followLines(Process process, LinkedBlockingQueue<String> lines) {
             if (event.level == 'error')
                 error = event.text
             else
-                say(event.level == 'info' ? event.text : "${event.level}: ${event.text}")
+                say(inQuPathsWords(event.level == 'info' ? event.text : "${event.level}: ${event.text}"))
         } else if (event.event == 'text' && !line.trim().isEmpty()) {
             last = line.trim()
             say(last)
@@ -337,7 +351,7 @@ Map askedFor(Map place, Map image) {
     def params = new ParameterList()
         .addChoiceParameter('objects', 'Objects', choices[0].label, choices*.label,
             'Select figures, or an annotation around some, to classify these alone')
-    if (!confirmed('slidemitosis: classify mitoses', withMeans(params, shown)))
+    if (!confirmedWithTest('slidemitosis: classify mitoses', withMeans(params, shown)))
         return null
     def chosen = choices.find { it.label == params.getChoiceParameterValue('objects') }
     return remembered(params, chosen.base) + chosen
@@ -347,7 +361,7 @@ Map askedFor(Map place, Map image) {
 String askForSettings() {
     def shown = proposed()
     def params = new ParameterList().addStringParameter('base', 'Class', shown.base, 'The class of the candidates')
-    if (confirmed('slidemitosis: settings', withMeans(params, shown)))
+    if (confirmedWithTest('slidemitosis: settings', withMeans(params, shown)))
         remembered(params, params.getStringParameterValue('base').trim())
     return null
 }
@@ -427,17 +441,12 @@ boolean isRegion(roi, Map image) {
     return !roi.isPoint() && !Double.isNaN(um) && um > WIDEST_UM
 }
 
-/** Show parameters as QuPath's own commands do, and below them a button that tries Python. */
-boolean confirmed(String title, ParameterList params) {
+/** Show a button that tries Python below parameters. */
+boolean confirmedWithTest(String title, ParameterList params) {
     return inWindows {
         def said = new Label('')
-        def test = buttonOf('Test') { sayVersion(params.getStringParameterValue('python').trim(), said) }
-        def row = new HBox(6.0d)
-        row.getChildren().addAll([test, said])
-        def box = new VBox(10.0d)
-        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), row])
-        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
-        show { it.showConfirmDialog(title, box) } != false
+        confirmed(title, params,
+            [buttonOf('Test') { sayVersion(params.getStringParameterValue('python').trim(), said) }, said])
     }
 }
 
@@ -553,6 +562,18 @@ Button buttonOf(String text, Closure pressed) {
     button.setOnAction { pressed.call() }
     return button
 }
+
+/** Show parameters as QuPath's own commands do, above a row of nodes; whether the person agrees. */
+boolean confirmed(String title, ParameterList params, List row) {
+    return inWindows {
+        def below = new HBox(6.0d)
+        below.getChildren().addAll(row)
+        def box = new VBox(10.0d)
+        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), below])
+        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
+        show { it.showConfirmDialog(title, box) } != false
+    }
+}
 // <<< window
 
 // >>> outcome
@@ -626,7 +647,8 @@ List<String> resultLines(Map summary, String objects) {
             "${decimals(summary.expected_hard, 0)} figures; sort by P(experts disagree) to see which",
         left.isEmpty() ? null : "Not classified: ${notClassified(left)}",
         objects.isEmpty() ? null : "Objects: ${objects}",
-    ] + warnings.collect { "Note: ${it}" } + ["${summary.model.name} ${summary.model.version}. For research use only."]
+    ] + warnings.collect { "Note: ${inQuPathsWords(it)}" }
+    lines << "${summary.model.name} ${summary.model.version}. For research use only."
     return lines.findAll { it != null }*.toString()
 }
 
@@ -968,6 +990,7 @@ String takeResults(Map place, File folder, Map summary, Map run) {
         if (whole)
             keepRun(place, summary, text, run.which, undo)
         applyUpdates(plan, created, undo)
+        listClasses(place, plan.updates*.old + created)
     } catch (Throwable e) {
         undo.reverse().each { takeBack(it) }
         throw e
@@ -983,6 +1006,21 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     if (whole && place.alone)
         place.result = [folder: run.to ?: folder, lines: resultLines(summary, objects)]
     return ([outcome] + answered + objects).join('; ')
+}
+
+/** Put the classes of objects, and the one that says "no mitosis", into QuPath's list of classes, or the project's. */
+void listClasses(Map place, List objects) {
+    def wanted = objects.collect { it.getPathClass() }.findAll { it != null }.unique()
+    if (objects.any { !Double.isNaN(it.getMeasurementList().get('P(atypical)')) })
+        wanted << classOf(['Non-mitosis'], [128, 128, 128])
+    def gui = getQuPath()
+    def there = new ArrayList(gui != null ? gui.getAvailablePathClasses() : place.project?.getPathClasses() ?: [])
+    def missing = wanted.findAll { !there.contains(it) }
+    if (gui != null)
+        // QuPath gives them to the project.
+        inWindows { gui.getAvailablePathClasses().addAll(missing) }
+    else if (place.project != null)
+        place.project.setPathClasses(there + missing)
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -1324,25 +1362,28 @@ void editMetadata(object, Closure edit) {
     }
 }
 
-/** Do what was planned. `undo` gets what takes each step back, the last one last. No file is read or written. */
+/**
+ * Do what was planned. `undo` gets what takes each step back, the last one last. No file is read or written. QuPath is
+ * told once, at the end, and so makes one step of it that Undo takes back.
+ */
 void applyUpdates(Map plan, List created, List undo) {
     def hierarchy = getCurrentHierarchy()
+    undo << { -> fireHierarchyUpdate() }
     plan.updates.each { part ->
         undo << restorer(part.old)
         updateObject(part)
     }
     if (!plan.removed.isEmpty())
         hierarchy.getSelectionModel().clearSelection()
-    undo << { -> created.each { hierarchy.removeObject(it, true) } }
-    addBelow(plan.added.collect { it.of?.getParent() }, created)
+    undo << { -> created.each { hierarchy.removeObjectWithoutUpdate(it, true) } }
+    [plan.added, created].transpose().each { part, object ->
+        hierarchy.addObjectBelowParent(part.of?.getParent() ?: hierarchy.getRootObject(), object, false)
+    }
     plan.removed.each { object ->
         def parent = object.getParent()
         undo << { -> hierarchy.addObjectBelowParent(parent, object, false) }
-        hierarchy.removeObject(object, true)
+        hierarchy.removeObjectWithoutUpdate(object, true)
     }
-    def changed = plan.updates*.old
-    hierarchy.fireObjectClassificationsChangedEvent(this, plan.updates.findAll { it.classes != null }*.old)
-    hierarchy.fireObjectMeasurementsChangedEvent(this, changed)
     fireHierarchyUpdate()
 }
 
@@ -1381,20 +1422,6 @@ Closure restorer(object) {
             }
         }
     }
-}
-
-/** Add objects to the image, each below its parent where it has one that is not the root. */
-void addBelow(List parents, List objects) {
-    def hierarchy = getCurrentHierarchy()
-    def loose = []
-    [parents, objects].transpose().each { parent, object ->
-        if (parent == null || parent.isRootObject())
-            loose << object
-        else
-            hierarchy.addObjectBelowParent(parent, object, false)
-    }
-    if (!loose.isEmpty())
-        hierarchy.addObjects(loose)
 }
 
 /** Return what was done to the objects; a part that is none is left out. */
@@ -1663,6 +1690,23 @@ void reported(Closure<String> work) {
 /** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
+}
+
+/** What a person does in QuPath where a message of the command names an option: patterns, and what stands there. */
+@Field Map<String, String> IN_QUPATH = [
+    '[;,] (?:pass|or) --(?:mpp|allow-upsampling).*':
+        '; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um',
+    '[;,] (?:pass|leave) --(?:viewer-size|origin).*': '; add the file itself to the project, as it is',
+    '[;,] (?:pass|name the class of the figures with) --(?:candidate-class|regions).*':
+        '; choose the class in the dialog',
+    '(?s)[:;,(]? ?(?:tifffile\\.)?TiffFileError.*': ': it is damaged, or of a format that slidemitosis does not read',
+    '--mpp says': 'QuPath says',
+    '[;,] (?:if .*, )?(?:pass|choose another|leave) --.*': '',
+]
+
+/** Return a message of the command in the words of QuPath, where nobody can give an option. */
+String inQuPathsWords(String said) {
+    return IN_QUPATH.inject(said) { text, pattern, words -> text.replaceFirst(pattern, words) }
 }
 
 /** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */

@@ -36,16 +36,23 @@ import javafx.scene.Scene
 import javafx.scene.control.Button
 import javafx.scene.control.Label
 import javafx.scene.control.ProgressBar
+import javafx.scene.control.TextArea
 import javafx.scene.layout.HBox
 import javafx.scene.layout.VBox
 import javafx.stage.FileChooser
 import javafx.stage.Stage
 import org.slf4j.LoggerFactory
 import qupath.lib.common.GeneralTools
+import qupath.lib.gui.QuPathGUI
+import qupath.lib.gui.commands.Commands
+import qupath.lib.gui.commands.PathObjectGridView
+import qupath.lib.gui.dialogs.ParameterPanelFX
+import qupath.lib.gui.tools.GuiTools
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
 import qupath.lib.io.PathIO
 import qupath.lib.objects.classes.PathClass
+import qupath.lib.plugins.parameters.ParameterList
 import qupath.lib.projects.Projects
 import qupath.lib.scripting.ScriptAttributes
 
@@ -179,6 +186,18 @@ Button buttonOf(String text, Closure pressed) {
     button.setOnAction { pressed.call() }
     return button
 }
+
+/** Show parameters as QuPath's own commands do, above a row of nodes; whether the person agrees. */
+boolean confirmed(String title, ParameterList params, List row) {
+    return inWindows {
+        def below = new HBox(6.0d)
+        below.getChildren().addAll(row)
+        def box = new VBox(10.0d)
+        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), below])
+        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
+        show { it.showConfirmDialog(title, box) } != false
+    }
+}
 // <<< window
 
 // >>> progress
@@ -297,7 +316,8 @@ List<String> resultLines(Map summary, String objects) {
             "${decimals(summary.expected_hard, 0)} figures; sort by P(experts disagree) to see which",
         left.isEmpty() ? null : "Not classified: ${notClassified(left)}",
         objects.isEmpty() ? null : "Objects: ${objects}",
-    ] + warnings.collect { "Note: ${it}" } + ["${summary.model.name} ${summary.model.version}. For research use only."]
+    ] + warnings.collect { "Note: ${inQuPathsWords(it)}" }
+    lines << "${summary.model.name} ${summary.model.version}. For research use only."
     return lines.findAll { it != null }*.toString()
 }
 
@@ -306,6 +326,59 @@ String notClassified(List<Map> left) {
     return left.countBy { it.reason ?: it.status }.collect { reason, count -> "${count} (${reason})" }.join(', ')
 }
 // <<< outcome
+
+// >>> shown
+/** Show a result until it is closed. `folder`: that of the results. */
+void showResult(Map place, File folder, List<String> lines) {
+    def data = getCurrentImageData()
+    inWindows {
+        def text = new TextArea(lines.join('\n'))
+        text.setEditable(false)
+        text.setWrapText(true)
+        text.setPrefRowCount(lines.size() + 5)
+        text.setPrefColumnCount(60)
+        def report = new File(folder, 'report.html')
+        def open = buttonOf('Open report') { GuiTools.browseURI(report.toURI()) }
+        open.setDisable(!report.isFile())
+        windowOf("slidemitosis: result of ${place.name}".toString(), [text], [
+            buttonOf('Show figures') { showFigures() },
+            buttonOf('Show table') { showTable(data) },
+            open,
+            buttonOf('Open folder') { GuiTools.browseDirectory(folder) },
+        ]).show()
+    }
+}
+
+/** Show the table of the kind of objects that the figures are. */
+void showTable(data) {
+    def figures = figuresOf(data.getHierarchy())
+    if (figures.any { it.isDetection() } || figures.isEmpty())
+        Commands.showDetectionMeasurementTable(QuPathGUI.getInstance(), data)
+    else
+        Commands.showAnnotationMeasurementTable(QuPathGUI.getInstance(), data)
+}
+
+/** Show QuPath's grid of the figures, the most doubtful first; a double-click goes to one. */
+void showFigures() {
+    def grid = PathObjectGridView.createGridView(QuPathGUI.getInstance(), { figuresOf(it) })
+    def stage = grid.getStage()
+    stage.setTitle('slidemitosis: figures')
+    grid.show()
+    grid.refresh()
+    // QuPath has no other way to say by what the grid is sorted.
+    def sorts = stage.getScene().getRoot().lookupAll('.combo-box').findAll { it.getItems().contains('P(atypical)') }
+    sorts.each { box ->
+        box.getSelectionModel().select(['P(experts disagree)', 'P(atypical)'].find { box.getItems().contains(it) })
+    }
+}
+
+/** Return the figures of an image: what a run has classified. */
+List figuresOf(hierarchy) {
+    return new ArrayList(hierarchy.getAllObjects(false)).findAll {
+        canBeCandidate(it) && !Double.isNaN(it.getMeasurementList().get('P(atypical)'))
+    }
+}
+// <<< shown
 
 // >>> classes
 /** Return every object of the image as a list; QuPath gives a set. */
@@ -551,6 +624,7 @@ String takeResults(Map place, File folder, Map summary, Map run) {
         if (whole)
             keepRun(place, summary, text, run.which, undo)
         applyUpdates(plan, created, undo)
+        listClasses(place, plan.updates*.old + created)
     } catch (Throwable e) {
         undo.reverse().each { takeBack(it) }
         throw e
@@ -566,6 +640,21 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     if (whole && place.alone)
         place.result = [folder: run.to ?: folder, lines: resultLines(summary, objects)]
     return ([outcome] + answered + objects).join('; ')
+}
+
+/** Put the classes of objects, and the one that says "no mitosis", into QuPath's list of classes, or the project's. */
+void listClasses(Map place, List objects) {
+    def wanted = objects.collect { it.getPathClass() }.findAll { it != null }.unique()
+    if (objects.any { !Double.isNaN(it.getMeasurementList().get('P(atypical)')) })
+        wanted << classOf(['Non-mitosis'], [128, 128, 128])
+    def gui = getQuPath()
+    def there = new ArrayList(gui != null ? gui.getAvailablePathClasses() : place.project?.getPathClasses() ?: [])
+    def missing = wanted.findAll { !there.contains(it) }
+    if (gui != null)
+        // QuPath gives them to the project.
+        inWindows { gui.getAvailablePathClasses().addAll(missing) }
+    else if (place.project != null)
+        place.project.setPathClasses(there + missing)
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -907,25 +996,28 @@ void editMetadata(object, Closure edit) {
     }
 }
 
-/** Do what was planned. `undo` gets what takes each step back, the last one last. No file is read or written. */
+/**
+ * Do what was planned. `undo` gets what takes each step back, the last one last. No file is read or written. QuPath is
+ * told once, at the end, and so makes one step of it that Undo takes back.
+ */
 void applyUpdates(Map plan, List created, List undo) {
     def hierarchy = getCurrentHierarchy()
+    undo << { -> fireHierarchyUpdate() }
     plan.updates.each { part ->
         undo << restorer(part.old)
         updateObject(part)
     }
     if (!plan.removed.isEmpty())
         hierarchy.getSelectionModel().clearSelection()
-    undo << { -> created.each { hierarchy.removeObject(it, true) } }
-    addBelow(plan.added.collect { it.of?.getParent() }, created)
+    undo << { -> created.each { hierarchy.removeObjectWithoutUpdate(it, true) } }
+    [plan.added, created].transpose().each { part, object ->
+        hierarchy.addObjectBelowParent(part.of?.getParent() ?: hierarchy.getRootObject(), object, false)
+    }
     plan.removed.each { object ->
         def parent = object.getParent()
         undo << { -> hierarchy.addObjectBelowParent(parent, object, false) }
-        hierarchy.removeObject(object, true)
+        hierarchy.removeObjectWithoutUpdate(object, true)
     }
-    def changed = plan.updates*.old
-    hierarchy.fireObjectClassificationsChangedEvent(this, plan.updates.findAll { it.classes != null }*.old)
-    hierarchy.fireObjectMeasurementsChangedEvent(this, changed)
     fireHierarchyUpdate()
 }
 
@@ -964,20 +1056,6 @@ Closure restorer(object) {
             }
         }
     }
-}
-
-/** Add objects to the image, each below its parent where it has one that is not the root. */
-void addBelow(List parents, List objects) {
-    def hierarchy = getCurrentHierarchy()
-    def loose = []
-    [parents, objects].transpose().each { parent, object ->
-        if (parent == null || parent.isRootObject())
-            loose << object
-        else
-            hierarchy.addObjectBelowParent(parent, object, false)
-    }
-    if (!loose.isEmpty())
-        hierarchy.addObjects(loose)
 }
 
 /** Return what was done to the objects; a part that is none is left out. */
@@ -1246,6 +1324,23 @@ void reported(Closure<String> work) {
 /** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
+}
+
+/** What a person does in QuPath where a message of the command names an option: patterns, and what stands there. */
+@Field Map<String, String> IN_QUPATH = [
+    '[;,] (?:pass|or) --(?:mpp|allow-upsampling).*':
+        '; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um',
+    '[;,] (?:pass|leave) --(?:viewer-size|origin).*': '; add the file itself to the project, as it is',
+    '[;,] (?:pass|name the class of the figures with) --(?:candidate-class|regions).*':
+        '; choose the class in the dialog',
+    '(?s)[:;,(]? ?(?:tifffile\\.)?TiffFileError.*': ': it is damaged, or of a format that slidemitosis does not read',
+    '--mpp says': 'QuPath says',
+    '[;,] (?:if .*, )?(?:pass|choose another|leave) --.*': '',
+]
+
+/** Return a message of the command in the words of QuPath, where nobody can give an option. */
+String inQuPathsWords(String said) {
+    return IN_QUPATH.inject(said) { text, pattern, words -> text.replaceFirst(pattern, words) }
 }
 
 /** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */

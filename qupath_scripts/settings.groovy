@@ -76,7 +76,7 @@ Map askedFor(Map place, Map image) {
     def params = new ParameterList()
         .addChoiceParameter('objects', 'Objects', choices[0].label, choices*.label,
             'Select figures, or an annotation around some, to classify these alone')
-    if (!confirmed('slidemitosis: classify mitoses', withMeans(params, shown)))
+    if (!confirmedWithTest('slidemitosis: classify mitoses', withMeans(params, shown)))
         return null
     def chosen = choices.find { it.label == params.getChoiceParameterValue('objects') }
     return remembered(params, chosen.base) + chosen
@@ -86,7 +86,7 @@ Map askedFor(Map place, Map image) {
 String askForSettings() {
     def shown = proposed()
     def params = new ParameterList().addStringParameter('base', 'Class', shown.base, 'The class of the candidates')
-    if (confirmed('slidemitosis: settings', withMeans(params, shown)))
+    if (confirmedWithTest('slidemitosis: settings', withMeans(params, shown)))
         remembered(params, params.getStringParameterValue('base').trim())
     return null
 }
@@ -166,17 +166,12 @@ boolean isRegion(roi, Map image) {
     return !roi.isPoint() && !Double.isNaN(um) && um > WIDEST_UM
 }
 
-/** Show parameters as QuPath's own commands do, and below them a button that tries Python. */
-boolean confirmed(String title, ParameterList params) {
+/** Show a button that tries Python below parameters. */
+boolean confirmedWithTest(String title, ParameterList params) {
     return inWindows {
         def said = new Label('')
-        def test = buttonOf('Test') { sayVersion(params.getStringParameterValue('python').trim(), said) }
-        def row = new HBox(6.0d)
-        row.getChildren().addAll([test, said])
-        def box = new VBox(10.0d)
-        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), row])
-        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
-        show { it.showConfirmDialog(title, box) } != false
+        confirmed(title, params,
+            [buttonOf('Test') { sayVersion(params.getStringParameterValue('python').trim(), said) }, said])
     }
 }
 
@@ -246,6 +241,18 @@ Button buttonOf(String text, Closure pressed) {
     def button = new Button(text)
     button.setOnAction { pressed.call() }
     return button
+}
+
+/** Show parameters as QuPath's own commands do, above a row of nodes; whether the person agrees. */
+boolean confirmed(String title, ParameterList params, List row) {
+    return inWindows {
+        def below = new HBox(6.0d)
+        below.getChildren().addAll(row)
+        def box = new VBox(10.0d)
+        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), below])
+        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
+        show { it.showConfirmDialog(title, box) } != false
+    }
 }
 // <<< window
 
@@ -558,6 +565,23 @@ void reported(Closure<String> work) {
 /** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
+}
+
+/** What a person does in QuPath where a message of the command names an option: patterns, and what stands there. */
+@Field Map<String, String> IN_QUPATH = [
+    '[;,] (?:pass|or) --(?:mpp|allow-upsampling).*':
+        '; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um',
+    '[;,] (?:pass|leave) --(?:viewer-size|origin).*': '; add the file itself to the project, as it is',
+    '[;,] (?:pass|name the class of the figures with) --(?:candidate-class|regions).*':
+        '; choose the class in the dialog',
+    '(?s)[:;,(]? ?(?:tifffile\\.)?TiffFileError.*': ': it is damaged, or of a format that slidemitosis does not read',
+    '--mpp says': 'QuPath says',
+    '[;,] (?:if .*, )?(?:pass|choose another|leave) --.*': '',
+]
+
+/** Return a message of the command in the words of QuPath, where nobody can give an option. */
+String inQuPathsWords(String said) {
+    return IN_QUPATH.inject(said) { text, pattern, words -> text.replaceFirst(pattern, words) }
 }
 
 /** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */

@@ -35,10 +35,12 @@ import qupath.lib.common.GeneralTools
 import qupath.lib.gui.QuPathGUI
 import qupath.lib.gui.commands.Commands
 import qupath.lib.gui.commands.PathObjectGridView
+import qupath.lib.gui.dialogs.ParameterPanelFX
 import qupath.lib.gui.tools.GuiTools
 import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
 import qupath.lib.io.PathIO
+import qupath.lib.plugins.parameters.ParameterList
 import qupath.lib.projects.Projects
 import qupath.lib.scripting.ScriptAttributes
 
@@ -94,6 +96,18 @@ Button buttonOf(String text, Closure pressed) {
     def button = new Button(text)
     button.setOnAction { pressed.call() }
     return button
+}
+
+/** Show parameters as QuPath's own commands do, above a row of nodes; whether the person agrees. */
+boolean confirmed(String title, ParameterList params, List row) {
+    return inWindows {
+        def below = new HBox(6.0d)
+        below.getChildren().addAll(row)
+        def box = new VBox(10.0d)
+        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), below])
+        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
+        show { it.showConfirmDialog(title, box) } != false
+    }
 }
 // <<< window
 
@@ -168,7 +182,8 @@ List<String> resultLines(Map summary, String objects) {
             "${decimals(summary.expected_hard, 0)} figures; sort by P(experts disagree) to see which",
         left.isEmpty() ? null : "Not classified: ${notClassified(left)}",
         objects.isEmpty() ? null : "Objects: ${objects}",
-    ] + warnings.collect { "Note: ${it}" } + ["${summary.model.name} ${summary.model.version}. For research use only."]
+    ] + warnings.collect { "Note: ${inQuPathsWords(it)}" }
+    lines << "${summary.model.name} ${summary.model.version}. For research use only."
     return lines.findAll { it != null }*.toString()
 }
 
@@ -475,6 +490,7 @@ String takeResults(Map place, File folder, Map summary, Map run) {
         if (whole)
             keepRun(place, summary, text, run.which, undo)
         applyUpdates(plan, created, undo)
+        listClasses(place, plan.updates*.old + created)
     } catch (Throwable e) {
         undo.reverse().each { takeBack(it) }
         throw e
@@ -490,6 +506,21 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     if (whole && place.alone)
         place.result = [folder: run.to ?: folder, lines: resultLines(summary, objects)]
     return ([outcome] + answered + objects).join('; ')
+}
+
+/** Put the classes of objects, and the one that says "no mitosis", into QuPath's list of classes, or the project's. */
+void listClasses(Map place, List objects) {
+    def wanted = objects.collect { it.getPathClass() }.findAll { it != null }.unique()
+    if (objects.any { !Double.isNaN(it.getMeasurementList().get('P(atypical)')) })
+        wanted << classOf(['Non-mitosis'], [128, 128, 128])
+    def gui = getQuPath()
+    def there = new ArrayList(gui != null ? gui.getAvailablePathClasses() : place.project?.getPathClasses() ?: [])
+    def missing = wanted.findAll { !there.contains(it) }
+    if (gui != null)
+        // QuPath gives them to the project.
+        inWindows { gui.getAvailablePathClasses().addAll(missing) }
+    else if (place.project != null)
+        place.project.setPathClasses(there + missing)
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */
@@ -842,6 +873,23 @@ void reported(Closure<String> work) {
 /** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
+}
+
+/** What a person does in QuPath where a message of the command names an option: patterns, and what stands there. */
+@Field Map<String, String> IN_QUPATH = [
+    '[;,] (?:pass|or) --(?:mpp|allow-upsampling).*':
+        '; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um',
+    '[;,] (?:pass|leave) --(?:viewer-size|origin).*': '; add the file itself to the project, as it is',
+    '[;,] (?:pass|name the class of the figures with) --(?:candidate-class|regions).*':
+        '; choose the class in the dialog',
+    '(?s)[:;,(]? ?(?:tifffile\\.)?TiffFileError.*': ': it is damaged, or of a format that slidemitosis does not read',
+    '--mpp says': 'QuPath says',
+    '[;,] (?:if .*, )?(?:pass|choose another|leave) --.*': '',
+]
+
+/** Return a message of the command in the words of QuPath, where nobody can give an option. */
+String inQuPathsWords(String said) {
+    return IN_QUPATH.inject(said) { text, pattern, words -> text.replaceFirst(pattern, words) }
 }
 
 /** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */

@@ -34,8 +34,9 @@ import static qupath.lib.gui.scripting.QPEx.*
 
 /** The entries of the menu, and the script of each, in this file's folder. */
 @Field Map<String, String> COMMANDS = [
-    'Classify mitoses': 'classify_image', 'Show result': 'show_result', 'Import results': 'import_results',
-    'Export candidates': 'export_candidates', 'Export corrections': 'export_corrections', 'Settings': 'settings',
+    'Classify mitoses': 'classify_image', 'Review figures': 'review_figures', 'Show result': 'show_result',
+    'Import results': 'import_results', 'Export candidates': 'export_candidates',
+    'Export corrections': 'export_corrections', 'Settings': 'settings',
 ]
 
 settleMenu(new File(binding.getVariable(ScriptAttributes.FILE_PATH).toString()))
@@ -151,6 +152,23 @@ void reported(Closure<String> work) {
 /** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
 void refuse(CharSequence reason) {
     throw new IllegalStateException(reason.toString())
+}
+
+/** What a person does in QuPath where a message of the command names an option: patterns, and what stands there. */
+@Field Map<String, String> IN_QUPATH = [
+    '[;,] (?:pass|or) --(?:mpp|allow-upsampling).*':
+        '; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um',
+    '[;,] (?:pass|leave) --(?:viewer-size|origin).*': '; add the file itself to the project, as it is',
+    '[;,] (?:pass|name the class of the figures with) --(?:candidate-class|regions).*':
+        '; choose the class in the dialog',
+    '(?s)[:;,(]? ?(?:tifffile\\.)?TiffFileError.*': ': it is damaged, or of a format that slidemitosis does not read',
+    '--mpp says': 'QuPath says',
+    '[;,] (?:if .*, )?(?:pass|choose another|leave) --.*': '',
+]
+
+/** Return a message of the command in the words of QuPath, where nobody can give an option. */
+String inQuPathsWords(String said) {
+    return IN_QUPATH.inject(said) { text, pattern, words -> text.replaceFirst(pattern, words) }
 }
 
 /** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */

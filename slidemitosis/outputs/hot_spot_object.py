@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from slidemitosis.rates.expected import Expected
     from slidemitosis.rates.slide import HotSpotRate
 
-COLOUR = [240, 228, 66]
-"""Yellow of Okabe and Ito, which stands out from the colours of the figures."""
+COLOUR = [0, 158, 115]
+"""Bluish green of Okabe and Ito, which is no colour of figures, nor QuPath's yellow of what is selected."""
 _FROM_TO = ("Expected atypical fraction, 95 % from", "Expected atypical fraction, 95 % to")
 FRACTION_MEASUREMENTS = ("Expected atypical fraction", *_FROM_TO)
 """What `rate_measurements` may give an object."""
@@ -46,6 +46,7 @@ def _feature(hot: HotSpotRate, mpp: PixelSize, offset: tuple[int, int], model: s
         "properties": {
             "objectType": "annotation",
             "name": f"{HOT_SPOT}, {spot.mm2:g} mm2",
+            "isLocked": True,  # a click into it would else drag it away
             "classification": {"names": [HOT_SPOT], "color": COLOUR},
             "measurements": measurements | {"Spot mm2": spot.mm2},
             "metadata": {"slidemitosis.model": model},

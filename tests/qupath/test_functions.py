@@ -108,6 +108,27 @@ def test_the_command_line_names_each_class_once_and_leaves_out_what_is_not_known
     assert short == [*words, '--candidate-class=-odd, "name"']
 
 
+SAID = {
+    "a.svs: no pixel size in its metadata; pass --mpp (um/px of level 0)": "a.svs: no pixel size in its "
+    "metadata; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um",
+    "a.svs: 0.9 um/px; pass --allow-upsampling to classify all the same, or --mpp if the size is wrong": "a.svs: "
+    "0.9 um/px; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um",
+    "a.svs: the metadata say 0.5 um/px, --mpp says 0.25; the given size is used": "a.svs: the metadata say 0.5 "
+    "um/px, QuPath says 0.25; the given size is used",
+    "a.tif: cannot be opened: TiffFileError: not a TIFF file: header=b'abcd'": "a.tif: cannot be opened: it is "
+    "damaged, or of a format that slidemitosis does not read",
+    "a.geojson: one id twice. If the id is not the figure's own, pass --keep-duplicates": "a.geojson: one id "
+    "twice. If the id is not the figure's own",
+    "the fraction has no interval: few figures": "the fraction has no interval: few figures",
+}
+
+
+def test_a_message_says_what_can_be_done_in_qupath_and_names_no_option(qupath: QuPath) -> None:
+    for said in SAID:
+        qupath.call("classify_image", "inQuPathsWords", said)
+    assert results(qupath) == list(SAID.values())
+
+
 def test_only_lines_of_our_own_are_events(qupath: QuPath) -> None:
     lines = [
         '{"event": "progress", "done": 64, "total": 500, "what": "classifying"}',

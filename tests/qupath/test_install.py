@@ -33,6 +33,7 @@ NAMES = [
     "export_candidates.groovy",
     "export_corrections.groovy",
     "import_results.groovy",
+    "review_figures.groovy",
     "settings.groovy",
     "show_result.groovy",
 ]

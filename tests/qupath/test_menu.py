@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STARTUP = "startupScriptPath"
 ENTRIES = [
     "Classify mitoses",
+    "Review figures",
     "Show result",
     "Import results",
     "Export candidates",

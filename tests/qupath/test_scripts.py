@@ -19,7 +19,7 @@ from tests.qupath.figures import (
     uuid,
     write_figures,
 )
-from tests.qupath.standin_qupath import QuPath, class_of, classes
+from tests.qupath.standin_qupath import SCRIPTS, QuPath, class_of, classes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,10 +44,17 @@ def test_candidates_become_calls_and_nothing_else_of_the_image_changes(project: 
     mine = after[uuid(0)]["properties"]
     assert (mine["name"], mine["measurements"]["Area"]) == ("my favourite", 31.5)
     assert "Upsampled" not in mine["measurements"]  # of an earlier run, on a coarser slide
-    assert first["events"] == ["added 3", "removed", "classifications 3", "measurements 3", "hierarchy"]
+    ((name, told, script),) = first["workflow"]
+    assert (name, told["objects"]) == ("slidemitosis: classify mitoses", "class Mitosis")
+    assert script == f"evaluate(new File('{SCRIPTS / 'classify_image.groovy'}'))"
+    assert first["listed"][0] is None
+    assert {"Mitosis: Atypical", "Non-mitosis"} <= set(first["listed"]) - {None}
+    assert len(first["listed"]) == len(set(first["listed"]))
+    # One step for Undo.
+    assert first["events"] == ["hierarchy"]
     # A second run finds its own objects.
     assert again["objects"] == first["objects"]
-    assert again["events"] == ["classifications 6", "measurements 6", "hierarchy"]
+    assert again["events"] == ["hierarchy"]
     # Nothing stands twice, though the points object that the points are from is gone.
     assert again["log"][-1].endswith("; 6 objects updated")
 

@@ -83,7 +83,7 @@ def test_the_annotation_is_one_that_qupath_reads(drawn: tuple[Path, Path], tmp_p
     assert annotation["id"] not in {p.placed.object_id for p in result.candidates}
     properties = annotation["properties"]
     assert properties["objectType"] == "annotation"
-    assert properties["classification"]["color"] == [240, 228, 66]
+    assert properties["classification"]["color"] == [0, 158, 115]
     ring = annotation["geometry"]["coordinates"][0]
     assert annotation["geometry"]["isEllipse"] is True
     assert ring[0] == ring[-1]

@@ -27,6 +27,7 @@ import standin.StandinEntry
 import standin.StandinGui
 import standin.StandinHierarchy
 import standin.StandinImage
+import standin.StandinKey
 import standin.StandinProject
 import standin.StandinServer
 
@@ -145,7 +146,15 @@ Map ran(Map step, List<StandinImage> images) {
     bound[ScriptAttributes.FILE_PATH] = new File(step.script).getAbsolutePath()
     def text = scriptText(step.script, step.imports != false)
     def result = inThread(step) { evaluate(text, new File(step.script).getName(), bound, out) }
+    joinWindows()
     def windows = Session.windows.collect { it.seen() }
+    (step.keys ?: []).each { key ->
+        if (key instanceof List)
+            hierarchy.selected = hierarchy.objects.findAll { it.getID().toString() in key }
+        else
+            Session.windows[-1].scene.onKeyPressed.call(new StandinKey(code: key))
+        windows << Session.windows[-1].seen()
+    }
     (step.presses ?: []).each { Session.windows[0].press(it) }
     // "Run for project" saves even if the script has failed; without windows QuPath does not.
     if (entry != null && (step.save_after || (saves && (Session.gui != null || result.error_class == null))))
@@ -153,6 +162,8 @@ Map ran(Map step, List<StandinImage> images) {
     endSession(Session.gui)
     return result + [
         log: out.toString().readLines(), dialogs: new ArrayList(Session.dialogs), events: new ArrayList(Session.events),
+        workflow: Session.image.getSteps().collect { [it.name, it.parameterMap, it.script] },
+        listed: (Session.gui == null ? Session.project?.pathClasses : Session.gui.availablePathClasses)?.collect { it?.toString() },
         windows: windows, asked: new ArrayList(Session.asked), logged: new ArrayList(Session.logged), preferences: new LinkedHashMap(Session.preferences), run: Session.image.getProperty('slidemitosis.run'),
         objects: hierarchy.objects.collect { GeoJson.written(it) },
         selected: hierarchy.selected.collect { it.getID().toString() },
@@ -175,6 +186,11 @@ void endSession(StandinGui gui) {
     if (Session.image.isChanged() && gui != null)
         gui.imageData = null
     waiting.each { it.join(10_000) }
+    joinWindows()
+}
+
+/** Let QuPath's windows do what they were asked to. */
+void joinWindows() {
     Thread.getAllStackTraces().keySet().findAll { it.getName() == Platform.NAME }.each { it.join(10_000) }
 }
 

@@ -18,6 +18,8 @@
  */
 
 import groovy.transform.Field
+import qupath.lib.plugins.workflow.DefaultScriptableWorkflowStep
+import qupath.lib.scripting.ScriptAttributes
 
 import static qupath.lib.gui.scripting.QPEx.*
 
@@ -65,8 +67,10 @@ String classifyImage(Map place) {
         def summary = classified(image, asked, work)
         def told = takeResults(place, work, summary,
             [which: asked.which, fromQuPath: true, to: folder, slide: image.slide])
-        if (!asked.objects.isEmpty())
+        if (!asked.objects.isEmpty()) {
+            noteInWorkflow([objects: asked.which, model: asked.model ?: DEFAULT_MODEL])
             return told
+        }
         place.remove('result')
         return noObjects(asked)
     } finally {
@@ -75,6 +79,17 @@ String classifyImage(Map place) {
         if (place.folder != null)
             work.getParentFile().delete() // if nothing else is in it
     }
+}
+
+/** Show the run in QuPath's Workflow, which can make a script of it. */
+void noteInWorkflow(Map<String, String> told) {
+    def file = attribute(ScriptAttributes.FILE_PATH)
+    if (file == null)
+        return
+    def path = file.toString().replace('\\', '\\\\').replace("'", "\\'")
+    def script = "evaluate(new File('${path}'))".toString()
+    def step = new DefaultScriptableWorkflowStep('slidemitosis: classify mitoses', told, script)
+    getCurrentImageData().getHistoryWorkflow().addStep(step)
 }
 
 String noObjects(Map asked) {

@@ -114,4 +114,5 @@ File askForFile(File start) {
     }
 }
 
-// parts: window, progress, outcome, classes, calls, summary, results, updates, saved, image, report, batch, files
+// parts: window, progress, outcome, shown, classes, calls, summary, results, updates, saved, image, report, batch,
+// files

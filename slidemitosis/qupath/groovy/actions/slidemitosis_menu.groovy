@@ -24,8 +24,9 @@ import static qupath.lib.gui.scripting.QPEx.*
 
 /** The entries of the menu, and the script of each, in this file's folder. */
 @Field Map<String, String> COMMANDS = [
-    'Classify mitoses': 'classify_image', 'Show result': 'show_result', 'Import results': 'import_results',
-    'Export candidates': 'export_candidates', 'Export corrections': 'export_corrections', 'Settings': 'settings',
+    'Classify mitoses': 'classify_image', 'Review figures': 'review_figures', 'Show result': 'show_result',
+    'Import results': 'import_results', 'Export candidates': 'export_candidates',
+    'Export corrections': 'export_corrections', 'Settings': 'settings',
 ]
 
 settleMenu(new File(binding.getVariable(ScriptAttributes.FILE_PATH).toString()))

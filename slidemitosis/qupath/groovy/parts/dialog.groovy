@@ -2,9 +2,6 @@ import groovy.transform.Field
 import java.util.concurrent.TimeUnit
 import javafx.application.Platform
 import javafx.scene.control.Label
-import javafx.scene.layout.HBox
-import javafx.scene.layout.VBox
-import qupath.lib.gui.dialogs.ParameterPanelFX
 import qupath.lib.gui.prefs.PathPrefs
 import qupath.lib.plugins.parameters.ParameterList
 
@@ -28,7 +25,7 @@ Map askedFor(Map place, Map image) {
     def params = new ParameterList()
         .addChoiceParameter('objects', 'Objects', choices[0].label, choices*.label,
             'Select figures, or an annotation around some, to classify these alone')
-    if (!confirmed('slidemitosis: classify mitoses', withMeans(params, shown)))
+    if (!confirmedWithTest('slidemitosis: classify mitoses', withMeans(params, shown)))
         return null
     def chosen = choices.find { it.label == params.getChoiceParameterValue('objects') }
     return remembered(params, chosen.base) + chosen
@@ -38,7 +35,7 @@ Map askedFor(Map place, Map image) {
 String askForSettings() {
     def shown = proposed()
     def params = new ParameterList().addStringParameter('base', 'Class', shown.base, 'The class of the candidates')
-    if (confirmed('slidemitosis: settings', withMeans(params, shown)))
+    if (confirmedWithTest('slidemitosis: settings', withMeans(params, shown)))
         remembered(params, params.getStringParameterValue('base').trim())
     return null
 }
@@ -118,17 +115,12 @@ boolean isRegion(roi, Map image) {
     return !roi.isPoint() && !Double.isNaN(um) && um > WIDEST_UM
 }
 
-/** Show parameters as QuPath's own commands do, and below them a button that tries Python. */
-boolean confirmed(String title, ParameterList params) {
+/** Show a button that tries Python below parameters. */
+boolean confirmedWithTest(String title, ParameterList params) {
     return inWindows {
         def said = new Label('')
-        def test = buttonOf('Test') { sayVersion(params.getStringParameterValue('python').trim(), said) }
-        def row = new HBox(6.0d)
-        row.getChildren().addAll([test, said])
-        def box = new VBox(10.0d)
-        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), row])
-        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
-        show { it.showConfirmDialog(title, box) } != false
+        confirmed(title, params,
+            [buttonOf('Test') { sayVersion(params.getStringParameterValue('python').trim(), said) }, said])
     }
 }
 

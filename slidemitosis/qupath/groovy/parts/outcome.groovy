@@ -68,7 +68,8 @@ List<String> resultLines(Map summary, String objects) {
             "${decimals(summary.expected_hard, 0)} figures; sort by P(experts disagree) to see which",
         left.isEmpty() ? null : "Not classified: ${notClassified(left)}",
         objects.isEmpty() ? null : "Objects: ${objects}",
-    ] + warnings.collect { "Note: ${it}" } + ["${summary.model.name} ${summary.model.version}. For research use only."]
+    ] + warnings.collect { "Note: ${inQuPathsWords(it)}" }
+    lines << "${summary.model.name} ${summary.model.version}. For research use only."
     return lines.findAll { it != null }*.toString()
 }
 

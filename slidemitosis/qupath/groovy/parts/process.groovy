@@ -36,8 +36,8 @@ String failureText(String said, int code, String program) {
     if (said.endsWith('No module named slidemitosis'))
         return "${said}; ${INSTALL}"
     // The folder is the script's, and nobody can choose another in QuPath.
-    return said.replaceFirst(/; choose another --out.*/,
-        '; make room there and allow writing, or copy the project to where you may write')
+    return inQuPathsWords(said.replaceFirst(/; choose another --out.*/,
+        '; make room there and allow writing, or copy the project to where you may write'))
 }
 
 Process startCommand(List<String> command) {
@@ -99,7 +99,7 @@ String followLines(Process process, LinkedBlockingQueue<String> lines) {
             if (event.level == 'error')
                 error = event.text
             else
-                say(event.level == 'info' ? event.text : "${event.level}: ${event.text}")
+                say(inQuPathsWords(event.level == 'info' ? event.text : "${event.level}: ${event.text}"))
         } else if (event.event == 'text' && !line.trim().isEmpty()) {
             last = line.trim()
             say(last)

@@ -40,6 +40,7 @@ String takeResults(Map place, File folder, Map summary, Map run) {
         if (whole)
             keepRun(place, summary, text, run.which, undo)
         applyUpdates(plan, created, undo)
+        listClasses(place, plan.updates*.old + created)
     } catch (Throwable e) {
         undo.reverse().each { takeBack(it) }
         throw e
@@ -55,6 +56,21 @@ String takeResults(Map place, File folder, Map summary, Map run) {
     if (whole && place.alone)
         place.result = [folder: run.to ?: folder, lines: resultLines(summary, objects)]
     return ([outcome] + answered + objects).join('; ')
+}
+
+/** Put the classes of objects, and the one that says "no mitosis", into QuPath's list of classes, or the project's. */
+void listClasses(Map place, List objects) {
+    def wanted = objects.collect { it.getPathClass() }.findAll { it != null }.unique()
+    if (objects.any { !Double.isNaN(it.getMeasurementList().get('P(atypical)')) })
+        wanted << classOf(['Non-mitosis'], [128, 128, 128])
+    def gui = getQuPath()
+    def there = new ArrayList(gui != null ? gui.getAvailablePathClasses() : place.project?.getPathClasses() ?: [])
+    def missing = wanted.findAll { !there.contains(it) }
+    if (gui != null)
+        // QuPath gives them to the project.
+        inWindows { gui.getAvailablePathClasses().addAll(missing) }
+    else if (place.project != null)
+        place.project.setPathClasses(there + missing)
 }
 
 /** Take one step back. Where that fails too, the rest must still be taken back. */

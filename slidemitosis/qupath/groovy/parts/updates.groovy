@@ -243,25 +243,28 @@ void editMetadata(object, Closure edit) {
     }
 }
 
-/** Do what was planned. `undo` gets what takes each step back, the last one last. No file is read or written. */
+/**
+ * Do what was planned. `undo` gets what takes each step back, the last one last. No file is read or written. QuPath is
+ * told once, at the end, and so makes one step of it that Undo takes back.
+ */
 void applyUpdates(Map plan, List created, List undo) {
     def hierarchy = getCurrentHierarchy()
+    undo << { -> fireHierarchyUpdate() }
     plan.updates.each { part ->
         undo << restorer(part.old)
         updateObject(part)
     }
     if (!plan.removed.isEmpty())
         hierarchy.getSelectionModel().clearSelection()
-    undo << { -> created.each { hierarchy.removeObject(it, true) } }
-    addBelow(plan.added.collect { it.of?.getParent() }, created)
+    undo << { -> created.each { hierarchy.removeObjectWithoutUpdate(it, true) } }
+    [plan.added, created].transpose().each { part, object ->
+        hierarchy.addObjectBelowParent(part.of?.getParent() ?: hierarchy.getRootObject(), object, false)
+    }
     plan.removed.each { object ->
         def parent = object.getParent()
         undo << { -> hierarchy.addObjectBelowParent(parent, object, false) }
-        hierarchy.removeObject(object, true)
+        hierarchy.removeObjectWithoutUpdate(object, true)
     }
-    def changed = plan.updates*.old
-    hierarchy.fireObjectClassificationsChangedEvent(this, plan.updates.findAll { it.classes != null }*.old)
-    hierarchy.fireObjectMeasurementsChangedEvent(this, changed)
     fireHierarchyUpdate()
 }
 
@@ -300,20 +303,6 @@ Closure restorer(object) {
             }
         }
     }
-}
-
-/** Add objects to the image, each below its parent where it has one that is not the root. */
-void addBelow(List parents, List objects) {
-    def hierarchy = getCurrentHierarchy()
-    def loose = []
-    [parents, objects].transpose().each { parent, object ->
-        if (parent == null || parent.isRootObject())
-            loose << object
-        else
-            hierarchy.addObjectBelowParent(parent, object, false)
-    }
-    if (!loose.isEmpty())
-        hierarchy.addObjects(loose)
 }
 
 /** Return what was done to the objects; a part that is none is left out. */

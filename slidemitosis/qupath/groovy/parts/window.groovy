@@ -7,6 +7,8 @@ import javafx.scene.control.Button
 import javafx.scene.layout.HBox
 import javafx.scene.layout.VBox
 import javafx.stage.Stage
+import qupath.lib.gui.dialogs.ParameterPanelFX
+import qupath.lib.plugins.parameters.ParameterList
 
 import static qupath.lib.gui.scripting.QPEx.*
 
@@ -41,4 +43,16 @@ Button buttonOf(String text, Closure pressed) {
     def button = new Button(text)
     button.setOnAction { pressed.call() }
     return button
+}
+
+/** Show parameters as QuPath's own commands do, above a row of nodes; whether the person agrees. */
+boolean confirmed(String title, ParameterList params, List row) {
+    return inWindows {
+        def below = new HBox(6.0d)
+        below.getChildren().addAll(row)
+        def box = new VBox(10.0d)
+        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), below])
+        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
+        show { it.showConfirmDialog(title, box) } != false
+    }
 }

@@ -1,9 +1,14 @@
 package standin
 
+import javafx.stage.Stage
+import qupath.lib.objects.classes.PathClass
+
 /** After QuPath's QuPathGUI, which is also its only viewer here. */
 class StandinGui {
     StandinImage imageData
-    Object stage
+    final Stage stage = new Stage()
+    /** The first is "none". */
+    final List<PathClass> availablePathClasses = [null]
 
     StandinProject getProject() {
         return Session.project
@@ -23,5 +28,17 @@ class StandinGui {
         Session.events << "menu ${place}".toString()
         Session.commands[place] = command
         return null
+    }
+
+    StandinGui getViewer() {
+        return this
+    }
+
+    void setDownsampleFactor(double factor) {
+        assert factor > 0
+    }
+
+    void setCenterPixelLocation(double x, double y) {
+        Session.events << "at ${x as int}, ${y as int}".toString()
     }
 }

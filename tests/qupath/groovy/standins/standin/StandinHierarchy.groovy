@@ -20,12 +20,6 @@ class StandinHierarchy {
         return new LinkedHashSet(objects)
     }
 
-    boolean addObjects(Collection<PathObject> added) {
-        note("added ${added.size()}")
-        added.each { it.parent = root }
-        return objects.addAll(added)
-    }
-
     boolean addObjectBelowParent(PathObject parent, PathObject object, boolean fireUpdate) {
         assert (parent.is(root) || objects.any { it.is(parent) }) && !fireUpdate
         if (Session.failing == 'adding')
@@ -34,11 +28,10 @@ class StandinHierarchy {
         return objects.add(object)
     }
 
-    boolean removeObject(PathObject object, boolean keepChildren) {
+    boolean removeObjectWithoutUpdate(PathObject object, boolean keepChildren) {
         assert keepChildren
         if (!objects.any { it.is(object) })
             return false
-        note('removed')
         objects.findAll { object.is(it.parent) }.each { it.parent = object.parent }
         return objects.removeAll { it.is(object) }
     }
@@ -51,22 +44,29 @@ class StandinHierarchy {
         return Collections.unmodifiableSet(new LinkedHashSet(selected))
     }
 
+    boolean isSelected(PathObject object) {
+        return selected.any { it.is(object) }
+    }
+
+    void setSelectedObject(PathObject object) {
+        selected = [object]
+    }
+
     void clearSelection() {
         selected = []
     }
 
-    void fireObjectClassificationsChangedEvent(Object source, Collection<PathObject> changed) {
-        note("classifications ${changed.size()}")
+    PathObject getRootObject() {
+        return root
     }
 
-    void fireObjectMeasurementsChangedEvent(Object source, Collection<PathObject> changed) {
-        if (Session.failing == 'events')
+    /** Whoever looks at the image is told that it has changed: each time is one step for Undo. */
+    void changed() {
+        if (Session.failing == 'events') {
+            Session.failing = null
             throw new OutOfMemoryError('a failure in the middle')
-        note("measurements ${changed.size()}")
-    }
-
-    private void note(CharSequence event) {
-        Session.events << event.toString()
+        }
+        Session.events << 'hierarchy'
         image.setChanged(true)
     }
 }

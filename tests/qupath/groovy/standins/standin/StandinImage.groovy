@@ -15,6 +15,18 @@ class StandinImage {
         hierarchy.image = this
     }
 
+    /** The steps of its workflow; this object is also that. */
+    final List steps = []
+
+    StandinImage getHistoryWorkflow() {
+        return this
+    }
+
+    void addStep(step) {
+        steps << step
+        changed = true
+    }
+
     StandinServer getServer() {
         return server
     }

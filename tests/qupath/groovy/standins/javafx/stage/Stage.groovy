@@ -7,6 +7,10 @@ import standin.Session
 class Stage {
     String title
     Scene scene
+    double x
+    double y
+    double width
+    double height
 
     void show() {
         Session.windows << this

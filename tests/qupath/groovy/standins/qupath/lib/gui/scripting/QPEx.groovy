@@ -40,7 +40,7 @@ class QPEx {
     }
 
     static void fireHierarchyUpdate() {
-        Session.events << 'hierarchy'
+        getCurrentHierarchy().changed()
     }
 
     static void exportObjectsToGeoJson(

@@ -1,0 +1,1557 @@
+/*
+ * slidemitosis in QuPath 0.4 to 0.8: look at the figures that a run has classified, one after the other, and say by one
+ * key what each is. For research use only.
+ *
+ * Keys: A atypical, N normal, X no mitosis, U unsure, Z back to before the last answer, space the next figure. The
+ * viewer goes to each figure. What is selected is answered: a figure that was double-clicked in the grid, or several.
+ *
+ * An answer is the object's class, and the measurement "Reviewed": why the figure was shown (1 all, 2 a random sample,
+ * 3 doubt, 4 found). Later runs keep it, and count it. Save the image (File > Save) to keep it.
+ */
+
+// Put together from slidemitosis/qupath/groovy: an action, and the parts between ">>>" and "<<<". Change
+// only settings here; change anything else there, and run: python -m slidemitosis.qupath.assemble
+
+import com.google.gson.Gson
+import com.google.gson.GsonBuilder
+import com.google.gson.JsonParseException
+import com.google.gson.ToNumberPolicy
+import groovy.transform.Field
+import java.nio.file.AccessDeniedException
+import java.nio.file.FileAlreadyExistsException
+import java.nio.file.FileSystemException
+import java.nio.file.Files
+import java.nio.file.StandardCopyOption
+import java.security.MessageDigest
+import java.util.concurrent.ExecutionException
+import java.util.concurrent.FutureTask
+import javafx.application.Platform
+import javafx.geometry.Insets
+import javafx.scene.Scene
+import javafx.scene.control.Button
+import javafx.scene.control.Label
+import javafx.scene.control.TextArea
+import javafx.scene.layout.HBox
+import javafx.scene.layout.VBox
+import javafx.stage.Stage
+import org.slf4j.LoggerFactory
+import qupath.lib.common.GeneralTools
+import qupath.lib.gui.QuPathGUI
+import qupath.lib.gui.commands.Commands
+import qupath.lib.gui.commands.PathObjectGridView
+import qupath.lib.gui.dialogs.ParameterPanelFX
+import qupath.lib.gui.tools.GuiTools
+import qupath.lib.images.servers.ImageServerBuilder
+import qupath.lib.io.GsonTools
+import qupath.lib.io.PathIO
+import qupath.lib.objects.classes.PathClass
+import qupath.lib.plugins.parameters.ParameterList
+import qupath.lib.projects.Projects
+import qupath.lib.scripting.ScriptAttributes
+
+import static qupath.lib.gui.scripting.QPEx.*
+
+// ---- Settings.
+
+/** The class of figures, of which the answers are derived: "Mitosis: Atypical". */
+@Field String CANDIDATE_CLASS = 'Mitosis'
+/** How many figures a random sample has, until another number is given. */
+@Field int SAMPLE = 50
+
+// ---- What is done.
+
+@Field String SCRIPT = 'review_figures'
+/** The orders that can be chosen, and the reason that each gives an answer. */
+@Field Map<String, String> ORDERS = [
+    'the most doubtful first': 'doubt', 'all, by P(atypical)': 'all', 'a random sample': 'random',
+    'those selected': 'found',
+]
+
+reported { Map place -> reviewFigures(place) }
+
+String reviewFigures(Map place) {
+    checkedImage(place)
+    if (!place.alone)
+        refuse('figures are reviewed in a window; run this on the image that is open')
+    def figures = reviewable()
+    if (figures.isEmpty())
+        refuse('no figure of this image is classified; choose Classify mitoses or Import results first')
+    def selection = getCurrentHierarchy().getSelectionModel()
+    def selected = figures.findAll { selection.isSelected(it) }
+    def orders = new ArrayList(ORDERS.keySet()).findAll { ORDERS[it] != 'found' || !selected.isEmpty() }
+    def params = new ParameterList()
+        .addChoiceParameter('order', 'Which figures', orders[0], orders, 'Only all, or a random sample, give a rate')
+        .addIntParameter('sample', 'Size of the sample', SAMPLE, 'figures', 'Of a random sample')
+    if (!confirmed('slidemitosis: review figures', params, []))
+        return null
+    def reason = ORDERS[params.getChoiceParameterValue('order')]
+    openReview(place, queueOf(figures, selected, reason, params.getIntParameterValue('sample')), REASONS[reason])
+    return null
+}
+
+/** Return what can be reviewed: the figures of a run, also those that a person says are none. */
+List reviewable() {
+    return figuresOf(getCurrentHierarchy())
+}
+
+/** Return the figures to show, in their order. An image has one sample, and a larger one begins with the smaller. */
+List queueOf(List figures, List selected, String reason, int sample) {
+    if (reason == 'found')
+        return selected
+    if (reason == 'all')
+        return figures.sort(false) { -it.getMeasurementList().get('P(atypical)') }
+    if (reason == 'doubt')
+        return figures.sort(false) { -doubtOf(it) }
+    def drawn = figures.sort(false) { it.getID().toString() }
+    Collections.shuffle(drawn, new Random(1))
+    return drawn.take(sample)
+}
+
+/** Return how doubtful a figure is: what the model says of experts, or how near P(atypical) is to the threshold. */
+double doubtOf(object) {
+    def list = object.getMeasurementList()
+    def hard = list.get('P(experts disagree)')
+    double threshold = list.get('Call threshold')
+    if (!Double.isNaN(hard))
+        return hard
+    return 1 - Math.abs(list.get('P(atypical)') - threshold) / Math.max(threshold, 1 - threshold)
+}
+
+/** Open the panel that takes the keys, and the grid of the figures. */
+void openReview(Map place, List queue, int reason) {
+    def data = getCurrentImageData()
+    def review = [data: data, queue: queue, reason: reason, undo: [], at: -1]
+    inWindows {
+        review.where = new Label('')
+        review.lines = [new Label(''), new Label('')]
+        def keys = [A: 'AMF', N: 'NMF', X: 'none', U: 'unsure']
+        def names = [A: 'Atypical (A)', N: 'Normal (N)', X: 'No mitosis (X)', U: 'Unsure (U)']
+        def buttons = keys.collect { key, word -> buttonOf(names[key]) { answerNow(review, word) } }
+        buttons << buttonOf('Undo (Z)') { takeBackAnswer(review) }
+        buttons << buttonOf('Next (space)') { nextFigure(review) }
+        buttons << buttonOf('Show figures') { showFigures() }
+        // The keys are for the panel, not for the button that was pressed last.
+        buttons.each { it.setFocusTraversable(false) }
+        def stage = windowOf("slidemitosis: review of ${place.name}".toString(), [review.where] + review.lines, buttons)
+        stage.getScene().setOnKeyPressed { event ->
+            def key = event.getCode().toString()
+            if (keys.containsKey(key))
+                answerNow(review, keys[key])
+            else if (key in ['Z', 'BACK_SPACE'])
+                takeBackAnswer(review)
+            else if (key in ['SPACE', 'RIGHT'])
+                nextFigure(review)
+        }
+        nextFigure(review)
+        stage.show()
+        // Below the figure, which is in the middle of the viewer.
+        def owner = getQuPath().getStage()
+        stage.setX(owner.getX() + owner.getWidth() - stage.getWidth() - 20)
+        stage.setY(owner.getY() + owner.getHeight() - stage.getHeight() - 20)
+    }
+}
+
+/** Answer about what is selected, and go on where that is the figure of the queue. */
+void answerNow(Map review, String word) {
+    if (!isStillOpen(review))
+        return
+    def figures = reviewable()
+    def chosen = figures.findAll { review.data.getHierarchy().getSelectionModel().isSelected(it) }
+    if (chosen.isEmpty()) {
+        review.where.setText('no figure is selected; press space for the next one')
+        return
+    }
+    // Who answers about others than those that are shown has found them.
+    int reason = chosen.every { it in review.queue } ? review.reason : REASONS.found
+    review.undo << [back: answered(chosen, figures, word, reason), chosen: chosen]
+    nextFigure(review)
+}
+
+void takeBackAnswer(Map review) {
+    if (!isStillOpen(review) || review.undo.isEmpty())
+        return
+    def last = review.undo.remove(review.undo.size() - 1)
+    last.back()
+    review.at = review.queue.indexOf(last.chosen[0])
+    goTo(review, last.chosen[0])
+}
+
+/** Go to the next figure of the queue that has no answer yet. */
+void nextFigure(Map review) {
+    if (!isStillOpen(review))
+        return
+    def bases = basesOf(review.queue)
+    def order = (1..review.queue.size()).collect { (review.at + it) % review.queue.size() }
+    def next = order.find { isOpenYet(review, review.queue[it], bases) }
+    review.at = next == null ? review.at : next
+    goTo(review, next == null ? null : review.queue[next])
+}
+
+/** Return whether a figure still wants an answer; one of a random sample wants it for that reason. */
+boolean isOpenYet(Map review, object, Collection<String> bases) {
+    return review.reason == REASONS.random ? object.getMeasurementList().get('Reviewed') != REASONS.random :
+        answerOf(object, bases) == null
+}
+
+/** Show a figure in the viewer, and say what the model says of it; null: the review is done. */
+void goTo(Map review, object) {
+    [review.lines, reviewLines(reviewable())].transpose().each { label, text -> label.setText(text) }
+    if (object == null) {
+        review.where.setText('every figure of this review has an answer: save the image, and classify it again')
+        return
+    }
+    def list = object.getMeasurementList()
+    def roi = object.getROI()
+    def viewer = getQuPath().getViewer()
+    review.data.getHierarchy().getSelectionModel().setSelectedObject(object)
+    viewer.setDownsampleFactor(1d)
+    viewer.setCenterPixelLocation(roi.getCentroidX(), roi.getCentroidY())
+    review.where.setText("figure ${review.queue.indexOf(object) + 1} of ${review.queue.size()}: " +
+        "${className(object)}, P(atypical) ${decimals(list.get('P(atypical)'), 3)}")
+}
+
+/** Return whether the viewer still shows the image that the review is about, and say so where it does not. */
+boolean isStillOpen(Map review) {
+    def open = getQuPath().getImageData().is(review.data)
+    if (!open)
+        review.where.setText('another image is open; this review is of the one before')
+    return open
+}
+
+// >>> window
+/** Return what `work` returns in the thread of the windows, to which all that they show belongs. */
+Object inWindows(Closure work) {
+    if (Platform.isFxApplicationThread())
+        return work.call()
+    def task = new FutureTask(work)
+    Platform.runLater(task)
+    try {
+        return task.get()
+    } catch (ExecutionException e) {
+        throw e.getCause()
+    }
+}
+
+/** Return a window that leaves QuPath usable, and goes with it; only in the thread of the windows. */
+Stage windowOf(String title, List nodes, List<Button> buttons) {
+    def row = new HBox(6.0d)
+    row.getChildren().addAll(buttons)
+    def box = new VBox(10.0d)
+    box.setPadding(new Insets(12.0d))
+    box.getChildren().addAll(nodes + row)
+    def stage = new Stage()
+    stage.initOwner(getQuPath().getStage())
+    stage.setTitle(title)
+    stage.setScene(new Scene(box))
+    return stage
+}
+
+Button buttonOf(String text, Closure pressed) {
+    def button = new Button(text)
+    button.setOnAction { pressed.call() }
+    return button
+}
+
+/** Show parameters as QuPath's own commands do, above a row of nodes; whether the person agrees. */
+boolean confirmed(String title, ParameterList params, List row) {
+    return inWindows {
+        def below = new HBox(6.0d)
+        below.getChildren().addAll(row)
+        def box = new VBox(10.0d)
+        box.getChildren().addAll([new ParameterPanelFX(params).getPane(), below])
+        // Where QuPath's dialogs cannot be reached, what would be shown is taken.
+        show { it.showConfirmDialog(title, box) } != false
+    }
+}
+// <<< window
+
+// >>> outcome
+/** Return the outcome: "atypical fraction 21 % (95 % interval 13 to 30 %) of 40 figures; 8 called atypical". */
+String outcomeText(Map summary) {
+    def counts = summary.counts
+    def figures = (long) counts.classified + (long) (counts.uncertain ?: 0)
+    def left = (long) counts.candidates - figures
+    def further = left > 0 ? ", ${left} not classified" : ''
+    if (figures == 0)
+        return "none of ${whole(counts.candidates)} candidates could be classified"
+    if (summary.expected_fraction_amf_of_all == null) // of a version that knew the calls alone
+        return "${whole(counts.atypical)} of ${whole(counts.classified)} called atypical${further}"
+    def interval = summary.expected_fraction_amf_of_all_figures_95
+    return "atypical fraction ${percent(summary.expected_fraction_amf_of_all)} % " +
+        (interval == null ? '(no interval)' : "(95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)") +
+        " of ${figures} figures; ${whole(counts.atypical)} called atypical${further}"
+}
+
+/** Return a fraction in per cent, with two digits. */
+String percent(Number fraction) {
+    def value = 100 * (fraction as double)
+    return decimals(value, value >= 9.95 || value == 0 ? 0 : 1)
+}
+
+String whole(Number value) {
+    return String.valueOf(value as long)
+}
+
+/** Return what was said of selected figures: of one, its call, P(atypical) and subtype. */
+String selectionText(Map summary, List<Map> updates) {
+    def counts = summary.counts
+    if (updates.size() != 1)
+        return "${whole(counts.candidates)} selected: ${whole(counts.atypical)} called atypical, " +
+            "${whole(counts.normal)} normal"
+    def told = updates[0]
+    def p = told.put['P(atypical)']
+    if (p == null)
+        return "not classified: ${told.metadata['slidemitosis.reason'] ?: told.metadata['slidemitosis.status']}"
+    def call = told.metadata['slidemitosis.status'] == 'uncertain' ? 'uncertain' :
+        p >= told.put['Call threshold'] ? 'atypical' : 'normal'
+    def subtype = told.metadata['slidemitosis.subtype']
+    return "${call}, P(atypical) ${decimals(p, 3)} (atypical from ${decimals(told.put['Call threshold'], 3)})" +
+        (subtype == null ? '' : ", ${subtype}")
+}
+
+/** Return what the answers of persons come to, or '' where nobody has answered. */
+String reviewText(Map review) {
+    if (review == null)
+        return ''
+    def told = [[review.reviewed_fraction_amf_of_all, 'by the answers alone'],
+        [review.combined_fraction_amf_of_all, 'by answers and model together']]
+        .findAll { it[0] != null }.collect { "${percent(it[0])} % ${it[1]}" }
+    return "${plural(review.answered, 'answer')} of persons counted: ${(told + review.because).join(', ')}".toString()
+}
+
+/** Return what a run has found, a line for each thing. `objects`: what was done to the image's objects, or ''. */
+List<String> resultLines(Map summary, String objects) {
+    def spot = summary.hot_spot
+    def warnings = (summary.warnings ?: []) as List
+    def left = (summary.not_classified ?: []) as List
+    def lines = [
+        "Model: ${outcomeText(summary)}",
+        "Calls: ${summary.counts.atypical as long} atypical, ${summary.counts.normal as long} normal" +
+            (summary.counts.uncertain ? ", ${summary.counts.uncertain as long} uncertain" : '') +
+            "; atypical from ${decimals(summary.model.threshold, 3)}",
+        "Review: ${reviewText(summary.review) ?: 'nobody has answered yet'}",
+        spot == null ? null : "Hot spot: ${plural(spot.mitoses, 'mitosis')}, " +
+            "${whole(spot.atypical)} called atypical, in ${decimals(spot.mm2_on_slide ?: spot.mm2, 2)} mm2",
+        summary.expected_hard == null ? null : "Doubtful: experts are expected to disagree on " +
+            "${decimals(summary.expected_hard, 0)} figures; sort by P(experts disagree) to see which",
+        left.isEmpty() ? null : "Not classified: ${notClassified(left)}",
+        objects.isEmpty() ? null : "Objects: ${objects}",
+    ] + warnings.collect { "Note: ${inQuPathsWords(it)}" }
+    lines << "${summary.model.name} ${summary.model.version}. For research use only."
+    return lines.findAll { it != null }*.toString()
+}
+
+/** Return how many figures were not classified, by the reason. */
+String notClassified(List<Map> left) {
+    return left.countBy { it.reason ?: it.status }.collect { reason, count -> "${count} (${reason})" }.join(', ')
+}
+// <<< outcome
+
+// >>> shown
+/** Show a result until it is closed. `folder`: that of the results. */
+void showResult(Map place, File folder, List<String> lines) {
+    def data = getCurrentImageData()
+    inWindows {
+        def text = new TextArea(lines.join('\n'))
+        text.setEditable(false)
+        text.setWrapText(true)
+        text.setPrefRowCount(lines.size() + 5)
+        text.setPrefColumnCount(60)
+        def report = new File(folder, 'report.html')
+        def open = buttonOf('Open report') { GuiTools.browseURI(report.toURI()) }
+        open.setDisable(!report.isFile())
+        windowOf("slidemitosis: result of ${place.name}".toString(), [text], [
+            buttonOf('Show figures') { showFigures() },
+            buttonOf('Show table') { showTable(data) },
+            open,
+            buttonOf('Open folder') { GuiTools.browseDirectory(folder) },
+        ]).show()
+    }
+}
+
+/** Show the table of the kind of objects that the figures are. */
+void showTable(data) {
+    def figures = figuresOf(data.getHierarchy())
+    if (figures.any { it.isDetection() } || figures.isEmpty())
+        Commands.showDetectionMeasurementTable(QuPathGUI.getInstance(), data)
+    else
+        Commands.showAnnotationMeasurementTable(QuPathGUI.getInstance(), data)
+}
+
+/** Show QuPath's grid of the figures, the most doubtful first; a double-click goes to one. */
+void showFigures() {
+    def grid = PathObjectGridView.createGridView(QuPathGUI.getInstance(), { figuresOf(it) })
+    def stage = grid.getStage()
+    stage.setTitle('slidemitosis: figures')
+    grid.show()
+    grid.refresh()
+    // QuPath has no other way to say by what the grid is sorted.
+    def sorts = stage.getScene().getRoot().lookupAll('.combo-box').findAll { it.getItems().contains('P(atypical)') }
+    sorts.each { box ->
+        box.getSelectionModel().select(['P(experts disagree)', 'P(atypical)'].find { box.getItems().contains(it) })
+    }
+}
+
+/** Return the figures of an image: what a run has classified. */
+List figuresOf(hierarchy) {
+    return new ArrayList(hierarchy.getAllObjects(false)).findAll {
+        canBeCandidate(it) && !Double.isNaN(it.getMeasurementList().get('P(atypical)'))
+    }
+}
+// <<< shown
+
+// >>> answers
+/** What `Reviewed` says: why a person was shown a figure. */
+@Field Map<String, Integer> REASONS = [all: 1, random: 2, doubt: 3, found: 4]
+/** Fewer answers of a random sample have no interval. */
+@Field int LEAST_SAMPLED = 10
+
+/** Return what a person says of an object, "AMF", "NMF", "none" or "unsure"; null where nobody has said anything. */
+String answerOf(object, Collection<String> bases) {
+    def p = object.getMeasurementList().get('P(atypical)')
+    def name = className(object)
+    def stated = statedCall(name)
+    if (stated != null)
+        return isReviewed(object) || Double.isNaN(p) || !(lastCall(object, null) in [null, stated]) ?
+            (stated == 'Atypical' ? 'AMF' : 'NMF') : null
+    if (object.getPathClass() != null && !bases.contains(name))
+        return 'none'
+    return isReviewed(object) || object.getPathClass() == null ? 'unsure' : null
+}
+
+/** Return the classes of which those of these objects are calls. */
+Set<String> basesOf(List objects) {
+    def called = objects.collect { className(it) }.findAll { statedCall(it) != null }
+    return called.collect { baseClass(it) }.toSet() + CANDIDATE_CLASS
+}
+
+/** Return figures as `reviewRate` takes them. */
+List<Map> reviewedFigures(List objects) {
+    def bases = basesOf(objects)
+    return objects.collect {
+        def list = it.getMeasurementList()
+        def answer = answerOf(it, bases)
+        def reason = list.get('Reviewed')
+        [p: list.get('P(atypical)'), answer: answer,
+            reason: answer == null ? 0 : Double.isNaN(reason) ? REASONS.found : reason as int]
+    }
+}
+
+/**
+ * Return what the answers about the figures of one slide come to, as slidemitosis/rates/reviewed.py does: how they were
+ * "chosen", the fractions "reviewed" and "combined" or null, and the "interval" of the first or null.
+ */
+Map reviewRate(List<Map> figures) {
+    def known = figures.findAll { !Double.isNaN(it.p) || it.answer != null }
+    if (!known.any { it.answer != null })
+        return null
+    if (known.every { it.answer != null })
+        return replacedRate(known) + [chosen: 'all']
+    def everyone = known.findAll { !Double.isNaN(it.p) }
+    def sample = everyone.findAll { it.reason == REASONS.random && it.answer in ['AMF', 'NMF', 'none'] }
+    return sample.isEmpty() ? replacedRate(known) + [chosen: 'chosen', interval: null] : sampledRate(everyone, sample)
+}
+
+/** Rates where an answer stands in place of P(atypical). */
+Map replacedRate(List<Map> figures) {
+    int k = figures.count { it.answer == 'AMF' }
+    int n = k + figures.count { it.answer == 'NMF' }
+    def open = figures.findAll { it.answer in [null, 'unsure'] && !Double.isNaN(it.p) }*.p
+    Double reviewed = n == 0 ? null : k / (n as double)
+    Double combined = n + open.size() == 0 ? null : (k + (open.sum() ?: 0)) / (n + open.size() as double)
+    return [reviewed: reviewed, combined: combined, interval: n == 0 ? null : [reviewed, reviewed]]
+}
+
+/** Rates of all figures, of which a random sample was reviewed. */
+Map sampledRate(List<Map> everyone, List<Map> sample) {
+    int k = sample.count { it.answer == 'AMF' }
+    int n = k + sample.count { it.answer == 'NMF' }
+    if (n == 0)
+        return [chosen: 'random', reviewed: null, combined: null, interval: null]
+    double mean = everyone*.p.sum() / everyone.size()
+    double error = sample.collect { (it.answer == 'AMF' ? 1 : 0) - it.p }.sum() / sample.size()
+    double mitoses = n / (sample.size() as double)
+    def all = Math.rint(everyone.size() * n / (sample.size() as double)) as long
+    return [
+        chosen: 'random', reviewed: k / (n as double), combined: Math.min(Math.max((mean + error) / mitoses, 0d), 1d),
+        interval: sample.size() < LEAST_SAMPLED ? null : intervalOfFinite(k, n, all),
+    ]
+}
+
+/** Return Wilson's 95 % interval of k of n, which were drawn from `everyone` without replacement. */
+List<Double> intervalOfFinite(int k, int n, long everyone) {
+    double rest = (everyone - n) / (Math.max(everyone - 1, 1L) as double)
+    if (rest <= 0)
+        return [k / (n as double), k / (n as double)]
+    double z = 1.959963984540054
+    double size = n / rest
+    double p = k / (n as double)
+    double middle = (p + z * z / (2 * size)) / (1 + z * z / size)
+    double half = z * Math.sqrt(p * (1 - p) / size + z * z / (4 * size * size)) / (1 + z * z / size)
+    return [Math.max(middle - half, 0d), Math.min(middle + half, 1d)]
+}
+
+/** Return how far a review is, and what it has found: two lines. */
+List<String> reviewLines(List objects) {
+    def figures = reviewedFigures(objects)
+    def names = [AMF: 'atypical', NMF: 'normal', none: 'no mitosis', unsure: 'unsure']
+    def counts = names.collect { word, name -> [figures.count { it.answer == word }, name] }
+    int done = counts.collect { it[0] }.sum()
+    def line = "reviewed ${done} of ${figures.size()}: " +
+        counts.findAll { it[0] > 0 || it[1] == 'atypical' }.collect { "${it[0]} ${it[1]}" }.join(', ')
+    def rate = reviewRate(figures)
+    if (rate == null)
+        return [line.toString(), ' ']
+    def (from, to) = rate.interval == null ? [null, null] : rate.interval.collect { percent(it) }
+    def parts = rate.reviewed == null ? [] : ["${percent(rate.reviewed)} % of the mitoses reviewed are atypical" +
+        (from == null ? '' : " (95 % interval ${from} to ${to} %)")]
+    if (rate.combined != null)
+        parts << "${percent(rate.combined)} % by answers and model together"
+    def because = [all: 'all were reviewed', random: 'from a random sample',
+        chosen: 'not unbiased: neither all nor a random sample']
+    return [line.toString(), "${parts.join('; ')} (${because[rate.chosen]})".toString()]
+}
+
+/** Return the class of an object for an answer. */
+PathClass answeredClass(object, String answer, Collection<String> bases) {
+    if (answer == 'none')
+        return classOf(['Non-mitosis'], [128, 128, 128])
+    def base = object.getPathClass() == null ? CANDIDATE_CLASS : baseClass(className(object))
+    def names = classParts(bases.contains(base) ? base : CANDIDATE_CLASS)
+    if (answer == 'unsure')
+        return classOf(names, null)
+    return answer == 'AMF' ? classOf(names + 'Atypical', [213, 94, 0]) : classOf(names + 'Normal', [0, 114, 178])
+}
+
+/**
+ * Give objects the answer of a person, and return what takes it back. A figure of a random sample stays one. QuPath is
+ * told once, so that its own Undo takes it back too.
+ */
+Closure answered(List objects, List figures, String answer, int reason) {
+    def bases = basesOf(figures)
+    def undo = objects.collect { restorer(it) }
+    objects.each { object ->
+        def list = object.getMeasurementList()
+        setClass(object, answeredClass(object, answer, bases), object.getColor())
+        list.put('Reviewed', list.get('Reviewed') == REASONS.random ? REASONS.random as double : reason as double)
+        list.close()
+    }
+    fireHierarchyUpdate()
+    return { ->
+        undo.each { it() }
+        fireHierarchyUpdate()
+    }
+}
+// <<< answers
+
+// >>> objects
+/** Return the objects of a class and of the classes derived from it. */
+List objectsOfClass(String wanted) {
+    return allObjects().findAll {
+        canBeCandidate(it) && isOfClass(className(it), wanted)
+    }
+}
+
+/** Return the candidates: the objects of a class, and those of which a person has said since that they are none. */
+List candidateObjects(String wanted) {
+    return objectsOfClass(wanted) + deniedObjects(wanted)
+}
+
+/** Return what a run has classified or a person answered about, and what a person has given another class since. */
+List deniedObjects(String wanted) {
+    def others = allObjects().findAll {
+        def list = it.getMeasurementList()
+        canBeCandidate(it) && !isOfClass(className(it), wanted) &&
+            ['P(atypical)', 'Reviewed'].any { name -> !Double.isNaN(list.get(name)) }
+    }
+    // Figures of another class of candidates are called by another run.
+    def called = others.collect { className(it) }.findAll { statedCall(it) != null }.collect { baseClass(it) } as Set
+    return others.findAll { statedCall(className(it)) == null && !called.contains(className(it)) }
+}
+
+/** Return how many objects each class has: "Mitosis (12), Unclassified (3)", or "none". */
+String classCounts() {
+    def counts = new TreeMap()
+    allObjects().findAll { canBeCandidate(it) }.each {
+        counts[className(it)] = (counts[className(it)] ?: 0) + 1
+    }
+    return counts.collect { name, count -> "${name} (${count})" }.join(', ') ?: 'none'
+}
+// <<< objects
+
+// >>> classes
+/** Return every object of the image as a list; QuPath gives a set. */
+List allObjects() {
+    return new ArrayList(getCurrentHierarchy().getAllObjects(false))
+}
+
+boolean canBeCandidate(object) {
+    return object.hasROI() && !object.isTMACore() && !object.isRootObject() && !isHotSpot(object)
+}
+
+/** Return whether an object is the hot spot that slidemitosis has drawn: a region, no figure. */
+boolean isHotSpot(object) {
+    return className(object) == 'Hot spot' && !Double.isNaN(object.getMeasurementList().get('Spot mm2'))
+}
+
+/** Return the class of an object as QuPath shows it, such as "Mitosis: Atypical". */
+String className(object) {
+    return object.getPathClass() == null ? 'Unclassified' : object.getPathClass().toString()
+}
+
+/** Return the parts of a class that is derived from another: "Mitosis: Atypical" has two. */
+List<String> classParts(String name) {
+    return name.split(':').collect { it.trim() }.findAll { !it.isEmpty() }
+}
+
+/** Return whether a class is `wanted` or derived from it. */
+boolean isOfClass(String name, String wanted) {
+    def parts = classParts(name)
+    def first = classParts(wanted)
+    return parts.size() >= first.size() && parts.take(first.size()) == first
+}
+// <<< classes
+
+// >>> calls
+/** Return "Atypical" or "Normal" where the last part of a derived class says so, else null. */
+String statedCall(String name) {
+    def parts = classParts(name)
+    return parts.size() > 1 && parts.last() in ['Atypical', 'Normal'] ? parts.last() : null
+}
+
+/** Return a class without the calls at its end, in any case; one that is nothing else stays as it is. */
+String baseClass(String name) {
+    def parts = classParts(name)
+    int kept = parts.size()
+    while (kept > 1 && parts[kept - 1].toLowerCase(Locale.ROOT) in ['atypical', 'normal'])
+        kept--
+    return parts.take(kept).join(': ')
+}
+
+/**
+ * Return what the last run called an object, "Atypical" or "Normal"; null where it was not classified, or where the
+ * call cannot be told.
+ *
+ * `own`: P(atypical) from which that run called it atypical, as the object states it, or NaN. `subtype`: the metadata
+ * "slidemitosis.subtype", whose first word is the call; it comes second, since QuPath 0.5 cannot change it.
+ * `threshold`: that of the run, for objects of versions that did not record it, or null.
+ */
+String recordedCall(double p, double own, String subtype, Double threshold) {
+    if (Double.isNaN(p))
+        return null
+    if (Double.isNaN(own) && subtype != null && (subtype.startsWith('AMF ') || subtype.startsWith('NMF ')))
+        return subtype.startsWith('AMF ') ? 'Atypical' : 'Normal'
+    def from = Double.isNaN(own) ? threshold : own
+    if (from == null)
+        return null
+    // Compared as floats, since QuPath keeps the measurements of detections as floats.
+    return ((float) p) >= ((float) from) ? 'Atypical' : 'Normal'
+}
+
+/** Return what the last run called an object of the image, as `recordedCall`. */
+String lastCall(object, Double threshold) {
+    def list = object.getMeasurementList()
+    return recordedCall(list.get('P(atypical)'), list.get('Call threshold'),
+        metadataOf(object)['slidemitosis.subtype'], threshold)
+}
+
+/**
+ * Return whether a person gave an object its class: one that is `Reviewed`, a call before any run, another call than
+ * the last run's, or, since the export, another class than the results know.
+ *
+ * `result`: the object's class in these. `answered`: whether it is a person's there, so that it may be of another kind.
+ */
+boolean isClassByHand(object, String result, boolean answered, Double threshold) {
+    def p = object.getMeasurementList().get('P(atypical)')
+    if (isReviewed(object))
+        return true
+    if (object.getPathClass() == null)
+        return !Double.isNaN(p)
+    def name = className(object)
+    def stated = statedCall(name)
+    if (!(answered && (stated != null || Double.isNaN(p))) && baseClass(name) != baseClass(result))
+        return true
+    if (stated == null || Double.isNaN(p))
+        return stated != null
+    def recorded = lastCall(object, threshold)
+    return recorded != null && recorded != stated
+}
+
+/** Return whether a person has answered about an object; the measurement is the reason for which it was shown. */
+boolean isReviewed(object) {
+    return !Double.isNaN(object.getMeasurementList().get('Reviewed'))
+}
+
+/** Return the metadata of an object; none in QuPath 0.4, where objects have no metadata that a script can reach. */
+Map metadataOf(object) {
+    return object.metaClass.respondsTo(object, 'getMetadata') ? object.getMetadata() : [:]
+}
+// <<< calls
+
+// >>> summary
+File summaryFile(Map place) {
+    return new File(place.folder, "summaries/${fileName(place.id)}.json")
+}
+
+Double thresholdOf(Map summary) {
+    return summary == null ? null : summary.model.threshold as Double
+}
+
+/** Throw unless a summary is of this image, in the frame that QuPath shows it in. `ofEntry`: as `isSameSlide`. */
+void refuseOtherImage(Map summary, Map image, boolean ofEntry) {
+    def reason = otherImage(summary, image.slide, image.width, image.height, ofEntry)
+    if (reason != null)
+        refuse(reason)
+}
+
+/** Return what to add to x and y of objects.geojson to get level-0 pixels of the whole slide. */
+List objectsOffset(Map summary) {
+    // Older summaries state one offset, for points and objects.
+    return summary.reading.objects_offset_px ?: summary.reading.offset_px
+}
+
+/**
+ * Return why a summary is not of this image, or null. `width`, `height`: px of QuPath's full-resolution image.
+ * `ofEntry`: as `isSameSlide`.
+ */
+String otherImage(Map summary, File file, int width, int height, boolean ofEntry) {
+    def slide = summary.slide
+    if (!(slide instanceof Map) || summary.reading == null || summary.model == null)
+        return 'their summary.json is not one of "slidemitosis classify"; take the whole folder that it wrote'
+    if (!isSameSlide(summary, file, ofEntry))
+        return "these results are of ${slide.name} (${(long) slide.bytes} bytes), and this image is " +
+            "${file.getName()} (${file.length()} bytes), or has another content by now; classify it again"
+    def offset = objectsOffset(summary).collect { (long) it }
+    def bounds = slide.bounds_px
+    if (width == (long) slide.width_px && height == (long) slide.height_px && offset == [0L, 0L])
+        return null
+    if (bounds != null && width == (long) bounds.width && height == (long) bounds.height &&
+            offset == [(long) bounds.x, (long) bounds.y])
+        return null
+    return "these results count from ${offset.join(', ')} px of a slide of ${(long) slide.width_px} x " +
+        "${(long) slide.height_px} px, and QuPath shows ${width} x ${height} px of it: the origins differ; " +
+        'classify the image from here'
+}
+
+String decimals(Number value, int places) {
+    return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
+}
+
+/**
+ * Return whether a file holds the slide that a summary is of, by the rule of docs/cohorts.md: the same size and time,
+ * or the same size and content if every figure could be read. Older summaries state a name and a size alone, and the
+ * name does not count where the run was of this very image (`ofEntry`).
+ */
+boolean isSameSlide(Map summary, File file, boolean ofEntry) {
+    def slide = summary.slide
+    if (!(slide instanceof Map) || slide.bytes == null || (long) slide.bytes != file.length())
+        return false
+    if (slide.modified_ms == null)
+        return ofEntry || slide.name == file.getName()
+    if ((long) slide.modified_ms == file.lastModified())
+        return true
+    def counts = summary.counts
+    return counts.unreadable == 0 && counts.blank == 0 && slide.content_sha256 == contentSha256(file)
+}
+
+/** Return a SHA-256 of a file, if it is large of 64 samples, and of names and sizes of a slide's further files. */
+String contentSha256(File file) {
+    def digest = MessageDigest.getInstance('SHA-256')
+    long size = file.length()
+    def places = size <= 64 * 65536 ? (0..<64).collect { 65536L * it } :
+        (0..<64).collect { ((size - 65536) * it).intdiv(63) }
+    new RandomAccessFile(file, 'r').withCloseable { source ->
+        byte[] bytes = new byte[65536]
+        places.findAll { it < size }.each { at ->
+            int length = Math.min(65536L, size - at)
+            source.seek(at)
+            source.readFully(bytes, 0, length)
+            digest.update(bytes, 0, length)
+        }
+    }
+    furtherFiles(file).each { digest.update("${it.getName()}\n${it.length()}\n".getBytes('UTF-8')) }
+    return digest.digest().encodeHex().toString()
+}
+
+/** Return what a slide's pixels lie in beside its own file: MIRAX, DICOM, Hamamatsu VMS and VMU. */
+List<File> furtherFiles(File slide) {
+    def name = slide.getName().toLowerCase(Locale.ROOT)
+    if (!['.mrxs', '.dcm', '.vms', '.vmu'].any { name.endsWith(it) })
+        return []
+    def beside = slide.getParentFile()
+    def folder = name.endsWith('.mrxs') ? new File(beside, slide.getName().replaceFirst(/\.[^.]*$/, '')) : beside
+    return (folder.listFiles() ?: []).findAll { it.isFile() && it != slide }.sort { it.getName() }
+}
+// <<< summary
+
+// >>> updates
+/**
+ * Return what a result changes in the image, without changing anything; docs/qupath.md states the rules.
+ *
+ * `collection`: the JSON of objects.geojson. `threshold`: of the run that the image's objects are from, or null.
+ * `fromQuPath`: whether the candidates were exported from this image, so that those which are not there were deleted.
+ * `whole`: false after a selection, whose hot spot and regions are not those of the slide.
+ */
+Map plannedUpdates(Map collection, Double threshold, boolean fromQuPath, boolean whole) {
+    def features = collection.features.collect { readFeature(it) }
+    def figures = features.findAll { !it.spot && !it.region }
+    def regions = whole ? features.findAll { it.region } : []
+    def there = objectsById(features.collectMany { [it.id, it.source, it.pointsId] })
+    def known = figures.findAll { keyOf(it, there) != null }
+    def pairs = known.groupBy { keyOf(it, there) }.collectMany { key, group -> pairsOf(there[key], group) }
+    def points = plannedPoints(figures, there)
+    def lost = figures.findAll { keyOf(it, there) == null && !points.ids.contains(it.pointsId) }
+    def none = known.isEmpty() && points.ids.isEmpty()
+    if (none && fromQuPath && !lost.isEmpty())
+        refuse("none of the ${figures.size()} objects of these results is in this image; was an older state of it " +
+            'put back, or its data file replaced? Classify it again')
+    def found = none ? (lost + regions.findAll { !there.containsKey(it.id) }).findAll { !it.core } : []
+    def rated = regions.collectMany { now -> there.getOrDefault(now.id, []).collect { [it, now] } }
+    return [
+        updates: pairs.collect { old, now -> figureUpdate(old, now, threshold) } +
+            rated.collect { old, now -> regionUpdate(old, now) } + forgottenRegions(whole, regions*.id),
+        added: found.collect { [now: it] } + points.added.collect { it + figureUpdate(it.of, it.now, threshold) } +
+            (whole ? features.findAll { it.spot }.collect { [now: it] } : []),
+        removed: points.removed + (whole ? allObjects().findAll { isHotSpot(it) } : []),
+        told: [
+            updated: pairs.size() + rated.size(), added: found.size() + points.added.size(), left: points.left,
+            split: points.removed.size(), gone: none ? 0 : lost.size(),
+        ],
+    ]
+}
+
+/** Return what matters of a Feature of objects.geojson. */
+Map readFeature(Map feature) {
+    // Not feature.properties, which Groovy 6 takes for the properties of the map itself.
+    def told = feature.get('properties') ?: [:]
+    def metadata = told.metadata ?: [:]
+    def measurements = told.measurements ?: [:]
+    def classed = told.classification ?: [:]
+    def names = (classed.names ?: [classed.name]).findAll { it != null }.collectMany { classParts(it) }
+    def source = metadata['slidemitosis.source_id']?.toLowerCase(Locale.ROOT)
+    def point = source == null ? null : (source =~ /^([0-9a-f-]{36})#(\d+)$/)
+    def ofPoints = point != null && point.matches()
+    return [
+        json: feature, id: feature.id?.toString()?.toLowerCase(Locale.ROOT), names: names,
+        name: names.isEmpty() ? 'Unclassified' : names.join(': '),
+        color: classed.color, measurements: measurements, metadata: metadata,
+        source: ofPoints ? null : source, pointsId: ofPoints ? point.group(1) : null,
+        number: ofPoints ? point.group(2) as int : 0, core: told.objectType == 'tma_core',
+        spot: names == ['Hot spot'] && measurements.containsKey('Spot mm2'),
+        region: measurements.containsKey('Region mm2'),
+    ]
+}
+
+/** Return the image's objects that have one of these ids, by id. No others are kept: an image may have millions. */
+Map<String, List> objectsById(Collection<String> ids) {
+    def wanted = new HashSet(ids)
+    return allObjects().findAll { wanted.contains(it.getID().toString()) && (canBeCandidate(it) || it.isTMACore()) }
+        .groupBy { it.getID().toString() }
+}
+
+/** Return the id by which an object of a result is in the image, or null. The second of two objects with one id has
+    come back with another, and names its own as its source. */
+String keyOf(Map feature, Map there) {
+    return [feature.id, feature.source].find { it != null && there.containsKey(it) }
+}
+
+/** Return which object of the image takes which of a result; all have one id. */
+List<List> pairsOf(List objects, List features) {
+    if (objects.size() == 1 && features.size() == 1)
+        return [[objects[0], features[0]]]
+    def left = new ArrayList(features)
+    return objects.collect { object ->
+        def nearest = (left ?: features).min { distance(object.getROI(), it.json.geometry) }
+        left.removeAll { it.is(nearest) }
+        [object, nearest]
+    }
+}
+
+/** Return how far the centres of the boxes around two outlines are from each other, in px. */
+double distance(roi, Map geometry) {
+    def places = placesOf(geometry.coordinates)
+    double x = (places*.get(0).max() + places*.get(0).min()) / 2
+    double y = (places*.get(1).max() + places*.get(1).min()) / 2
+    return Math.hypot(roi.getBoundsX() + roi.getBoundsWidth() / 2 - x, roi.getBoundsY() + roi.getBoundsHeight() / 2 - y)
+}
+
+/** Return the places, [x, y] each, in the coordinates of a geometry, however deep. */
+List<List> placesOf(List coordinates) {
+    return coordinates[0] instanceof Number ? [coordinates] : coordinates.collectMany { placesOf(it) }
+}
+
+/** Return what becomes of points objects: those to remove, the points to add for them, and how many stay. */
+Map plannedPoints(List figures, Map there) {
+    def byPoints = figures.findAll { there.containsKey(it.pointsId) }.groupBy { it.pointsId }
+    def plan = [ids: byPoints.keySet(), added: [], removed: [], left: 0]
+    byPoints.each { id, group ->
+        if (there[id].every { hasPoints(it, group) }) {
+            plan.added.addAll(group.findAll { keyOf(it, there) == null }.collect { [now: it, of: there[id][0]] })
+            plan.removed.addAll(there[id])
+        } else {
+            plan.left++
+        }
+    }
+    return plan
+}
+
+/** Return whether a points object has the points that it was exported with, which are these objects of a result. */
+boolean hasPoints(object, List features) {
+    def roi = object.getROI()
+    if (!roi.isPoint() || roi.getNumPoints() != features.size())
+        return false
+    def points = roi.getAllPoints()
+    return features.every { feature ->
+        def at = feature.json.geometry.coordinates
+        def point = feature.number > points.size() ? null : points[feature.number - 1]
+        // GeoJSON has two decimals.
+        point != null && Math.abs(point.getX() - at[0]) < 0.0101 && Math.abs(point.getY() - at[1]) < 0.0101
+    }
+}
+
+/** Return what a result changes of a figure; `classes` is null where its class stays. */
+Map figureUpdate(old, Map now, Double threshold) {
+    def byHand = KEEP_CORRECTIONS && isClassByHand(old, now.name, now.measurements.containsKey('Reviewed'), threshold)
+    def told = measured(old, now) { isOurMeasurement(it) || it == 'Reviewed' }
+    // What a person said of the object is not in results that were made before.
+    if (KEEP_CORRECTIONS)
+        told.drop.remove('Reviewed')
+    return told + [
+        classes: byHand ? null : now.names, color: now.color, kept: byHand && className(old) != now.name,
+        metadata: now.metadata.findAll { key, value -> key.startsWith('slidemitosis.') },
+    ]
+}
+
+Map regionUpdate(old, Map now) {
+    return measured(old, now) { isOfRegionRate(it) }
+}
+
+/** Return what takes the rates of an earlier run from the regions whose id is not among these. */
+List<Map> forgottenRegions(boolean whole, List ids) {
+    def earlier = whole ? allObjects().findAll { hasRegionRate(it) && !(it.getID().toString() in ids) } : []
+    return earlier.collect { regionUpdate(it, [measurements: [:]]) }
+}
+
+/** Return an object and its measurements that are set, and those that are taken away; only `ours` are. */
+Map measured(old, Map now, Closure ours) {
+    def put = now.measurements.findAll { name, value -> ours(name) }
+        .collectEntries { name, value -> [name, value as double] }
+    def drop = old.getMeasurements().keySet().findAll { ours(it) && !put.containsKey(it) }
+    return [old: old, put: put, drop: new ArrayList(drop)]
+}
+
+boolean isOurMeasurement(String name) {
+    return name in ['P(atypical)', 'Call threshold', 'P(experts disagree)', 'Upsampled'] || name.startsWith('P(AMF ') ||
+        name.startsWith('P(NMF ')
+}
+
+/** Return whether a run has given this object, an annotation or a core of a microarray, a rate of its own. */
+boolean hasRegionRate(object) {
+    return !Double.isNaN(object.getMeasurementList().get('Region mm2'))
+}
+
+/** Return whether a measurement, of an object that is a region, is part of its rate. */
+boolean isOfRegionRate(String name) {
+    return name in ['Mitoses', 'Atypical', 'Normal', 'Uncertain', 'Mitoses per mm2', 'Region mm2'] ||
+        name.startsWith('Expected atypical fraction')
+}
+
+/** Return new objects of QuPath for those that a plan adds, in its order. They are in no image yet. */
+List createdObjects(List<Map> added) {
+    if (added.isEmpty())
+        return []
+    def features = added.collect { readableFeature(it.now.json) }
+    def file = File.createTempFile('slidemitosis', '.geojson')
+    try {
+        writeJson(file, [type: 'FeatureCollection', features: features])
+        def byId = new ArrayList(PathIO.readObjects(file)).groupBy { it.getID().toString() }
+        return added.collect { part ->
+            def object = byId[part.now.id][0]
+            if (part.of != null)
+                takeAfter(part.of, object, part)
+            object
+        }
+    } finally {
+        file.delete()
+    }
+}
+
+/** Return a Feature as this QuPath reads it without a word: at metadata of a detection 0.5 logs a stack trace. */
+Map readableFeature(Map feature) {
+    def told = feature.get('properties')
+    if (!isVersion('0.5') || told == null || told.objectType == 'annotation')
+        return feature
+    return feature + [properties: told.findAll { key, value -> key != 'metadata' }]
+}
+
+/** Give one point what its points object has by now, but for what is ours. */
+void takeAfter(old, object, Map part) {
+    setClass(object, part.classes == null ? old.getPathClass() : classOf(part.classes, part.color), old.getColor())
+    object.setName(old.getName())
+    object.setLocked(old.isLocked())
+    def kept = old.getMeasurements().findAll { name, value -> !part.put.containsKey(name) && !(name in part.drop) }
+    def list = object.getMeasurementList()
+    new ArrayList(object.getMeasurements().keySet()).findAll { !part.put.containsKey(it) }.each { list.remove(it) }
+    list.putAll(kept.collectEntries { name, value -> [name, value as double] })
+    list.close()
+    def theirs = metadataOf(old).findAll { key, value -> !key.startsWith('slidemitosis.') }
+    editMetadata(object) { map ->
+        new ArrayList(map.keySet()).findAll { !it.startsWith('slidemitosis.') }.each { map.remove(it) }
+        map.putAll(theirs)
+    }
+}
+
+/** Return a class of QuPath. Its colour is that which it has in QuPath, or else the one of the results. */
+PathClass classOf(List<String> names, List color) {
+    def rgb = color == null || color.size() < 3 ? null :
+        (0xff << 24) | ((color[0] as int) << 16) | ((color[1] as int) << 8) | (color[2] as int)
+    return names.isEmpty() ? null : PathClass.fromCollection(names, rgb)
+}
+
+/** Set a class, and the object's own colour, which QuPath takes away with every class that it sets. */
+void setClass(object, PathClass wanted, Integer color) {
+    if (object.getPathClass() != wanted)
+        object.setPathClass(wanted)
+    if (object.getColor() != color)
+        object.setColor(color)
+}
+
+/** Change an object's metadata, where this QuPath allows it: in 0.5 that of a detection cannot be changed. */
+void editMetadata(object, Closure edit) {
+    try {
+        edit(metadataOf(object))
+    } catch (UnsupportedOperationException ignored) {
+        // The class and the measurements say the same.
+    }
+}
+
+/**
+ * Do what was planned. `undo` gets what takes each step back, the last one last. No file is read or written. QuPath is
+ * told once, at the end, and so makes one step of it that Undo takes back.
+ */
+void applyUpdates(Map plan, List created, List undo) {
+    def hierarchy = getCurrentHierarchy()
+    undo << { -> fireHierarchyUpdate() }
+    plan.updates.each { part ->
+        undo << restorer(part.old)
+        updateObject(part)
+    }
+    if (!plan.removed.isEmpty())
+        hierarchy.getSelectionModel().clearSelection()
+    undo << { -> created.each { hierarchy.removeObjectWithoutUpdate(it, true) } }
+    [plan.added, created].transpose().each { part, object ->
+        hierarchy.addObjectBelowParent(part.of?.getParent() ?: hierarchy.getRootObject(), object, false)
+    }
+    plan.removed.each { object ->
+        def parent = object.getParent()
+        undo << { -> hierarchy.addObjectBelowParent(parent, object, false) }
+        hierarchy.removeObjectWithoutUpdate(object, true)
+    }
+    fireHierarchyUpdate()
+}
+
+void updateObject(Map part) {
+    def old = part.old
+    if (part.classes != null)
+        setClass(old, classOf(part.classes, part.color), old.getColor())
+    def list = old.getMeasurementList()
+    part.drop.each { list.remove(it) }
+    list.putAll(part.put)
+    list.close()
+    if (part.metadata != null)
+        editMetadata(old) { map ->
+            new ArrayList(map.keySet()).findAll { it.startsWith('slidemitosis.') && !part.metadata.containsKey(it) }
+                .each { map.remove(it) }
+            map.putAll(part.metadata)
+        }
+}
+
+/** Return what gives an object back its class, colour, measurements and metadata of now. */
+Closure restorer(object) {
+    def name = object.getPathClass()
+    def color = object.getColor()
+    def values = new LinkedHashMap(object.getMeasurements())
+    def keys = new LinkedHashMap(metadataOf(object))
+    return { ->
+        setClass(object, name, color)
+        def list = object.getMeasurementList()
+        new ArrayList(object.getMeasurements().keySet()).findAll { !values.containsKey(it) }.each { list.remove(it) }
+        list.putAll(values)
+        list.close()
+        editMetadata(object) { map ->
+            if (map != keys) {
+                map.clear()
+                map.putAll(keys)
+            }
+        }
+    }
+}
+
+/** Return what was done to the objects; a part that is none is left out. */
+String updateText(Map told, int kept) {
+    def parts = [
+        [told.added, 'object', 'added'],
+        [told.split, 'points object', 'replaced by one object for each point'],
+        [kept, 'class', 'set by hand kept'],
+        [told.gone, 'object', 'of the results not in the image any more, and so not added'],
+        [told.left, 'points object', 'with other points by now left alone'],
+    ]
+    def further = parts.findAll { it[0] > 0 }.collect { "${plural(it[0], it[1])} ${it[2]}" }
+    return (["${plural(told.updated, 'object')} updated"] + further).join(', ')
+}
+// <<< updates
+
+// >>> image
+/** Return where a script runs: the image, its entry and folder in a project, if any, and whether it runs alone. */
+Map whereWeAre() {
+    def project = getProject()
+    def entry = getProjectEntry()
+    def data = getCurrentImageData()
+    def base = project == null || entry == null ? null : Projects.getBaseDirectory(project)
+    return [
+        project: project,
+        entry: entry,
+        id: entry == null ? '' : entry.getID().toString(),
+        name: entry != null ? entry.getImageName() : data != null ? data.getServer().getMetadata().getName() : '',
+        folder: base == null ? null : new File(base, 'slidemitosis'),
+        alone: runsAlone(),
+        saves: attribute(ScriptAttributes.BATCH_SAVE) == true,
+        index: attribute(ScriptAttributes.BATCH_INDEX) ?: 0,
+        size: attribute(ScriptAttributes.BATCH_SIZE) ?: 1,
+    ]
+}
+
+/** Return what QuPath tells a script, or null. */
+Object attribute(String name) {
+    return binding.hasVariable(name) ? binding.getVariable(name) : null
+}
+
+/** Return whether a person runs this script on the image that is open, rather than a program on many. */
+boolean runsAlone() {
+    def gui = getQuPath()
+    if (gui == null || !gui.getImageData().is(getCurrentImageData()))
+        return false
+    return (attribute(ScriptAttributes.BATCH_SIZE) ?: 1) <= 1
+}
+
+/** Return what slidemitosis must know of the image. Throws with the reason where it cannot read what QuPath shows. */
+Map checkedImage(Map place) {
+    if (getCurrentImageData() == null)
+        refuse('no image is open; open one, or use "Run for project"')
+    // Asked of the project first: the image itself cannot be asked if it cannot be opened.
+    def missing = place.entry == null ? null : missingFile(place.entry)
+    if (missing != null)
+        refuse(noSuchFile(missing))
+    def server = getCurrentServer()
+    def reason = movedReason(builderTypes(server.getBuilder()))
+    if (reason != null)
+        refuse(reason)
+    def uris = new ArrayList(server.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    if (path == null)
+        refuse("this image is not one file on this computer (${uris.join(', ') ?: 'no address'}); copy it here first")
+    if (!Files.isRegularFile(path))
+        refuse(noSuchFile(path.toFile()))
+    def size = server.getPixelCalibration()
+    return [
+        slide: path.toFile(),
+        width: server.getWidth(),
+        height: server.getHeight(),
+        server: server.getServerType(),
+        mppX: size.getPixelWidthMicrons() as double,
+        mppY: size.getPixelHeightMicrons() as double,
+    ]
+}
+
+/** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
+File missingFile(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
+    return path == null || Files.exists(path) ? null : path.toFile()
+}
+
+String noSuchFile(File file) {
+    return "${file}: no such file; tell the project where it is now (open the image, and QuPath asks)".toString()
+}
+
+/** Return what an image is built of, from the outside in: "uri" is a file, "cropped" a part of what follows it. */
+List<String> builderTypes(builder) {
+    if (builder == null)
+        return []
+    def kind = builder.getClass().getSimpleName()
+    if (kind == 'DefaultImageServerBuilder')
+        return [fileType((builder.getArgs() ?: []) as List)]
+    def types = []
+    def json = null
+    try {
+        json = GsonTools.getInstance().toJsonTree(builder, ImageServerBuilder.ServerBuilder)
+    } catch (IllegalArgumentException | JsonParseException ignored) {
+        // Not one of QuPath's own kinds, or one with numbers that JSON cannot hold.
+        return [kind]
+    }
+    while (json != null && json.isJsonObject() && json.getAsJsonObject().has('builderType')) {
+        def part = json.getAsJsonObject()
+        def type = part.get('builderType').getAsString()
+        def args = type == 'uri' ? part.get('args') : null
+        types << (args != null && args.isJsonArray() ? fileType(args.collect { it.getAsString() }) : type)
+        json = part.get('builder')
+    }
+    return types
+}
+
+/** Return "uri", or which image of its file Bio-Formats is told to show, where that is not the first. */
+String fileType(List<String> args) {
+    def words = args.collectMany { it.split('=', 2) as List }
+    def at = words.findIndexOf { it in ['--series', '-s', '--name', '-n'] }
+    def which = at < 0 ? '0' : words[at + 1]
+    return which in ['0', '-1'] ? 'uri' : "as series ${which} of its file".toString()
+}
+
+/** Return why the coordinates of an image that is built of these are not its file's, or null. */
+String movedReason(List<String> types) {
+    if (types.isEmpty())
+        return 'QuPath does not say which file this image is from; add the file itself to the project'
+    // These add levels or change colours, and move nothing.
+    def moved = types.find { !(it in ['uri', 'pyramidize', 'color', 'swapRedBlue', 'color_deconvolved']) }
+    if (moved == null && types.last() == 'uri')
+        return null
+    def words = [affine: 'flipped, turned or warped', channels: 'concatenated', sparse: 'put together from parts']
+    def word = words.getOrDefault(moved, moved ?: 'made of something else')
+    return "QuPath shows this image ${word}, so that its coordinates are not the file's; add the file itself to the " +
+        'project'
+}
+
+/** Return whether this QuPath is of a version such as "0.5". */
+boolean isVersion(String wanted) {
+    return String.valueOf(GeneralTools.getVersion()).startsWith(wanted + '.')
+}
+// <<< image
+
+// >>> report
+/** Do the work, which returns what was done (null: nothing) or throws; say that, show it and keep it in status.csv. */
+void reported(Closure<String> work) {
+    def place = whereWeAre()
+    try {
+        def done = work.call(place)
+        if (done == null)
+            return
+        writeStatus(place, 'done', done)
+        say(done)
+        if (place.result != null)
+            showResult(place, place.result.folder, place.result.lines)
+        else if (place.alone)
+            show { it.showInfoNotification('slidemitosis', done) }
+        endImage(place, 'done', done)
+    } catch (InterruptedException e) {
+        writeStatus(place, 'failed', 'cancelled')
+        say('cancelled; nothing was changed')
+        // The person who has cancelled knows why the script ends; a batch must end too.
+        if (!place.alone)
+            throw e
+        show { it.showInfoNotification('slidemitosis', 'cancelled; nothing was changed') }
+    } catch (Throwable e) {
+        // The one place that catches broadly: QuPath goes on to the next image and forgets why this one failed.
+        def known = e instanceof IllegalStateException || e instanceof IOException
+        def reason = reasonOf(e)
+        writeStatus(place, 'failed', reason)
+        say("failed: ${reason}")
+        if (place.alone)
+            show { it.showErrorMessage('slidemitosis', reason) }
+        endImage(place, 'failed', reason)
+        if (!place.alone || !known)
+            throw known && reason != e.getMessage() ? new IllegalStateException(reason) : e
+    }
+}
+
+/** Throw a reason, in one line. It never has a cause: QuPath would show the message of the cause instead. */
+void refuse(CharSequence reason) {
+    throw new IllegalStateException(reason.toString())
+}
+
+/** What a person does in QuPath where a message of the command names an option: patterns, and what stands there. */
+@Field Map<String, String> IN_QUPATH = [
+    '[;,] (?:pass|or) --(?:mpp|allow-upsampling).*':
+        '; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um',
+    '[;,] (?:pass|leave) --(?:viewer-size|origin).*': '; add the file itself to the project, as it is',
+    '[;,] (?:pass|name the class of the figures with) --(?:candidate-class|regions).*':
+        '; choose the class in the dialog',
+    '(?s)[:;,(]? ?(?:tifffile\\.)?TiffFileError.*': ': it is damaged, or of a format that slidemitosis does not read',
+    '--mpp says': 'QuPath says',
+    '[;,] (?:if .*, )?(?:pass|choose another|leave) --.*': '',
+]
+
+/** Return a message of the command in the words of QuPath, where nobody can give an option. */
+String inQuPathsWords(String said) {
+    return IN_QUPATH.inject(said) { text, pattern, words -> text.replaceFirst(pattern, words) }
+}
+
+/** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */
+String plural(Number count, String noun) {
+    def many = noun.endsWith('is') ? noun.replaceFirst(/is$/, 'es') : noun + (noun.endsWith('s') ? 'es' : 's')
+    return "${count as long} ${count == 1 ? noun : many}".toString()
+}
+
+void say(CharSequence text) {
+    println "slidemitosis: ${text}"
+}
+
+/**
+ * Return what `action` returns of QuPath's dialogs. Their package has moved, so QuPath's default imports must name it;
+ * without these the log is enough, and null is returned.
+ */
+Object show(Closure action) {
+    try {
+        return action.call(Dialogs)
+    } catch (MissingPropertyException ignored) {
+        say('(turn on "Include default imports" in the script editor to see this as a dialog)')
+        return null
+    }
+}
+
+void writeStatus(Map place, String outcome, String reason) {
+    if (place.folder != null)
+        writeStatusOf(place.folder, place.id, place.name, outcome, reason)
+}
+
+void writeStatusOf(File folder, String id, String name, String outcome, String reason) {
+    def row = [
+        script: SCRIPT, entry_id: id, image: name, outcome: outcome, what: reason,
+        time: java.time.LocalDateTime.now().withNano(0).toString(),
+    ]
+    try {
+        replaceRows(new File(folder, 'status.csv'), ['script', 'entry_id', 'image', 'outcome', 'what', 'time'],
+            [script: SCRIPT, entry_id: id], 'entry_id', [row])
+    } catch (IOException | IllegalStateException e) {
+        say("status.csv could not be written: ${reasonOf(e)}")
+    }
+}
+// <<< report
+
+// >>> batch
+/** Note what became of an image of a batch; after the last one say it of all. */
+void endImage(Map place, String outcome, String reason) {
+    if (place.folder == null || place.alone)
+        return
+    def rows = batchRows(place) + [[id: place.id, name: place.name, outcome: outcome, what: reason]]
+    // Between the images of a batch a script knows only what it has left in QuPath itself.
+    System.setProperty(batchName(), new Gson().toJson([at: place.index, size: place.size, rows: rows]))
+    if (isLastOfBatch(place))
+        endBatch(place, rows)
+}
+
+String batchName() {
+    return "slidemitosis.batch.${SCRIPT}".toString()
+}
+
+/** Return what became of the images of this batch so far. */
+List<Map> batchRows(Map place) {
+    def kept = System.getProperty(batchName())
+    def former = kept == null ? null : new Gson().fromJson(kept, Map)
+    return former != null && former.size == place.size && former.at < place.index ? former.rows : []
+}
+
+/** Return whether no image follows that QuPath can open. For one whose file is missing it may start no script. */
+boolean isLastOfBatch(Map place) {
+    def entries = new ArrayList(place.project.getImageList())
+    if (place.index + 1 >= place.size)
+        return true
+    return place.size == entries.size() && entries.drop(place.index + 1).every { missingFile(it) != null }
+}
+
+/** Say what became of all images of a batch, those that were never begun too. */
+void endBatch(Map place, List<Map> rows) {
+    def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
+    def done = rows.count { it.outcome == 'done' }
+    def reasons = failed.groupBy { it.what }.collect { what, images -> "${images*.name.join(', ')} (${what})" }
+    def told = "${done} done, ${failed.size()} failed${failed.isEmpty() ? '' : ': '}${reasons.join('; ')}".toString()
+    if (failed.isEmpty())
+        say(told)
+    else
+        LoggerFactory.getLogger('slidemitosis').error("${SCRIPT}: ${told}".toString())
+    if (getQuPath() == null)
+        exitWithError(!failed.isEmpty())
+    else if (failed.isEmpty())
+        show { it.showInfoNotification('slidemitosis', told) }
+    else
+        show { it.showErrorNotification('slidemitosis', told) }
+}
+
+/** Write a row for each image whose file is missing, so that no "done" of an earlier run stands, and return them. */
+List<Map> missedImages(Map place, List<Map> rows) {
+    def begun = rows*.id as Set
+    def whole = place.size == place.project.getImageList().size()
+    def before = readTable(new File(place.folder, 'status.csv'), ['script', 'entry_id']).rows
+        .findAll { it.script == SCRIPT }*.entry_id as Set
+    def missed = new ArrayList(place.project.getImageList()).findAll { !begun.contains(it.getID().toString()) }
+        .findAll { whole || before.contains(it.getID().toString()) }.findAll { missingFile(it) != null }
+    return missed.collect { entry ->
+        def reason = noSuchFile(missingFile(entry))
+        writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason)
+        [name: entry.getImageName(), what: reason]
+    }
+}
+
+/** Without windows let QuPath, which ends with 0 whatever has failed, end with 1 if something has. */
+void exitWithError(boolean failed) {
+    if (!failed)
+        return
+    Runtime.getRuntime().addShutdownHook(new Thread({
+        // What else QuPath does at its end is done meanwhile.
+        Thread.sleep(2000)
+        Runtime.getRuntime().halt(1)
+    } as Runnable))
+}
+// <<< batch
+
+// >>> files
+Map readJson(File file) {
+    if (!file.isFile())
+        refuse("${file}: no such file")
+    try {
+        // Whole numbers stay whole: QuPath wants them so where they are written again.
+        def gson = new GsonBuilder().setObjectToNumberStrategy(ToNumberPolicy.LONG_OR_DOUBLE).create()
+        def found = file.withReader('UTF-8') { gson.fromJson(it, Map) }
+        if (found == null)
+            refuse("${file}: is empty")
+        return found
+    } catch (JsonParseException ignored) {
+        refuse("${file}: is not JSON, or cut off; write it again")
+    }
+}
+
+void writeJson(File file, Map document) {
+    // QuPath refuses a class without the key "color", be it null.
+    file.setText(new GsonBuilder().serializeNulls().create().toJson(document), 'UTF-8')
+}
+
+/** Return an id as a file's name: an underscore stands for all but letters, digits and dashes. */
+String fileName(String id) {
+    return id.replaceAll(/[^A-Za-z0-9_-]/, '_')
+}
+
+void makeFolder(File folder) {
+    Files.createDirectories(folder.toPath())
+}
+
+/** Return why something failed, in one line: what, where, and the remedy. Java itself often names a path alone. */
+String reasonOf(Throwable e) {
+    if (!(e instanceof IOException))
+        return e instanceof IllegalStateException && e.getMessage() ? e.getMessage() : e.toString()
+    def told = e instanceof FileSystemException ? "${e.getFile()}${e.getReason() ? ': ' + e.getReason() : ''}" :
+        e.getMessage() ?: e.toString()
+    if (told =~ /(?i)no space|not enough space|disk quota|disk is full/)
+        return "${told}: the disk is full; make room there and run the script again"
+    if (e instanceof AccessDeniedException || told =~ /(?i)denied|read-only|operation not permitted/)
+        return "${told}: cannot be written; allow writing in that folder, or copy the project to where you may write"
+    if (e instanceof FileAlreadyExistsException || told =~ /(?i)not a directory/)
+        return "${told}: a file stands where a folder must be; rename it"
+    return "${told}: cannot be read or written; look whether the folder is there and the disk can be reached"
+}
+
+/** Write a file whole or not at all. */
+void writeWhole(File file, String text) {
+    makeFolder(file.getParentFile())
+    def partial = new File(file.getParentFile(), ".${file.getName()}.partial")
+    try {
+        partial.setBytes(text.getBytes('UTF-8'))
+        moveWhole(partial, file)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
+/** Copy a file whole or not at all. */
+void copyWhole(File from, File to) {
+    def partial = new File(to.getParentFile(), ".${to.getName()}.partial")
+    try {
+        Files.copy(from.toPath(), partial.toPath(), StandardCopyOption.REPLACE_EXISTING)
+        moveWhole(partial, to)
+    } finally {
+        Files.deleteIfExists(partial.toPath())
+    }
+}
+
+void moveWhole(File from, File to) {
+    try {
+        Files.move(from.toPath(), to.toPath(), StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE)
+    } catch (IOException e) {
+        refuse("${to} cannot be written (${e.getClass().getSimpleName()}); is it open in another program?")
+    }
+}
+
+/**
+ * Put `rows` in the place of those rows of a table that have the values of `group`, and write the table whole.
+ *
+ * Columns that a user has added, and cells that are null in a row, keep what they hold in the row with the same `id`.
+ */
+void replaceRows(File file, List<String> columns, Map group, String id, List<Map> rows) {
+    def table = readTable(file, columns)
+    def isOld = { row -> group.every { column, value -> row[column] == value.toString() } }
+    def old = table.rows.findAll(isOld)
+    def merged = rows.collect { row ->
+        def before = old.find { it[id] == row[id].toString() } ?: [:]
+        before + row.findAll { column, value -> value != null }
+    }
+    int at = table.rows.findIndexOf(isOld)
+    def kept = table.rows.findAll { !isOld(it) }
+    kept.addAll(at < 0 ? kept.size() : at, merged)
+    def lines = [table.columns] + kept.collect { row -> table.columns.collect { row[it] } }
+    writeWhole(file, lines.collect { cells -> cells.collect { csvCell(it) }.join(',') + '\n' }.join(''))
+}
+
+/** Return the columns and rows of a CSV, each row a map; `columns` and no rows where there is no file. */
+Map readTable(File file, List<String> columns) {
+    if (!file.isFile())
+        return [columns: columns, rows: []]
+    def lines = parseCsv(file.getText('UTF-8'))
+    def lacking = lines.isEmpty() ? columns : columns.findAll { !(it in lines[0]) }
+    if (!lacking.isEmpty())
+        refuse("${file}: lacks the columns ${lacking.join(', ')}, which commas must part; move it away")
+    def rows = lines.drop(1).collect { cells -> [lines[0], cells].transpose().collectEntries { it } }
+    return [columns: lines[0], rows: rows]
+}
+
+/** Return the cells of each line of a CSV; quoted ones may hold commas, quotes and line breaks. */
+List<List<String>> parseCsv(String text) {
+    def lines = []
+    def cells = []
+    def cell = new StringBuilder()
+    boolean quoted = false
+    def endLine = {
+        cells << cell.toString()
+        cell.setLength(0)
+        if (cells != [''])
+            lines << cells
+        cells = []
+    }
+    def chars = (text.startsWith('\uFEFF') ? text.substring(1) : text).toCharArray()
+    for (int i = 0; i < chars.length; i++) {
+        char c = chars[i]
+        if (quoted) {
+            if (c != ('"' as char))
+                cell.append(c)
+            else if (i + 1 < chars.length && chars[i + 1] == ('"' as char))
+                cell.append(chars[i++])
+            else
+                quoted = false
+        } else if (c == ('"' as char)) {
+            quoted = true
+        } else if (c == (',' as char)) {
+            cells << cell.toString()
+            cell.setLength(0)
+        } else if (c == ('\n' as char)) {
+            endLine()
+        } else if (c != ('\r' as char)) {
+            cell.append(c)
+        }
+    }
+    if (cell.length() > 0 || !cells.isEmpty())
+        endLine()
+    return lines
+}
+
+String csvCell(Object value) {
+    def text = value == null ? '' : value.toString()
+    return text =~ /[",\r\n]|^\s|\s$/ ? '"' + text.replace('"', '""') + '"' : text
+}
+// <<< files

@@ -1,0 +1,6 @@
+package standin
+
+/** After JavaFX's KeyEvent. */
+class StandinKey {
+    String code
+}
