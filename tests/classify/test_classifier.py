@@ -436,7 +436,14 @@ def test_points_and_tables_arrive_packed_or_not(painted: Path, tmp_path: Path) -
 def test_real_exports_of_qupath_go_through_a_real_slide(tmp_path: Path) -> None:
     """A real Aperio region (20x) and what QuPath 0.5.1 wrote for it: eleven objects of every kind."""
     slide = needs_shared("data", "CMU-1-Small-Region.svs")
-    points = needs_shared("data", "qupath", "export-0.5.1.geojson")
+    exported = json.loads(needs_shared("data", "qupath", "export-0.5.1.geojson").read_text())
+    points = tmp_path / "p.geojson"
+    points.write_text(json.dumps(exported))
+    with pytest.raises(UnreadableCandidates, match="1 of 9 candidates lie on another plane"):
+        classify(slide, points, out=tmp_path / "o", candidate_classes=["Mitosis"])
+    for one in exported["features"]:
+        one["geometry"].get("plane", {}).update(z=0, t=0)
+    points.write_text(json.dumps(exported))
     result = classify(slide, points, out=tmp_path / "o", candidate_classes=["Mitosis"])
     originals = {f["id"]: f for f in json.loads(points.read_text())["features"]}
     kept = [o for o in objects_of(result) if o["id"] in originals]
