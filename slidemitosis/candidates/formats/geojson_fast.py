@@ -25,6 +25,7 @@ from slidemitosis.candidates.formats.qupath_keys import (
     own_id,
 )
 from slidemitosis.candidates.formats.shapes import measure_polygons
+from slidemitosis.candidates.planes import plane_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +123,7 @@ def _read(text: JsonText) -> _Read | None:
     try:
         feature, text = _decoded(text)
         outlines = [feature.geometry] if feature.nucleus is None else [feature.geometry, feature.nucleus]
-        if _holds_others(feature) or _is_on_another_plane(feature):
+        if _holds_others(feature) or _says_plane_elsewhere(feature):
             return None
         if [outline.type for outline in outlines] == ["Point"]:
             return _Read(feature, text, (), _POINT.decode(feature.geometry.coordinates))
@@ -145,7 +146,8 @@ def _candidate(
         name = _class_name(one.feature)
     except ValueError:  # the text of a value that cannot be read
         return None
-    return Candidate(_id(one.feature), x, y, name, source, extent, one.text, sound=True)
+    plane = _plane(one.feature.geometry)
+    return Candidate(_id(one.feature), x, y, name, source, extent, one.text, sound=True, plane=plane)
 
 
 def _decoded(text: JsonText) -> tuple[_Feature, JsonText]:
@@ -170,12 +172,18 @@ def _holds_others(feature: _Feature) -> bool:
     return kind is not None and is_container(kind)
 
 
-def _is_on_another_plane(feature: _Feature) -> bool:
-    """Tell whether an object may lie on another plane than the first."""
-    own, plane = feature.properties, feature.geometry.plane
-    if feature.plane is not UNSET or (own and own.plane is not UNSET):
-        return True
-    return plane is not None and bool(plane.z or plane.t or plane.c not in (0, -1))
+def _says_plane_elsewhere(feature: _Feature) -> bool:
+    """Tell whether an object states its plane beside its geometry, where QuPath does not."""
+    own = feature.properties
+    return feature.plane is not UNSET or (own is not None and own.plane is not UNSET)
+
+
+def _plane(geometry: _Geometry) -> str | None:
+    """Return which plane is stated, where it is another than the first."""
+    plane = geometry.plane
+    if plane is None or not (plane.z or plane.t or plane.c not in (0, -1)):
+        return None
+    return plane_text({"z": plane.z, "t": plane.t, "c": plane.c})
 
 
 def _id(feature: _Feature) -> str | None:
