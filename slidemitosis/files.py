@@ -189,7 +189,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Nothing is left after an error. Raises the system's OSError as it is.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    # The name of a file has 255 bytes at most.
+    name = f".{path.name}.partial" if len(os.fsencode(path.name)) < 240 else ".slidemitosis.partial"
+    partial = path.with_name(name)
     try:
         yield partial
         partial.replace(path)

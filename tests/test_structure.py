@@ -136,7 +136,7 @@ OWNERS = {
     "simplejpeg": {"slides"},
     "paquo": {"qupath"},
     "jpype": {"qupath"},
-    "defusedxml": {"candidates"},
+    "defusedxml": {"candidates", "slides"},
     "jinja2": {"report"},
 }
 

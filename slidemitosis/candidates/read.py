@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, get_args
 
 from slidemitosis.candidates.formats.databases import MAGIC
+from slidemitosis.candidates.formats.foreign import foreign_kind
 from slidemitosis.candidates.formats.recognise import (
     Request,
     read_database,
@@ -80,7 +81,10 @@ def read_candidates(
     request = Request(path=path, unit=unit, format=format, slide_name=slide_name)
     if _is_database(path):
         return read_database(request)
-    data = _unpack(_read(path), path)
+    data = _read(path)
+    if (kind := foreign_kind(data)) is not None:
+        raise refusal(path, kind)
+    data = _unpack(data, path)
     if data.startswith(MAGIC):
         raise refusal(path, "holds a packed SQLite database; unpack it first")
     if _is_xml(data):

@@ -17,6 +17,7 @@ from slidemitosis.cli.pages import add_report_options, limits_given
 from slidemitosis.cli.rates import not_classified, rate_rows
 from slidemitosis.cli.report import Report, print_table
 from slidemitosis.errors import InvalidOption
+from slidemitosis.files import writing
 from slidemitosis.labels import NEGATIVE, POSITIVE
 from slidemitosis.options import ComputeOptions, RateOptions, ReadOptions
 
@@ -141,6 +142,9 @@ def _inspect(args: argparse.Namespace, _report: Report) -> None:
     if args.sheet and not args.points:
         raise InvalidOption("--sheet shows patches of candidates: give --points too")
     options = options_given(args, ReadOptions)
+    if args.sheet:
+        with writing(args.sheet, remedy="; choose another --sheet"):
+            args.sheet.exists()  # a name that is too long is told before anything is read
     card = find_model(args.model)
     with open_slide(args.slide, reader=args.reader) as slide:
         print_table(_slide_rows(slide.info))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from slidemitosis.candidates import read_candidates
 from slidemitosis.candidates.answered import set_by_hand
 from slidemitosis.errors import OutputError
+from slidemitosis.files import writing
 from slidemitosis.slides.identity import same_slide
+from slidemitosis.slides.moved import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,9 +58,11 @@ def check_folder(out: Path, slide: Path, points: Path | None) -> None:
     points: None where the candidates are in no file.
     """
     inputs = {"slide": slide} | ({"points": points} if points else {})
-    if not all(given.exists() for given in inputs.values()):
+    if not all(is_there(given) for given in inputs.values()):
         return  # whoever reads them says so
-    there = [out / name for name in (OBJECTS, CANDIDATES, REGIONS, SUMMARY, REPORT) if (out / name).exists()]
+    with writing(out):  # a name may be too long
+        names = (OBJECTS, CANDIDATES, REGIONS, SUMMARY, REPORT)
+        there = [out / name for name in names if (out / name).exists()]
     for path in there:
         if any(given.exists() and path.samefile(given) for given in inputs.values()):
             raise OutputError(f"{path}: is an input, and would be replaced; choose another --out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,29 @@ def is_there(place: Path) -> bool:
         return place.exists()
     except (OSError, ValueError):  # a name that is too long or holds a null, or an unreachable share
         return False
+
+
+def place_of(path: Path) -> object:
+    """Return what tells a file from every other, whatever name it goes by: another case, a link, or accents
+    in another of Unicode's two forms. Where nothing is there, the path is returned.
+    """
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):
+        return path.absolute()
+    return stat.st_dev, stat.st_ino
+
+
+def as_it_is_there(path: Path) -> Path:
+    """Return a path with the accents of its name in the form in which the folder has them.
+
+    A list that was made on a Mac writes them in parts, most other systems in one.
+    """
+    if is_there(path):
+        return path
+    name = unicodedata.normalize("NFC", path.name)
+    forms = (path.with_name(unicodedata.normalize(form, name)) for form in ("NFC", "NFD")) if name else ()
+    return next((p for p in forms if is_there(p)), path)
 
 
 def find_by_name(names: Collection[str], folders: Sequence[Path]) -> dict[str, list[Path]]:

@@ -89,8 +89,9 @@ def test_a_denied_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def deny(self: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(self))
 
+    path = write(tmp_path, POINT)
     monkeypatch.setattr(Path, "read_bytes", deny)
-    assert "no permission" in refusal(tmp_path / "a.geojson")
+    assert "no permission" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,33 @@ def test_a_zip_whose_stated_size_is_small_unpacks_no_further_than_any_other(
 
 def with_stated_size(packed: bytes, size: int, stated: int) -> bytes:
     return packed.replace(struct.pack("<I", size), struct.pack("<I", stated))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"\xac\xed\x00\x05ur", "in QuPath: File > Export objects as GeoJSON"),
+        (
+            zipped(**{"xl/workbook__xml": b"<a/>", "xl/worksheets/sheet1__xml": b"<a/>"}),
+            "save it as CSV UTF-8",
+        ),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "save it as CSV UTF-8"),
+        (b"\x89HDF\r\n", "write the centres as a CSV"),
+        (b"II*\0\x08\0\0\0", "are slide and points in each other's place?"),
+        (b"\x80\x04\x95", "can run programs"),
+        (b"PAR1\x15", "write it as a CSV"),
+        (b"BZh91AY", "unpack it first"),
+        (
+            b"<Annotations><Region><Vertices><V X='1' Y='2'/></Vertices></Region></Annotations>",
+            "HALO (.annotations), which are not supported",
+        ),
+        (b"<annotations><ndpviewstate id='1'/></annotations>", "NDP.view"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_with_what_to_do_about_it(
+    tmp_path: Path, data: bytes, told: str
+) -> None:
+    assert told in refusal(write(tmp_path, data))
 
 
 def test_a_zip_of_several_or_no_files_is_refused_with_what_it_holds(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from slidemitosis.cohort.lists.read import folder_name, read_cohort
 from slidemitosis.errors import InvalidCohort, InvalidOption
 from slidemitosis.geometry import PixelSize
 from slidemitosis.options import ReadOptions
+from tests.slides.test_dicom import dicom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,6 +187,52 @@ def test_a_slide_is_not_counted_twice_by_another_path_or_name(
     for again in ("../pairs/a.svs,a.geojson,", "link.svs,a.geojson,", "a.svs,a.geojson,other"):
         with pytest.raises(InvalidCohort, match=r"line 3: the same slide and candidates as in .*line 2"):
             read_cohort(table("slide,points,name", "a.svs,a.geojson,", again), read=PLAIN)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights there")
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_slide_is_not_counted_twice_by_a_link(table: Callable[..., Path], pairs: Path, link: str) -> None:
+    getattr(pairs / "other.svs", link)(pairs / "a.svs")
+    text = "slide,points\n{0}/a.svs,{0}/a.geojson\n{0}/other.svs,{0}/a.geojson\n"
+    with pytest.raises(InvalidCohort, match="the same slide and candidates"):
+        read_cohort(table(text.format(pairs)), read=ReadOptions())
+
+
+ACCENTS = {form: unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD")}
+
+
+@pytest.mark.parametrize(("there", "listed"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_whose_accents_are_written_in_the_other_way_is_found(
+    table: Callable[..., Path], pairs: Path, there: str, listed: str
+) -> None:
+    """A list that was made on a Mac, of slides that lie on a server."""
+    for kind in ("svs", "geojson"):
+        (pairs / f"a.{kind}").rename(pairs / f"{ACCENTS[there]}.{kind}")
+    name = ACCENTS[listed]
+    cohort = read_cohort(
+        table(f"slide,points\n{pairs}/{name}.svs,{pairs}/{name}.geojson\n"), read=ReadOptions()
+    )
+    (slide,) = cohort.slides
+    assert slide.problem is None
+    assert slide.slide.exists()
+    assert slide.points is not None
+    assert slide.points.exists()
+
+
+def test_the_files_of_one_dicom_slide_are_one_slide_of_a_folder(tmp_path: Path) -> None:
+    for name, series in (("level-0", b"1.2.3"), ("level-1", b"1.2.3"), ("level-2", b"1.2.3"), ("x", b"4.5")):
+        (tmp_path / f"{name}.dcm").write_bytes(dicom(series))
+    (tmp_path / "level-1.geojson").write_text("{}")
+    found = read_cohort(tmp_path, read=ReadOptions()).slides
+    assert [(s.name, s.points and s.points.name) for s in found] == [
+        ("level-1", "level-1.geojson"),
+        ("x", None),
+    ]
+    (tmp_path / "level-2.geojson").write_text("{}")
+    one, _ = read_cohort(tmp_path, read=ReadOptions()).slides
+    assert one.problem is not None
+    assert one.problem.status == "failed"
+    assert "level-1.dcm and level-2.dcm are of one DICOM slide" in str(one.problem.cause)
 
 
 def test_candidates_that_fit_two_slides_are_neithers(pairs: Path) -> None:

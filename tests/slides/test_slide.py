@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -143,6 +144,56 @@ def test_what_is_no_slide_is_one_line(tmp_path: Path, reader: Reader, content: b
         open_slide(path, reader=reader)
     assert "a.svs" in str(e.value)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(("codec", "compression"), [("webp", 50001), ("jpeg2k", 34712), ("jpegxl", 50002)])
+def test_a_compression_that_openslide_lacks_is_read_by_tiffslide(
+    tmp_path: Path, codec: str, compression: int
+) -> None:
+    pixels = position_colours(128, 64)
+    encode = getattr(imagecodecs, f"{codec}_encode")
+    lossless: dict[str, Any] = {"level": 0} if codec == "jpeg2k" else {"lossless": True}
+    tiles = [bytes(encode(np.ascontiguousarray(pixels[:, x : x + 64]), **lossless)) for x in (0, 64)]
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(
+            iter(tiles),
+            shape=pixels.shape,
+            dtype=np.uint8,
+            tile=(64, 64),
+            compression=compression,
+            photometric="rgb",
+        )
+    with open_slide(path) as slide:
+        assert slide.info.reader == "tiffslide"
+        np.testing.assert_array_equal(slide.read(0, 30, 10, 60, 50), pixels[10:60, 30:90])
+    with pytest.raises(
+        UnreadableSlide, match=r"compression: \d+, which OpenSlide lacks; use --reader tiffslide$"
+    ):
+        open_slide(path, reader="openslide")
+
+
+@pytest.mark.parametrize("rows", [4000, 2000, 100])
+def test_a_large_strip_is_decoded_once_and_gives_the_pixels_that_it_holds(
+    tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.tile(position_colours(3000, 400), (10, 1, 1))
+    path = tmp_path / "strip.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", metadata=None, rowsperstrip=rows, compression="zlib")
+    decoded: list[object] = []
+    true = imagecodecs.zlib_decode
+
+    def decode(data: bytes, *args: Any, **options: Any) -> Any:
+        decoded.append(len(data))
+        return true(data, *args, **options)
+
+    monkeypatch.setattr(imagecodecs, "zlib_decode", decode)
+    with open_slide(path, reader="tiffslide") as slide:
+        for x, y in ((0, 0), (2950, 3950), (1000, 1990), (-20, 3990)):
+            part = pixels[max(y, 0) : y + 60, max(x, 0) : x + 60]
+            read = slide.read(0, x, y, 60, 60)[max(-y, 0) : part.shape[0], max(-x, 0) :][:, : part.shape[1]]
+            np.testing.assert_array_equal(read, part)
+    assert 1 <= len(decoded) <= (-(-4000 // rows) if rows > 100 else 8)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9, 0.97])

@@ -22,6 +22,7 @@ from slidemitosis.candidates.formats import (
     tiatoolbox,
 )
 from slidemitosis.candidates.formats.delimited import find_delimiter
+from slidemitosis.candidates.formats.foreign import foreign_xml
 from slidemitosis.candidates.formats.geojson import parse_geojson
 from slidemitosis.candidates.formats.xml_files import parse_xml
 from slidemitosis.candidates.refusal import refusal
@@ -128,6 +129,8 @@ def read_xml(data: bytes, request: Request) -> Candidates:
     """Read the candidates in XML. Raises UnreadableCandidates, or InvalidOption."""
     _check_container("XML", request)
     path, root = request.path, parse_xml(data, request.path)
+    if (kind := foreign_xml(root)) is not None:
+        raise refusal(path, kind)
     if request.format == "asap" or (request.format is None and asap.fits(root)):
         _check_unit("ASAP's XML", "px", request)
         return asap.parse_asap(root, path=path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from slidemitosis.cohort.slides import CohortSlide, Outcome
 from slidemitosis.errors import InvalidCohort
 from slidemitosis.outputs.folder import SLIDE_SUFFIXES, slide_stem
+from slidemitosis.slides.dicom import dicom_series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,9 +38,27 @@ def folder_slides(folder: Path, *, read: ReadOptions) -> list[CohortSlide]:
             raise InvalidCohort(f"{folder}: holds no slide, but a QuPath project: give {projects[0]}")
         raise InvalidCohort(f"{folder}: holds no slide (looked for {', '.join(sorted(SLIDE_SUFFIXES))})")
     by_name = {p.name.casefold(): p for p in files}
-    pairs = [_pair(slide, by_name, read) for slide in slides]
+    pairs = _one_of_each_series([_pair(slide, by_name, read) for slide in slides])
     uses = Counter(pair.points for pair in pairs)
     return [pair if pair.points is None or uses[pair.points] == 1 else _contested(pair) for pair in pairs]
+
+
+def _one_of_each_series(pairs: list[CohortSlide]) -> list[CohortSlide]:
+    """Return the pairs with one of the files of each DICOM slide, that with candidates; each opens it."""
+    kept: list[CohortSlide] = []
+    at: dict[str, int] = {}
+    for pair in pairs:
+        series = dicom_series(pair.slide) if pair.slide.suffix.lower() == ".dcm" else None
+        first = at.setdefault(series, len(kept)) if series else len(kept)
+        if first == len(kept):
+            kept.append(pair)
+        elif (problem := kept[first].problem) is not None and problem.status == "skipped":
+            kept[first] = pair
+        elif pair.points is not None:
+            both = f"{kept[first].slide.name} and {pair.slide.name}"
+            cause = f"{both} are of one DICOM slide, and both have candidates: keep those of one"
+            kept[first] = replace(kept[first], points=None, problem=Outcome("failed", "cohort", cause))
+    return kept
 
 
 def _contested(pair: CohortSlide) -> CohortSlide:

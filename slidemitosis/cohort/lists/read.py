@@ -14,6 +14,7 @@ from slidemitosis.cohort.lists.project import project_cohort
 from slidemitosis.cohort.lists.table import table_slides
 from slidemitosis.cohort.slides import Cohort
 from slidemitosis.errors import InvalidCohort, InvalidOption
+from slidemitosis.slides.moved import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +53,7 @@ def read_cohort(path: Path, *, read: ReadOptions, search: Sequence[Path] = ()) -
     if not slides:
         raise InvalidCohort(f"{path}: holds no slide")
     # One slide's figures would be counted twice, under another path or name.
-    _refuse_same([(s, (s.slide.resolve(), s.points.resolve(), s.read)) for s in slides if s.points])
+    _refuse_same([(s, (place_of(s.slide), place_of(s.points), s.read)) for s in slides if s.points])
     return Cohort(path, _named(slides), tuple(columns))
 
 

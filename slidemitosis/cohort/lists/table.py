@@ -15,7 +15,7 @@ from slidemitosis.options import RateOptions, ReadOptions
 from slidemitosis.options.option import columns_of
 from slidemitosis.options.read import FORMATS
 from slidemitosis.outputs.folder import slide_stem
-from slidemitosis.slides.moved import find_by_name, is_there
+from slidemitosis.slides.moved import as_it_is_there, find_by_name, is_there
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -49,6 +49,10 @@ def table_slides(
         )
     further = [n for n in names if folded(n) not in _KNOWN]
     stated = [_stated(names, cells) for _, cells in rows]
+    for row in stated:
+        for name in ("slide", "points"):
+            if row.get(name):
+                row[name] = str(as_it_is_there(path.parent / row[name]))
     found = _find({path.parent / row["slide"] for row in stated}, search)
     slides = []
     for (line, cells), row in zip(rows, stated, strict=True):
