@@ -107,9 +107,7 @@ def test_a_full_standard_error_ends_nothing(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits are kept differently elsewhere")
 @pytest.mark.parametrize("workers", ["0", "2"])
-@pytest.mark.parametrize(
-    "limit", ["-n 6", "-n 8", "-n 10", "-n 14", "-v 250000", "-v 400000", "-v 700000", "-v 900000"]
-)
+@pytest.mark.parametrize("limit", ["-n 8", "-n 12", "-v 250000", "-v 900000"])
 def test_little_memory_or_few_files_end_in_one_line_or_in_a_whole_result(
     folder: Path, tmp_path: Path, limit: str, workers: str
 ) -> None:
