@@ -69,6 +69,7 @@ ROOMS = {
         "engines",
         "models",
         "outputs",
+        "prediction",
         "qupath",
         "rates",
         "reading",

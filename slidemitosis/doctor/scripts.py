@@ -7,7 +7,7 @@ from pathlib import Path
 from slidemitosis._version import __version__
 from slidemitosis.doctor.check import Check
 from slidemitosis.errors import InvalidOption
-from slidemitosis.qupath.scripts import FOLDER, default_scripts_folder, list_scripts
+from slidemitosis.qupath.scripts import FOLDER, MENU, default_scripts_folder, list_scripts
 
 _INSTALL = "slidemitosis qupath install"
 
@@ -21,9 +21,9 @@ def check_scripts(home: Path | None = None) -> Check:
             "QuPath", "note", "no user folder of QuPath 0.4 or later is where it usually is", _INSTALL
         )
     of_qupath = folder.parent.name
-    there = [folder / FOLDER / script.name for script in list_scripts()]
-    missing = [path.name for path in there if not path.is_file()]
-    if missing:
+    # The script of the menu is there only where it was asked for.
+    there = [folder / FOLDER / script.name for script in list_scripts() if script.name != MENU]
+    if not all(path.is_file() for path in there):
         return Check("QuPath", "note", f"{of_qupath}: the scripts are not there", _INSTALL)
     stamp = f"// Installed by slidemitosis {__version__};".encode()
     if not all(path.read_bytes().startswith(stamp) for path in there):

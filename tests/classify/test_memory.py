@@ -79,7 +79,7 @@ def test_a_data_frame_that_cannot_be_meant_is_one_line(columns: dict[str, Any], 
 def test_results_as_a_data_frame_are_the_table(slide: Path, tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame([*XY, (9999.0, 5.0)], columns=["x", "y"])
-    frame["class"] = "None"  # a class may be called so
+    frame["class"] = "N/A"  # which pandas would take for a missing value
     given = Candidates.from_dataframe(frame)
     result = classify_candidates(slide, given, model="lite0", compute=HERE)
     table = result.to_pandas()
@@ -95,7 +95,7 @@ def test_results_as_a_data_frame_are_the_table(slide: Path, tmp_path: Path) -> N
         }
         assert [float(row[n]) for n in ("level0_x", "level0_y")] == [told["level0_x"], told["level0_y"]]
         assert told["p_atypical"] == (float(row["p_atypical"]) if row["p_atypical"] else "")
-    assert set(table["class"]) == {"None"}
+    assert set(table["class"]) == {"N/A"}
 
 
 def test_without_pandas_a_data_frame_says_what_to_install() -> None:

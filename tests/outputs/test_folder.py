@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slidemitosis.candidates import Candidate
-from slidemitosis.files import write_parts
+from slidemitosis.files import as_meant, write_parts
 from slidemitosis.outputs.folder import default_folder, summary_text
 from slidemitosis.outputs.table import candidates_csv
 from slidemitosis.prediction import CandidateResult, PlacedCandidate, Prediction
@@ -155,7 +155,7 @@ def test_any_name_stays_in_its_cell(identity: str, reason: str) -> None:
     text = "".join(candidates_csv([predicted(1, id=identity, reason=reason)], upsampled=False))
     header, row = csv.reader(io.StringIO(text, newline=""))
     assert header == "".join(candidates_csv([], upsampled=False)).strip().split(",")
-    assert (row[0], row[9]) == (identity.replace("\r\n", "\n"), reason.replace("\r\n", "\n"))
+    assert [as_meant(row[0]), as_meant(row[9])] == [t.replace("\r\n", "\n") for t in (identity, reason)]
 
 
 def test_the_same_predictions_give_the_same_bytes(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise InvalidCohort(f"{path}: cannot be read: {e.strerror}") from e
     except UnicodeDecodeError as e:
         raise InvalidCohort(f"{path}: not UTF-8 text; save it as UTF-8 (in Excel: CSV UTF-8)") from e
+    if "\0" in text:
+        raise InvalidCohort(f"{path}: holds a null character, which no table has; save it anew as CSV")
     first = next(iter(text.splitlines()), "")
     delimiter = max("\t;,", key=lambda d: (first.count(d), d == ","))
     rows = _rows(path, text, delimiter)
