@@ -32,9 +32,9 @@ from slidemitosis.limits import lacking
 from slidemitosis.models.local import chosen_card
 from slidemitosis.options import RateOptions
 from slidemitosis.outputs.folder import OBJECTS, REGIONS, REPORT, REVIEW, SUMMARY, summary_text
-from slidemitosis.prediction import left_out_warnings
+from slidemitosis.rates.counts import SlideRate
 from slidemitosis.rates.reviewed import reviewed_figures
-from slidemitosis.rates.slide import analysed_area, check_band
+from slidemitosis.rates.slide import analysed_area, check_band, unclassified_warnings
 from slidemitosis.reading.prepare import prepare
 from slidemitosis.report.choice import SOME
 from slidemitosis.report.keeper import PatchKeeper
@@ -178,7 +178,8 @@ class SlideJobs:
         if not done:
             return None
         assert row is not None
-        for told in _left_out(row["rate"]):
+        counts = ("atypical", "normal", "uncertain", "unreadable", "blank", "outside")
+        for told in unclassified_warnings(SlideRate(**{kind: row["rate"][kind] for kind in counts})):
             log.warning("%s: %s", slide.slide.name, told)
         return Outcome("done", fresh=False)
 
@@ -231,13 +232,6 @@ class SlideJobs:
         if slide.area_mm2 is not None:
             rates = dataclasses.replace(rates, area_mm2=slide.area_mm2, tissue=False)
         return rates
-
-
-def _left_out(rate: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say of a slide that was done before what its run said of candidates without a call."""
-    counts = {kind: rate[kind] for kind in ("unreadable", "blank", "outside")}
-    total = sum(counts.values()) + rate["atypical"] + rate["normal"] + rate["uncertain"]
-    return left_out_warnings(total, **counts)
 
 
 def _whole(row: Mapping[str, Any]) -> bool:

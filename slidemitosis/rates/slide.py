@@ -201,11 +201,12 @@ def rate_slide(
         unlike=unlike,
         review=review_rate(reviewed_figures(results)),
         regions=regions or None,
-        warnings=(*_left_out(rate), *_warnings(expected, card, options.tumour, unlike=unlike)),
+        warnings=(*unclassified_warnings(rate), *_warnings(expected, card, options.tumour, unlike=unlike)),
     )
 
 
-def _left_out(rate: SlideRate) -> tuple[str, ...]:
+def unclassified_warnings(rate: SlideRate) -> tuple[str, ...]:
+    """Say, a sentence each, how many candidates have no call because of the slide or of their places."""
     total = rate.candidates - rate.duplicates
     return left_out_warnings(total, unreadable=rate.unreadable, blank=rate.blank, outside=rate.outside)
 
