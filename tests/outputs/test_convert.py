@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from slidemitosis.errors import (
     UnreadableCandidates,
     UnsettledOrigin,
 )
+from slidemitosis.files import csv_lines
 from slidemitosis.geometry import PixelSize
 from slidemitosis.outputs.convert import ToOrigin, convert_candidates
 from tests.conftest import needs_shared, position_colours, write_aperio, write_points, write_scn, write_tiff
@@ -389,10 +389,9 @@ def test_a_table_becomes_geojson_and_the_same_table_again(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, middle = Path(folder) / "in.csv", Path(folder) / "middle.geojson"
-        with source.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\r\n")
-            writer.writerow(["id", "class", "x_px", "y_px"])
-            writer.writerows([name or "", cls or "", repr(x), repr(y)] for x, y, cls, name in rows)
+        cells = [[name or "", cls or "", repr(x), repr(y)] for x, y, cls, name in rows]
+        table = csv_lines([["id", "class", "x_px", "y_px"], *cells], newline="\r\n")
+        source.write_bytes("".join(table).encode())
         convert_candidates(source, middle)
         convert_candidates(middle, Path(folder) / "out.csv")
         assert (Path(folder) / "out.csv").read_bytes() == source.read_bytes()
