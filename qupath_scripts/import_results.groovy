@@ -363,6 +363,8 @@ void showFigures() {
     def grid = PathObjectGridView.createGridView(QuPathGUI.getInstance(), { figuresOf(it) })
     def stage = grid.getStage()
     stage.setTitle('slidemitosis: figures')
+    // QuPath 0.5 makes it as high as the grid is before it holds anything.
+    stage.setHeight(600d)
     grid.show()
     grid.refresh()
     // QuPath has no other way to say by what the grid is sorted.

@@ -171,6 +171,12 @@ void takeBackAnswer(Map review) {
     if (!isStillOpen(review) || review.undo.isEmpty())
         return
     def last = review.undo.remove(review.undo.size() - 1)
+    def figures = reviewable()
+    if (!last.chosen.every { object -> figures.any { it.is(object) } }) {
+        review.undo.clear()
+        review.where.setText('the objects are others since Edit > Undo, which takes back further answers too')
+        return
+    }
     last.back()
     review.at = review.queue.indexOf(last.chosen[0])
     goTo(review, last.chosen[0])
@@ -180,11 +186,18 @@ void takeBackAnswer(Map review) {
 void nextFigure(Map review) {
     if (!isStillOpen(review))
         return
+    takeThoseOfNow(review)
     def bases = basesOf(review.queue)
-    def order = (1..review.queue.size()).collect { (review.at + it) % review.queue.size() }
+    def order = review.queue.indices.collect { (review.at + 1 + it) % review.queue.size() }
     def next = order.find { isOpenYet(review, review.queue[it], bases) }
     review.at = next == null ? review.at : next
     goTo(review, next == null ? null : review.queue[next])
+}
+
+/** Look the figures of the queue up: QuPath's Undo puts others of the same ids in their place. */
+void takeThoseOfNow(Map review) {
+    def byId = reviewable().collectEntries { [it.getID(), it] }
+    review.queue = review.queue.collect { byId[it.getID()] }.findAll { it != null }
 }
 
 /** Return whether a figure still wants an answer; one of a random sample wants it for that reason. */
@@ -383,6 +396,8 @@ void showFigures() {
     def grid = PathObjectGridView.createGridView(QuPathGUI.getInstance(), { figuresOf(it) })
     def stage = grid.getStage()
     stage.setTitle('slidemitosis: figures')
+    // QuPath 0.5 makes it as high as the grid is before it holds anything.
+    stage.setHeight(600d)
     grid.show()
     grid.refresh()
     // QuPath has no other way to say by what the grid is sorted.
@@ -503,10 +518,10 @@ List<String> reviewLines(List objects) {
     if (rate == null)
         return [line.toString(), ' ']
     def (from, to) = rate.interval == null ? [null, null] : rate.interval.collect { percent(it) }
-    def parts = rate.reviewed == null ? [] : ["${percent(rate.reviewed)} % of the mitoses reviewed are atypical" +
+    def parts = rate.reviewed == null ? [] : ["${percent(rate.reviewed)} % atypical by the answers" +
         (from == null ? '' : " (95 % interval ${from} to ${to} %)")]
     if (rate.combined != null)
-        parts << "${percent(rate.combined)} % by answers and model together"
+        parts << "${percent(rate.combined)} % with the model"
     def because = [all: 'all were reviewed', random: 'from a random sample',
         chosen: 'not unbiased: neither all nor a random sample']
     return [line.toString(), "${parts.join('; ')} (${because[rate.chosen]})".toString()]

@@ -55,10 +55,12 @@ void settleMenu(File own) {
     def before = former.isFile() ? former.getText('UTF-8') : ''
     if (getQuPath() != null && Platform.isFxApplicationThread() && !before.isEmpty())
         runFormer(new File(before))
-    if (REMOVED)
+    if (REMOVED) {
         [own, former].each { Files.deleteIfExists(it.toPath()) }
-    else if (getQuPath() != null)
+        own.getParentFile().delete() // if nothing else is in it
+    } else if (getQuPath() != null) {
         COMMANDS.each { name, script -> addCommand(name, new File(own.getParentFile(), script + '.groovy')) }
+    }
 }
 
 /** Make this file the startup script of QuPath, and note which one was there before. */

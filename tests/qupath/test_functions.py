@@ -108,17 +108,17 @@ def test_the_command_line_names_each_class_once_and_leaves_out_what_is_not_known
     assert short == [*words, '--candidate-class=-odd, "name"']
 
 
+IN_IMAGE_TAB = "; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um"
 SAID = {
-    "a.svs: no pixel size in its metadata; pass --mpp (um/px of level 0)": "a.svs: no pixel size in its "
-    "metadata; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um",
-    "a.svs: 0.9 um/px; pass --allow-upsampling to classify all the same, or --mpp if the size is wrong": "a.svs: "
-    "0.9 um/px; double-click Pixel width in the Image tab, and Pixel height below it, and give them in um",
-    "a.svs: the metadata say 0.5 um/px, --mpp says 0.25; the given size is used": "a.svs: the metadata say 0.5 "
-    "um/px, QuPath says 0.25; the given size is used",
-    "a.tif: cannot be opened: TiffFileError: not a TIFF file: header=b'abcd'": "a.tif: cannot be opened: it is "
-    "damaged, or of a format that slidemitosis does not read",
-    "a.geojson: one id twice. If the id is not the figure's own, pass --keep-duplicates": "a.geojson: one id "
-    "twice. If the id is not the figure's own",
+    "a.svs: no pixel size; pass --mpp (um/px of level 0)": f"a.svs: no pixel size{IN_IMAGE_TAB}",
+    "a.svs: 9 um/px; pass --allow-upsampling to go on, or --mpp": f"a.svs: 9 um/px{IN_IMAGE_TAB}",
+    "the metadata say 0.5 um/px, --mpp says 0.25": "the metadata say 0.5 um/px, QuPath says 0.25",
+    "a.tif: cannot be opened: TiffFileError: not a TIFF file: header=b'abcd'": (
+        "a.tif: cannot be opened: it is damaged, or of a format that slidemitosis does not read"
+    ),
+    "a.geojson: one id. If it is not the figure's own, pass --keep-duplicates": (
+        "a.geojson: one id. If it is not the figure's own"
+    ),
     "the fraction has no interval: few figures": "the fraction has no interval: few figures",
 }
 

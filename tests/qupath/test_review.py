@@ -97,9 +97,9 @@ def test_one_key_answers_a_figure_and_shows_the_next(reviewed: QuPath) -> None:
     assert report["events"] == [places[0], *(e for at in places[1:] for e in ("hierarchy", at))]
     lines = [window[2:4] for window in report["windows"]]
     assert lines[0] == ["reviewed 0 of 6: 0 atypical", " "]
-    assert lines[1][1].startswith("100 % of the mitoses reviewed are atypical; ")
+    assert lines[1][1].startswith("100 % atypical by the answers; ")
     assert lines[4][0] == "reviewed 4 of 6: 1 atypical, 1 normal, 1 no mitosis, 1 unsure"
-    assert lines[4][1].startswith("50 % of the mitoses")
+    assert lines[4][1].startswith("50 % atypical by the answers; ")
     assert lines[4][1].endswith("(not unbiased: neither all nor a random sample)")
     assert report["windows"][4][1].startswith("figure 5 of 6: Mitosis: Atypical, P(atypical) 0.8")
 
@@ -112,6 +112,15 @@ def test_an_answer_is_taken_back_with_all_that_it_changed(reviewed: QuPath) -> N
     others = [[o for o in r["objects"] if o["id"] != uuid(4)] for r in (before, after)]
     assert others[0] == others[1]
     assert (classes(after)[uuid(4)], reason_of(after, 4)) == ("Mitosis: Normal", 3)
+
+
+def test_after_qupaths_own_undo_the_review_goes_on_with_the_objects_that_are_there(reviewed: QuPath) -> None:
+    (report,) = map(
+        succeeded, reviewed.run("review_figures", keys=["X", "undo", "Z", "SPACE", "A"]).reports()
+    )
+    assert report["windows"][3][1].startswith("the objects are others since Edit > Undo")
+    answered = {i: classes(report)[uuid(i)] for i in range(6) if reason_of(report, i) is not None}
+    assert answered == {3: "Mitosis: Atypical"}  # the one after that which was shown last
 
 
 def test_a_random_sample_stays_one_and_gives_a_rate(reviewed: QuPath) -> None:

@@ -307,10 +307,15 @@ def test_without_the_path_of_a_python_the_remedy_is_told(project: QuPath) -> Non
 
 
 @pytest.mark.slow
-def test_a_cancelled_run_changes_nothing_and_says_so(project: QuPath) -> None:
+@pytest.mark.parametrize(("batch", "ends_by"), [(1, None), (2, "InterruptedException")])
+def test_a_cancelled_run_changes_nothing_and_says_so(
+    project: QuPath, batch: int, ends_by: str | None
+) -> None:
+    """A batch must end as a whole; the person who cancels one run needs no stack trace."""
     points = project.written / "work" / "1" / "points.geojson"
-    (report,) = project.run("classify_image", interrupt_when=str(points)).reports()
-    assert report["error_class"] == "InterruptedException"
+    (report,) = project.run("classify_image", interrupt_when=str(points), batch=batch).reports()
+    assert report["error_class"] == ends_by
+    assert report["log"][-1] == "slidemitosis: cancelled; nothing was changed"
     assert classes(report) == {i: class_of(f) for i, f in given(project).items()}
     assert not points.parent.exists()
     (row,) = table(project, "status.csv")

@@ -148,8 +148,11 @@ Map ran(Map step, List<StandinImage> images) {
     def result = inThread(step) { evaluate(text, new File(step.script).getName(), bound, out) }
     joinWindows()
     def windows = Session.windows.collect { it.seen() }
+    def before = step.keys == null ? [] : copied(hierarchy.objects)
     (step.keys ?: []).each { key ->
-        if (key instanceof List)
+        if (key == 'undo')
+            hierarchy.objects = before
+        else if (key instanceof List)
             hierarchy.selected = hierarchy.objects.findAll { it.getID().toString() in key }
         else
             Session.windows[-1].scene.onKeyPressed.call(new StandinKey(code: key))
@@ -170,6 +173,15 @@ Map ran(Map step, List<StandinImage> images) {
         parents: hierarchy.objects.collectEntries { [it.getID().toString(), parentId(it)] },
         metadata: entry == null ? [:] : new LinkedHashMap(entry.getMetadataMap()), synced: Session.project?.synced,
     ]
+}
+
+/** Return what QuPath's Undo puts in the place of objects: others of the same ids. */
+List copied(List objects) {
+    return objects.collect {
+        def copy = GeoJson.readObject(GeoJson.written(it))
+        copy.parent = it.parent
+        copy
+    }
 }
 
 String parentId(object) {

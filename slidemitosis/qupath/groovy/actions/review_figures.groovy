@@ -135,6 +135,12 @@ void takeBackAnswer(Map review) {
     if (!isStillOpen(review) || review.undo.isEmpty())
         return
     def last = review.undo.remove(review.undo.size() - 1)
+    def figures = reviewable()
+    if (!last.chosen.every { object -> figures.any { it.is(object) } }) {
+        review.undo.clear()
+        review.where.setText('the objects are others since Edit > Undo, which takes back further answers too')
+        return
+    }
     last.back()
     review.at = review.queue.indexOf(last.chosen[0])
     goTo(review, last.chosen[0])
@@ -144,11 +150,18 @@ void takeBackAnswer(Map review) {
 void nextFigure(Map review) {
     if (!isStillOpen(review))
         return
+    takeThoseOfNow(review)
     def bases = basesOf(review.queue)
-    def order = (1..review.queue.size()).collect { (review.at + it) % review.queue.size() }
+    def order = review.queue.indices.collect { (review.at + 1 + it) % review.queue.size() }
     def next = order.find { isOpenYet(review, review.queue[it], bases) }
     review.at = next == null ? review.at : next
     goTo(review, next == null ? null : review.queue[next])
+}
+
+/** Look the figures of the queue up: QuPath's Undo puts others of the same ids in their place. */
+void takeThoseOfNow(Map review) {
+    def byId = reviewable().collectEntries { [it.getID(), it] }
+    review.queue = review.queue.collect { byId[it.getID()] }.findAll { it != null }
 }
 
 /** Return whether a figure still wants an answer; one of a random sample wants it for that reason. */

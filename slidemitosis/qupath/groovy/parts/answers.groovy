@@ -105,10 +105,10 @@ List<String> reviewLines(List objects) {
     if (rate == null)
         return [line.toString(), ' ']
     def (from, to) = rate.interval == null ? [null, null] : rate.interval.collect { percent(it) }
-    def parts = rate.reviewed == null ? [] : ["${percent(rate.reviewed)} % of the mitoses reviewed are atypical" +
+    def parts = rate.reviewed == null ? [] : ["${percent(rate.reviewed)} % atypical by the answers" +
         (from == null ? '' : " (95 % interval ${from} to ${to} %)")]
     if (rate.combined != null)
-        parts << "${percent(rate.combined)} % by answers and model together"
+        parts << "${percent(rate.combined)} % with the model"
     def because = [all: 'all were reviewed', random: 'from a random sample',
         chosen: 'not unbiased: neither all nor a random sample']
     return [line.toString(), "${parts.join('; ')} (${because[rate.chosen]})".toString()]
