@@ -153,7 +153,8 @@ def test_a_written_coordinate_is_the_value_to_two_decimals(value: float) -> None
 @example("a,b", "\n")
 def test_any_name_stays_in_its_cell(identity: str, reason: str) -> None:
     text = "".join(candidates_csv([predicted(1, id=identity, reason=reason)], upsampled=False))
-    header, row = csv.reader(io.StringIO(text, newline=""))
+    header, cells = csv.reader(io.StringIO(text, newline=""))
+    row = [as_meant(cell) for cell in cells]
     assert header == "".join(candidates_csv([], upsampled=False)).strip().split(",")
     assert [as_meant(row[0]), as_meant(row[9])] == [t.replace("\r\n", "\n") for t in (identity, reason)]
 
