@@ -47,7 +47,7 @@ def each_part(
     several = [parts for parts in found if len(parts) > 1]
     if several:
         log.warning(
-            "%s: %d of the objects have several separate parts, each the size of a nucleus, and are read as "
+            "%s: objects of several separate parts, each the size of a nucleus: %d, read as "
             "%d candidates, a part each",
             where,
             len(several),

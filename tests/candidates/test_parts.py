@@ -119,7 +119,7 @@ def test_a_region_of_many_parts_stays_a_region(tmp_path: Path, caplog: pytest.Lo
     assert result.rate.candidates == 4
     assert result.prepared.selection.taken == {"Mitosis": 4}
     assert result.prepared.selection.left == {"Tumor": 1}
-    assert "1 of the objects have several separate parts" in caplog.text
+    assert "objects of several separate parts, each the size of a nucleus: 1, read as" in caplog.text
     objects = read_candidates(result.write(tmp_path / "out").objects).items
     assert len({c.id for c in objects}) == len(objects) == 4
 
