@@ -122,6 +122,7 @@ def test_settings_are_what_the_next_dialog_proposes(project: QuPath) -> None:
     assert classify["asked"][0]["model"]["value"] == "lite0"
 
 
+@pytest.mark.slow
 def test_what_a_person_has_said_counts_and_an_image_without_answers_has_no_such_rate(project: QuPath) -> None:
     figures = [uuid(0), uuid(1)]
     project.run("classify_image")

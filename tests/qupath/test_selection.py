@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.qupath.figures import by_id, given, run_id, succeeded, uuid
 from tests.qupath.standin_qupath import class_of, classes
 
@@ -74,6 +76,7 @@ def test_a_setting_is_what_the_script_shows_and_is_not_remembered(project: QuPat
     assert report["log"][0].startswith("slidemitosis: 6 figures (class Mitosis), model default")
 
 
+@pytest.mark.slow
 def test_what_was_chosen_in_the_dialog_is_shown_by_the_next_one_and_used_where_one_is_shown(
     project: QuPath,
 ) -> None:
@@ -93,6 +96,7 @@ def test_what_was_chosen_in_the_dialog_is_shown_by_the_next_one_and_used_where_o
     assert succeeded(headless)["metadata"]["AMF objects"] == "class Mitosis"
 
 
+@pytest.mark.slow
 def test_the_models_that_slidemitosis_lists_can_be_chosen(project: QuPath) -> None:
     (report,) = map(succeeded, project.run("classify_image", answer={"model": 1}).reports())
     assert report["asked"][0]["model"]["choices"] == ["default", "lite0", "lite0-ensemble"]
