@@ -40,3 +40,12 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
 def test_no_number_is_still_to_be_filled_in(document: Path) -> None:
     assert not re.search(r"@[A-Z]{2}|\bTODO\b", document.read_text(encoding="utf-8"))
+
+
+def test_the_tests_that_security_names_are_there() -> None:
+    named = re.findall(r"`(test_\w+|tests/[\w/]+\.py)`", (REPOSITORY / "SECURITY.md").read_text())
+    assert len(named) > 20
+    written = "".join(p.read_text() for p in (REPOSITORY / "tests").rglob("test_*.py"))
+    for name in named:
+        there = (REPOSITORY / name).is_file() if name.endswith(".py") else f"def {name}(" in written
+        assert there, name
