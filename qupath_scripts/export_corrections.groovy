@@ -310,12 +310,22 @@ boolean isSameSlide(Map summary, File file, boolean ofEntry) {
     return counts.unreadable == 0 && counts.blank == 0 && slide.content_sha256 == contentSha256(file)
 }
 
-/** Return a SHA-256 of a file, if it is large of 64 samples, and of names and sizes of a slide's further files. */
+/** Return a SHA-256 of samples of a file, and of names, sizes and samples of a slide's further files. */
 String contentSha256(File file) {
     def digest = MessageDigest.getInstance('SHA-256')
+    addSamples(digest, file, 64)
+    furtherFiles(file).each {
+        digest.update("${it.getName()}\n${it.length()}\n".getBytes('UTF-8'))
+        addSamples(digest, it, 4)
+    }
+    return digest.digest().encodeHex().toString()
+}
+
+/** Add so many samples of a file to a digest, from its first to its last byte; of a small one all bytes. */
+void addSamples(MessageDigest digest, File file, int number) {
     long size = file.length()
-    def places = size <= 64 * 65536 ? (0..<64).collect { 65536L * it } :
-        (0..<64).collect { ((size - 65536) * it).intdiv(63) }
+    def places = size <= number * 65536 ? (0..<number).collect { 65536L * it } :
+        (0..<number).collect { ((size - 65536) * it).intdiv(number - 1) }
     new RandomAccessFile(file, 'r').withCloseable { source ->
         byte[] bytes = new byte[65536]
         places.findAll { it < size }.each { at ->
@@ -325,8 +335,6 @@ String contentSha256(File file) {
             digest.update(bytes, 0, length)
         }
     }
-    furtherFiles(file).each { digest.update("${it.getName()}\n${it.length()}\n".getBytes('UTF-8')) }
-    return digest.digest().encodeHex().toString()
 }
 
 /** Return what a slide's pixels lie in beside its own file: MIRAX, DICOM, Hamamatsu VMS and VMU. */

@@ -5,18 +5,25 @@ It stands apart from the command line itself, since each process that Python spa
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def run() -> int:
     """Load and run the command line; the exit code."""
     _have_streams()
     try:
-        from slidemitosis.cli import main  # noqa: PLC0415 - what is loaded may be interrupted
+        from slidemitosis.cli import INTERRUPTED, main  # noqa: PLC0415 - what is loaded may be interrupted
 
-        return main()
+        code = main()
+        return _end_interrupted(code) if code == INTERRUPTED else code
     except (MemoryError, ImportError, OSError) as e:  # while it is loaded; `main` answers what comes later
         from slidemitosis.limits import lacking  # noqa: PLC0415
 
@@ -26,11 +33,24 @@ def run() -> int:
         return 2
     except KeyboardInterrupt:  # before `main` can answer it, or after
         print("slidemitosis: error: interrupted", file=sys.stderr)
-        return 130
+        _end_interrupted(130)
     finally:
         # All is done and said. While Python takes itself apart it could only print where a Ctrl-C found it.
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _end_interrupted(code: int) -> NoReturn:
+    """End the process with this code.
+
+    Python ends itself by SIGINT, whatever is returned, once a KeyboardInterrupt has come through the text of
+    a program that was being run, as the making of any dataclass is: it takes the interrupt for unanswered.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _have_streams() -> None:

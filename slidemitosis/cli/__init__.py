@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C and its like."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     args = _parser().parse_args(argv)
@@ -78,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as e:
         report.close()
         report.message("error", f"interrupted; {e if e.args else report.outcome}")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever reads our output, `head` say, has gone; what was asked for is done.
         _drop_output()

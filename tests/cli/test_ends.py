@@ -24,6 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_aperio(folder / "a.svs", [position_colours(900, 700)])
     write_points(folder / "a.geojson", [(40 + 3 * i % 800, 60 + 7 * i % 600) for i in range(400)])
     write_points(folder / "few.geojson", [(100, 100)])
+    write_points(folder / "many.geojson", [(40 + 0.3 * i % 800, 60 + 0.7 * i % 600) for i in range(4000)])
     return folder
 
 
@@ -42,7 +43,8 @@ def shell(script: str, *command: str) -> subprocess.CompletedProcess[str]:
 def test_a_terminal_that_is_closed_ends_a_run_in_good_order(folder: Path, tmp_path: Path, kind: str) -> None:
     out = tmp_path / "out"
     before = set(Path("/dev/shm").glob("psm_*"))
-    command = words(folder, out, "--workers", "2", "--progress", "json", points="a.geojson")
+    further = ("--workers", "2", "--progress", "json", "--keep-duplicates")
+    command = words(folder, out, *further, points="many.geojson")
     with running(*command) as process:
         await_line(process, '"progress"')
         mine = set(Path("/dev/shm").glob("psm_*")) - before

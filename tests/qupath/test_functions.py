@@ -401,8 +401,8 @@ def test_the_scripts_recognise_a_slide_by_the_same_content_as_the_command(
     large.write_bytes(b"".join(i.to_bytes(4, "big") for i in range(1_100_001)))
     many.write_bytes(b"index")
     (tmp_path / "c").mkdir()
-    for name in ("Slidedat.ini", "Data0001.dat"):
-        (tmp_path / "c" / name).write_bytes(b"x" * len(name))
+    (tmp_path / "c" / "Slidedat.ini").write_bytes(b"ini")
+    (tmp_path / "c" / "Data0001.dat").write_bytes(b"".join(i.to_bytes(4, "big") for i in range(100_000)))
     for slide in (small, large, many):
         qupath.call("import_results", "contentSha256", {"file": str(slide)})
     assert results(qupath) == [content_sha256(slide) for slide in (small, large, many)]

@@ -116,8 +116,9 @@ def read_rows(path: Path, needed: Iterable[str]) -> tuple[list[str], list[dict[s
     try:
         text = regular(path).read_bytes().decode("utf-8", "surrogateescape")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        rows = [{as_meant(k): as_meant(v or "") for k, v in row.items() if k} for row in reader]
-        columns = list(map(as_meant, reader.fieldnames or ()))
+        # Too many cells stand under None, and of too few some are None: whoever needs them refuses both.
+        rows = [{k: as_meant(v) if isinstance(v, str) else v for k, v in row.items()} for row in reader]
+        columns = list(reader.fieldnames or ())
     except (OSError, csv.Error) as e:
         raise unreadable(path, f"cannot be read as predictions ({e})") from e
     if missing := [c for c in needed if c not in columns]:

@@ -83,7 +83,7 @@ def read_weights(path: Path) -> State:
     taken. Raises InvalidOption.
     """
     if not path.is_file():
-        raise InvalidOption(f"{path}: {'not a file' if path.exists() else 'no such file'} of weights")
+        raise InvalidOption(f"{path}: no such file of weights")
     try:
         if path.suffix == ".safetensors":
             found: Any = safetensors.torch.load_file(path)
