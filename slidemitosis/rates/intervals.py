@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from slidemitosis.distributions import beta_quantile
@@ -24,6 +25,7 @@ def wilson_interval(k: float, n: float, *, z: float = Z95) -> tuple[float, float
     return (0.0 if k == 0 else centre - half), (1.0 if k == n else centre + half)
 
 
+@functools.lru_cache(maxsize=1024)
 def jeffreys_interval(k: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
     """Return the equal-tailed interval of Beta(k + 1/2, n - k + 1/2).
 

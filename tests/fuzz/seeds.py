@@ -66,7 +66,8 @@ def other_json_files() -> list[bytes]:
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 20, 3, 4]}],
         "categories": [{"id": 1, "name": "mitosis"}],
     }
-    return [json.dumps(v).encode() for v in (coco, other_json.MIDOG, other_json.POINTS)]
+    texts = (json.dumps(v) for v in (coco, other_json.MIDOG, other_json.POINTS))
+    return [text.replace("002.tiff", "a.svs").encode() for text in texts]
 
 
 def delimited() -> list[bytes]:
