@@ -29,7 +29,7 @@ def add_rerun(parser: argparse.ArgumentParser) -> None:
 def _rerun(args: argparse.Namespace, report: Report) -> int:
     from slidemitosis.classify.rerun import rerun  # noqa: PLC0415
 
-    folder = args.summary if args.summary.is_dir() else args.summary.parent
+    folder = args.summary.parent if args.summary.is_file() else args.summary
     found = rerun(folder, slide=args.slide, points=args.points, model=args.model, progress=report.progress)
     report.close()
     print_table([*_rows(found)])
