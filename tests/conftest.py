@@ -51,6 +51,7 @@ OF_EXTRAS = {
         "matplotlib",
     ),
     *(
+        "onnx",
         "onnx_ir",
         "onnxscript",
         "optuna",

@@ -65,6 +65,9 @@ WORDS = [
 def test_a_pipe_a_socket_and_a_device_are_refused_wherever_a_file_is_wanted(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, kind: str
 ) -> None:
+    if words.startswith(("train", "data")):
+        for name in ("torch", "sklearn", "peft"):
+            pytest.importorskip(name)
     monkeypatch.chdir(folder)
     (folder / "list.csv").write_text("slide,points\na.svs,a.geojson\n")
     if ".qpproj" in words:
