@@ -339,12 +339,18 @@ void addSamples(MessageDigest digest, File file, int number) {
 
 /** Return what a slide's pixels lie in beside its own file: MIRAX, DICOM, Hamamatsu VMS and VMU. */
 List<File> furtherFiles(File slide) {
+    // Suffix of a slide -> those of its other files; all of MIRAX's, which have a folder of their own.
+    def suffixes = ['.mrxs': [''], '.dcm': ['.dcm'], '.vms': ['.jpg', '.opt'], '.vmu': ['.jpg', '.ngr', '.opt']]
     def name = slide.getName().toLowerCase(Locale.ROOT)
-    if (!['.mrxs', '.dcm', '.vms', '.vmu'].any { name.endsWith(it) })
+    def suffix = suffixes.keySet().find { name.endsWith(it) }
+    if (suffix == null)
         return []
     def beside = slide.getParentFile()
-    def folder = name.endsWith('.mrxs') ? new File(beside, slide.getName().replaceFirst(/\.[^.]*$/, '')) : beside
-    return (folder.listFiles() ?: []).findAll { it.isFile() && it != slide }.sort { it.getName() }
+    def folder = suffix == '.mrxs' ? new File(beside, slide.getName().replaceFirst(/\.[^.]*$/, '')) : beside
+    return (folder.listFiles() ?: []).findAll { file ->
+        def other = file.getName().toLowerCase(Locale.ROOT)
+        file.isFile() && file != slide && suffixes[suffix].any { other.endsWith(it) }
+    }.sort { it.getName() }
 }
 // <<< summary
 

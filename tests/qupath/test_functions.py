@@ -403,9 +403,14 @@ def test_the_scripts_recognise_a_slide_by_the_same_content_as_the_command(
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "Slidedat.ini").write_bytes(b"ini")
     (tmp_path / "c" / "Data0001.dat").write_bytes(b"".join(i.to_bytes(4, "big") for i in range(100_000)))
-    for slide in (small, large, many):
+    series = tmp_path / "dicom" / "d.dcm"
+    series.parent.mkdir()
+    for name in ("d.dcm", "E.DCM", "notes.txt"):  # what lies beside them by chance is no part of the slide
+        (series.parent / name).write_bytes(name.encode())
+    slides = (small, large, many, series)
+    for slide in slides:
         qupath.call("import_results", "contentSha256", {"file": str(slide)})
-    assert results(qupath) == [content_sha256(slide) for slide in (small, large, many)]
+    assert results(qupath) == [content_sha256(slide) for slide in slides]
 
 
 @pytest.mark.parametrize(
