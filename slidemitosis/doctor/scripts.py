@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slidemitosis._version import __version__
 from slidemitosis.doctor.check import Check
 from slidemitosis.errors import InvalidOption
-from slidemitosis.qupath.scripts import FOLDER, MENU, default_scripts_folder, list_scripts
+from slidemitosis.qupath.scripts import FOLDER, MENU, STAMP, default_scripts_folder, list_scripts
 
 _INSTALL = "slidemitosis qupath install"
 
@@ -25,7 +24,6 @@ def check_scripts(home: Path | None = None) -> Check:
     there = [folder / FOLDER / script.name for script in list_scripts() if script.name != MENU]
     if not all(path.is_file() for path in there):
         return Check("QuPath", "note", f"{of_qupath}: the scripts are not there", _INSTALL)
-    stamp = f"// Installed by slidemitosis {__version__};".encode()
-    if not all(path.read_bytes().startswith(stamp) for path in there):
+    if not all(path.read_bytes().startswith(STAMP.encode()) for path in there):
         return Check("QuPath", "warning", f"{of_qupath}: the scripts are of another version", _INSTALL)
     return Check("QuPath", "ok", f"{of_qupath}: the scripts are there")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -13,6 +12,7 @@ from slidemitosis.classify.classifier import classify_slide
 from slidemitosis.demo.files import write_candidates, write_slide
 from slidemitosis.demo.tissue import draw_phantom
 from slidemitosis.doctor.check import Check
+from slidemitosis.engines.choose import absent_for_torch
 from slidemitosis.errors import SlideMitosisError
 from slidemitosis.models.files import check_graph, check_weights
 from slidemitosis.models.shipped import list_models
@@ -89,7 +89,7 @@ def _kinds() -> Iterator[tuple[EngineName, int, Reader]]:
     for reader in get_args(Reader):
         yield "onnx", 0, reader
     yield "onnx", 1, "auto"
-    if all(importlib.util.find_spec(name) for name in ("torch", "timm")):
+    if not absent_for_torch():
         yield "torch", 0, "auto"
 
 

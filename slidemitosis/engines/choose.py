@@ -43,7 +43,7 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
         graph_fits and (compute.device == "cpu" or (compute.device == "auto" and not gpu_is_there()))
     ):
         return _graph(card, compute)
-    if absent := [name for name in _TORCH if importlib.util.find_spec(name) is None]:
+    if absent := absent_for_torch():
         if graph_fits and compute.device == "auto":
             log.warning("this machine has a GPU, which computes with torch: %s; the CPU computes", _INSTALL)
             return _graph(card, compute)
@@ -61,6 +61,11 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
     return TorchEngine(
         model, piece=piece, views=compute.views, precision=precision, compiled=compute.compiled
     )
+
+
+def absent_for_torch() -> list[str]:
+    """Return which of the packages that torch's engine needs are not installed."""
+    return [name for name in _TORCH if importlib.util.find_spec(name) is None]
 
 
 def _asked(card: ModelCard, compute: ComputeOptions) -> str:

@@ -22,6 +22,8 @@ NEWEST = "v0.7"
 USER_DIRECTORY = "Edit > Preferences > Extensions > QuPath user directory"
 # The one line that names the Python; the installed copy states it.
 _PYTHON = re.compile(r"^@Field String PYTHON = null$", re.M)
+STAMP = f"// Installed by slidemitosis {__version__};"
+"""How an installed script of this version begins."""
 _STAMP = re.compile(r"\A// Installed by slidemitosis \S+; SHA-256 of the rest: ([0-9a-f]{64})\n")
 
 _REMOVED = re.compile(r"^@Field boolean REMOVED = false$", re.M)
@@ -182,7 +184,7 @@ def has_menu(scripts_folder: Path) -> bool:
 
 
 def _stamped(text: str) -> str:
-    return f"// Installed by slidemitosis {__version__}; SHA-256 of the rest: {_sha256(text)}\n{text}"
+    return f"{STAMP} SHA-256 of the rest: {_sha256(text)}\n{text}"
 
 
 def _is_as_installed(text: str) -> bool:

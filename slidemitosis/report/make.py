@@ -22,7 +22,7 @@ from slidemitosis.report.keeper import encoded
 from slidemitosis.report.slide_page import chosen, slide_html
 from slidemitosis.report.thumbnail import read_thumbnail
 from slidemitosis.report.words import said
-from slidemitosis.review.results import reviewed_slide
+from slidemitosis.review.results import with_answers
 from slidemitosis.slides.open import open_slide
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def report_again(folder: Path, *, slide: Path | None = None, limits: Limits = SO
 def _with_answers_of_today(folder: Path) -> tuple[dict[str, Any], list[Row]]:
     """Read the summary and the rows of a folder, with what persons say of its figures by now."""
     summary, rows = read_summary(folder), read_rows(folder)
-    today = reviewed_slide(folder, reviewer=summary["options"]["reviewer"])
+    today = with_answers(folder, summary, rows, reviewer=summary["options"]["reviewer"])
     said = {f.id: f.verdict.answer for f in today.figures if f.verdict}
     summary["review"] = review_fields(today.review)
     return summary, [replace(row, answer=said.get(row.object_id.lower(), "")) for row in rows]

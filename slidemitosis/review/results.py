@@ -12,9 +12,10 @@ from slidemitosis.rates.reviewed import APART, ReviewedFigure, ReviewRate, revie
 from slidemitosis.review.settle import known_in, settled_by_figure, warn_of_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from slidemitosis.outputs.read import Row
     from slidemitosis.prediction import Verdict
 
 
@@ -68,13 +69,20 @@ def reviewed_slides(folder: Path, *, reviewer: str | None = None) -> list[Review
 
 def reviewed_slide(folder: Path, *, reviewer: str | None = None) -> ReviewedSlide:
     """Read the slide of one folder of results. Raises OutputError, UnreadableReview."""
+    return with_answers(folder, read_summary(folder), read_rows(folder), reviewer=reviewer)
+
+
+def with_answers(
+    folder: Path, summary: Mapping[str, Any], rows: Iterable[Row], *, reviewer: str | None
+) -> ReviewedSlide:
+    """Add the answers that a folder holds to its summary and rows. Raises UnreadableReview."""
     known = known_in(folder)
     said = settled_by_figure(known, reviewer=reviewer)
     figures = []
-    for row in read_rows(folder):
+    for row in rows:
         if row.status not in APART:
             name = row.object_id.lower()
             by_reader = {a.reader: a.answer for a in known.answers.about(name) if a.answer and a.reader}
             figures.append(Figure(name, row.x, row.y, row.probability, said.get(name), by_reader))
     warn_of_lost(known, {f.id for f in figures})
-    return ReviewedSlide(folder=folder, summary=read_summary(folder), figures=tuple(figures))
+    return ReviewedSlide(folder=folder, summary=summary, figures=tuple(figures))
