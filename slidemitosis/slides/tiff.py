@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 # Types of values, by TIFF's number: bytes, text, short, long, undefined, IFD, and BigTIFF's three.
 _TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 _SUB_DIRECTORIES = 330
-# A slide has a dozen; a file with more has a loop, or is no slide.
-_MOST_DIRECTORIES = 1000
+MOST_DIRECTORIES = 1000
+"""Most that a slide has: scanners write a dozen."""
 _MOST_EQUAL = 1024  # numbers, one a sample, that a tag of one number may hold
 
 
 class BadTiff(ValueError):
     """The file is no TIFF, or its directories are damaged. Callers turn it into a reason or another error."""
+
+
+class EndlessTiff(BadTiff):
+    """Its directories lead back to an earlier one, or are too many: a library may follow them for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +67,34 @@ def read_directories(file: BinaryIO) -> list[Directory]:
     """Read the directories of a TIFF in order, each followed by its SubIFDs. Raises BadTiff, OSError."""
     layout, offset = _header(file)
     found: list[Directory] = []
+    places: set[int] = set()
     while offset:
+        if offset in places:
+            raise EndlessTiff(_leads_back(len(places)))
+        places.add(offset)
         directory, offset = _directory(file, layout, offset)
         found.append(directory)
         if _SUB_DIRECTORIES in directory:
-            below = directory[_SUB_DIRECTORIES].read(file)[:_MOST_DIRECTORIES].tolist()
+            below = directory[_SUB_DIRECTORIES].read(file)[:MOST_DIRECTORIES].tolist()
             found += [_directory(file, layout, at)[0] for at in below]
-        if len(found) > _MOST_DIRECTORIES:
-            raise BadTiff(f"more than {_MOST_DIRECTORIES} TIFF directories")
+        if len(found) > MOST_DIRECTORIES:
+            raise EndlessTiff(_too_many(MOST_DIRECTORIES))
     return found
 
 
-def page_places(file: BinaryIO) -> list[int]:
+def page_places(file: BinaryIO, *, most: int | None = None) -> list[int]:
     """Return where the directory of each page begins, in bytes from the file's start; without SubIFDs.
 
-    Raises BadTiff if a directory is damaged or leads back to an earlier one, and OSError.
+    Raises BadTiff if a directory is damaged, EndlessTiff if one leads back to an earlier one or there are
+    more than `most`, and OSError.
     """
     layout, offset = _header(file)
     places: dict[int, None] = {}
     while offset:
         if offset in places:
-            raise BadTiff(f"the TIFF directory after page {len(places)} is that of an earlier page")
+            raise EndlessTiff(_leads_back(len(places)))
+        if len(places) == most:
+            raise EndlessTiff(_too_many(most))
         try:
             _, following = _directory(file, layout, offset)
         except BadTiff as e:
@@ -91,6 +102,14 @@ def page_places(file: BinaryIO) -> list[int]:
         places[offset] = None
         offset = following
     return list(places)
+
+
+def _too_many(most: int) -> str:
+    return f"more than {most} TIFF directories"
+
+
+def _leads_back(page: int) -> str:
+    return f"the TIFF directory after page {page} is that of an earlier page"
 
 
 def whole_number(file: BinaryIO, directory: Mapping[int, Field], tag: int, default: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from slidemitosis.errors import UnreadableSlide
 from slidemitosis.slides.declared import BadDeclaration, guard
 from slidemitosis.slides.properties import LibrarySlide
+from slidemitosis.slides.tiff import MOST_DIRECTORIES, BadTiff, EndlessTiff, page_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,6 +196,7 @@ def hushed_tifffile() -> Iterator[list[str]]:
 
 def open_tiffslide(path: Path) -> Slide:
     """Open a slide with tiffslide. Raises UnreadableSlide, also if some of its tiles are not in the file."""
+    _check_that_pages_end(path)
     try:
         with hushed_tifffile() as complaints, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tifffile warns of harmless oddities
@@ -207,6 +209,17 @@ def open_tiffslide(path: Path) -> Slide:
         slide.close()
         raise UnreadableSlide(f"{path}: damaged or cut off: {reason}")
     return slide
+
+
+def _check_that_pages_end(path: Path) -> None:
+    """Raise UnreadableSlide for a TIFF whose pages tifffile would follow round and round, into all memory."""
+    try:
+        with path.open("rb") as file:
+            page_places(file, most=MOST_DIRECTORIES)
+    except EndlessTiff as e:
+        raise UnreadableSlide(f"{path}: damaged: {e}") from e
+    except (OSError, BadTiff):
+        pass  # tiffslide says what is wrong, or reads what is no TIFF
 
 
 def kind_and_text(e: BaseException) -> str:

@@ -6,9 +6,11 @@ same ones every time. A file that fails is printed by hypothesis, as small as it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import time
 import tracemalloc
 from typing import TYPE_CHECKING
@@ -29,7 +31,7 @@ from slidemitosis.slides.open import open_slide
 from tests.fuzz import seeds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 ASKED = int(os.environ.get("SLIDEMITOSIS_FUZZ", "0"))
@@ -103,6 +105,26 @@ def nearly_right(draw: st.DrawFn, files: Sequence[bytes]) -> bytes:
     return data
 
 
+class Endless(BaseException):
+    """A reader has not ended; no `except Exception` of its own may catch this."""
+
+
+@contextlib.contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """Raise Endless in a block that takes longer, in seconds of the process: a file without end fails."""
+
+    def end(number: int, frame: object) -> None:
+        raise Endless
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
 def fuzz(files: Sequence[bytes], read: Callable[[bytes], object]) -> None:
     """Read nearly right files; fails for an error that is none of ours, and for much time or memory."""
     for right in files:
@@ -121,9 +143,12 @@ def fuzz(files: Sequence[bytes], read: Callable[[bytes], object]) -> None:
         tracemalloc.start()
         began = time.process_time()
         try:
-            read(data)
+            with interrupted_after(PATIENCE):
+                read(data)
         except SlideMitosisError:
             pass
+        except Endless:
+            raise AssertionError("does not end") from None
         finally:
             took, most = time.process_time() - began, tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
