@@ -30,11 +30,16 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from slidemitosis.demo.files import write_candidates, write_slide
 from slidemitosis.demo.tissue import draw_phantom
+from slidemitosis.reading.memory import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SLIDES, FIGURES = 12, 24
 SHARED = Path("/dev/shm")
@@ -165,16 +170,29 @@ def wrong(out: Path, right: dict[str, list[tuple[str, str]]]) -> Counter[str]:
     return counts
 
 
-def left_behind(run: subprocess.Popen[bytes], out: Path, shared: set[Path]) -> Counter[str]:
-    """Count what is there yet that should not be."""
+def left_behind(run: subprocess.Popen[bytes], out: Path) -> Counter[str]:
+    """Count processes and temporary folders that are there yet and should not be."""
     for _ in range(100):  # processes whose parent was killed find out by themselves
         if not processes_of(run):
             break
         time.sleep(0.2)
     counts = Counter({"processes": len(processes_of(run))})
-    counts["shared memory"] = len(set(SHARED.glob("psm_*")) - shared)
-    counts["temporary folders"] = len([*out.rglob(".slidemitosis-*"), *out.parent.glob(".slidemitosis-*")])
+    folders = [*out.rglob(".slidemitosis-*"), *out.parent.glob(".slidemitosis-*")]
+    counts["temporary folders"] = sum(folder.is_dir() for folder in folders)
     return counts
+
+
+def struck(run: subprocess.Popen[bytes], faults: Faults, pause: Callable[[], float]) -> int:
+    """Let things go wrong until the run has ended; return the memory of its largest process, in bytes."""
+    memory, strikes = 0, time.monotonic() + pause()
+    while run.poll() is None:
+        time.sleep(0.1)
+        with contextlib.suppress(psutil.Error):
+            memory = max([memory, *(p.memory_info().rss for p in processes_of(run))])
+        if time.monotonic() >= strikes:
+            faults.strike(run)
+            strikes = time.monotonic() + pause()
+    return memory
 
 
 def main() -> None:
@@ -190,7 +208,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         slides, out = Path(folder) / "slides", Path(folder) / "r"
         draw_slides(slides)
-        faults, shared = Faults(slides, draw), set(SHARED.glob("psm_*"))
+        faults, shared = Faults(slides, draw), set(SHARED.glob(f"{PREFIX}*"))
         assert start(slides, Path(folder) / "right").wait() == 0
         right = found(Path(folder) / "right")
         assert {len(v) for v in right.values()} == {FIGURES}
@@ -204,18 +222,9 @@ def main() -> None:
             for _ in range(draw.randint(1, 4)):  # runs that something happens to
                 run = start(slides, out)
                 runs += 1
-                memory = 0
-                strikes = time.monotonic() + draw.expovariate(1 / args.every)
-                while run.poll() is None:
-                    time.sleep(0.1)
-                    with contextlib.suppress(psutil.Error):
-                        memory = max([memory, *(p.memory_info().rss for p in processes_of(run))])
-                    if time.monotonic() >= strikes:
-                        faults.strike(run)
-                        strikes = time.monotonic() + draw.expovariate(1 / args.every)
-                largest.append(memory)
+                largest.append(struck(run, faults, lambda: draw.expovariate(1 / args.every)))
                 codes[run.returncode] += 1
-                left = left_behind(run, out, shared)
+                left = left_behind(run, out)
                 # What a killed run leaves in its folder is tidied by the next.
                 total["processes"] += left["processes"]
             faults.put_right()
@@ -223,7 +232,12 @@ def main() -> None:
             codes[last.wait()] += 1
             runs += 1
             total += wrong(out, right)
-            total += left_behind(last, out, shared)
+            total += left_behind(last, out)
+        # Shared memory of runs that were killed whole is removed by the next one a minute later.
+        time.sleep(61)
+        shutil.rmtree(out)
+        assert start(slides, out).wait() == 0
+        total["shared memory"] = len(set(SHARED.glob(f"{PREFIX}*")) - shared)
         kinds = ("lost", "doubled", "invented", "changed", "miscounted", "processes", "shared memory")
         print(f"{runs} runs, {sum(faults.counts.values())} faults: {dict(faults.counts)}")
         print(f"exit codes {dict(sorted(codes.items()))}")

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slidemitosis.errors import ReadingFailed
+from slidemitosis.reading import memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROW = struct.Struct("q")
-# Where Linux keeps shared memory; 64 MB in a container unless more is asked for.
-_LINUX_SHARED = Path("/dev/shm")  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,11 @@ class Slots:
     def __init__(self, layout: SlotLayout, name: str | None = None) -> None:
         self.layout = layout
         size = layout.count * layout.slot_bytes
-        self._memory = _create(size) if name is None else SharedMemory(name)
+        self._lock: int | None = None
+        if name is None:
+            self._memory, self._lock = memory.create(size)
+        else:
+            self._memory = SharedMemory(name)
 
     @property
     def name(self) -> str:
@@ -93,38 +93,5 @@ class Slots:
         """Close the memory and give it back to the system: once, by the process that made it."""
         self._memory.close()
         self._memory.unlink()
-
-
-def _create(size: int) -> SharedMemory:
-    """Make shared memory whose every page is there. Raises ReadingFailed."""
-    try:
-        memory = SharedMemory(create=True, size=size)
-    except OSError as e:
-        raise _refused(size, e.strerror or str(e)) from e
-    try:
-        _reserve(_LINUX_SHARED / memory.name, size)
-    except OSError as e:
-        memory.close()
-        memory.unlink()
-        raise _refused(size, e.strerror or str(e)) from e
-    return memory
-
-
-def _reserve(file: Path, size: int) -> None:
-    """Have Linux set the pages of shared memory aside. Raises OSError where it has not as many.
-
-    Otherwise it grants any size, and ends by a bus error who uses a page that it lacks.
-    """
-    if sys.platform == "linux" and file.exists():
-        descriptor = os.open(file, os.O_RDWR)
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        finally:
-            os.close(descriptor)
-
-
-def _refused(size: int, reason: str) -> ReadingFailed:
-    return ReadingFailed(
-        f"{size / 1e6:.0f} MB of shared memory for a reader process cannot be had: {reason}; use --workers 0 "
-        "or fewer (in Docker: a larger --shm-size)"
-    )
+        if self._lock is not None:
+            os.close(self._lock)

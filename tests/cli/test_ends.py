@@ -42,12 +42,12 @@ def shell(script: str, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("kind", ["SIGHUP", "SIGQUIT"])
 def test_a_terminal_that_is_closed_ends_a_run_in_good_order(folder: Path, tmp_path: Path, kind: str) -> None:
     out = tmp_path / "out"
-    before = set(Path("/dev/shm").glob("psm_*"))
+    before = set(Path("/dev/shm").glob("slidemitosis-*"))
     further = ("--workers", "2", "--progress", "json", "--keep-duplicates")
     command = words(folder, out, *further, points="many.geojson")
     with running(*command) as process:
         await_line(process, '"progress"')
-        mine = set(Path("/dev/shm").glob("psm_*")) - before
+        mine = set(Path("/dev/shm").glob("slidemitosis-*")) - before
         os.killpg(process.pid, getattr(signal, kind))
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130

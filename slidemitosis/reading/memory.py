@@ -1,0 +1,85 @@
+"""Make shared memory that is there to its last page, and that no death of a process leaves behind for good.
+
+Whoever makes it removes it; if that process is killed, Python's resource tracker does; if everything is
+killed at once, as a cluster ends a job, the next run on the machine does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+from slidemitosis.errors import ReadingFailed
+
+# Where Linux keeps shared memory; 64 MB in a container unless more is asked for.
+_LINUX_SHARED = Path("/dev/shm")  # noqa: S108
+PREFIX = "slidemitosis-"
+_YOUNG = 60.0
+"""Seconds in which memory is not taken for that of a dead run: it may have been made and not yet locked."""
+
+
+def create(size: int) -> tuple[SharedMemory, int | None]:
+    """Make shared memory; return it, and the descriptor whose lock says that this process lives.
+
+    The descriptor is None where no other process could ask for the lock. Raises ReadingFailed.
+    """
+    if sys.platform != "linux" or not _LINUX_SHARED.is_dir():
+        try:
+            return SharedMemory(create=True, size=size), None
+        except OSError as e:
+            raise _refused(size, e) from e
+    _remove_of_dead_runs()
+    try:
+        memory = SharedMemory(f"{PREFIX}{secrets.token_hex(8)}", create=True, size=size)
+    except OSError as e:
+        raise _refused(size, e) from e
+    descriptor = None
+    try:
+        descriptor = os.open(_LINUX_SHARED / memory.name, os.O_RDWR)
+        _try_lock(descriptor)
+        # Otherwise Linux grants any size, and ends by a bus error who uses a page that it lacks.
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as e:
+        if descriptor is not None:
+            os.close(descriptor)
+        memory.close()
+        memory.unlink()
+        raise _refused(size, e) from e
+    return memory, descriptor
+
+
+def _remove_of_dead_runs() -> None:
+    """Remove the memory of runs on this machine that were killed with all their processes."""
+    for file in _LINUX_SHARED.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, or gone
+            if time.time() - file.stat().st_ctime < _YOUNG:
+                continue
+            descriptor = os.open(file, os.O_RDWR)
+            try:
+                if _try_lock(descriptor):
+                    file.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock an open file if no process holds it, until the last of these descriptors is closed."""
+    import fcntl  # noqa: PLC0415 - Windows has none
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _refused(size: int, e: OSError) -> ReadingFailed:
+    return ReadingFailed(
+        f"{size / 1e6:.0f} MB of shared memory for a reader process cannot be had: {e.strerror or e}; use "
+        "--workers 0 or fewer (in Docker: a larger --shm-size)"
+    )
