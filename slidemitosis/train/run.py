@@ -159,8 +159,6 @@ def _begin(run: Run, wanted: Sequence[int]) -> None:
             f"{run.out}: holds a run of another recipe, data or seed, which is not replaced; "
             "choose another --out"
         )
-    write_text(run.out / RECIPE, dump(run.recipe))
-    write_seen(run.training, run.out / SEEN)
     told: dict[str, Any] = {
         "format": 1,
         "fingerprint": run.fingerprint,
@@ -184,7 +182,10 @@ def _begin(run: Run, wanted: Sequence[int]) -> None:
         "tests": {name: len(figures) for name, figures in run.tests.items()},
         "versions": versions(),
     }
+    # First, since it marks the folder as this run's, whatever else there is no room for.
     write_whole(path, (json.dumps(told, indent=2) + "\n").encode())
+    write_text(run.out / RECIPE, dump(run.recipe))
+    write_seen(run.training, run.out / SEEN)
 
 
 def _recorded_fingerprint(path: Path) -> str | None:

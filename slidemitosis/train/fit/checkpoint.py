@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from slidemitosis.errors import InvalidOption, OutputError
-from slidemitosis.files import whole_file
+from slidemitosis.errors import InvalidOption
+from slidemitosis.files import whole_file, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 def save_checkpoint(path: Path, state: dict[str, Any], *, fingerprint: str) -> None:
     """Write `state` to `path`, whole or not at all. Raises OutputError."""
-    try:
-        with whole_file(path) as partial:
-            torch.save({"fingerprint": fingerprint, "state": state}, partial)
-    except (OSError, RuntimeError) as e:  # torch raises RuntimeError where the disk is full
-        raise OutputError(f"{path}: the training's state cannot be written: {e}") from e
+    # Into a file of Python's, which knows why it cannot be written; torch's own error does not say.
+    with writing(path, remedy=""), whole_file(path) as partial, partial.open("wb") as file:
+        try:
+            torch.save({"fingerprint": fingerprint, "state": state}, file)
+        except RuntimeError as e:
+            raise (e.__context__ if isinstance(e.__context__, OSError) else e) from None
 
 
 def load_checkpoint(path: Path, *, fingerprint: str) -> dict[str, Any] | None:
