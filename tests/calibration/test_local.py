@@ -88,6 +88,7 @@ def test_a_model_without_calibration_gets_one() -> None:
     assert found.spread is not None
 
 
+@pytest.mark.slow
 def test_intervals_of_other_slides_of_the_laboratory_hold_what_they_should() -> None:
     """Over laboratories, slides and samples drawn anew, each calibrated on 100 figures."""
     rng, held = np.random.default_rng(0), []
@@ -103,6 +104,7 @@ def test_intervals_of_other_slides_of_the_laboratory_hold_what_they_should() -> 
     assert 0.92 <= np.mean(held) <= 0.985
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_samples_drawn_anew() -> None:
     fits = [fitted(*drawn(15, 20, slide_sd=0.3, seed=seed)) for seed in range(30)]
     spread = fits[0].spread

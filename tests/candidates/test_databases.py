@@ -383,6 +383,7 @@ def test_a_database_that_takes_without_end_is_refused(
     assert "out of all proportion to its size" in refusal(sliderunner)
 
 
+@pytest.mark.slow
 def test_a_database_cut_off_anywhere_is_refused(sliderunner: Path) -> None:
     for number in range(200):
         annotate(sliderunner, 1, (number, number))

@@ -113,6 +113,7 @@ def test_nothing_to_classify_is_nothing_to_measure(slide: Path, tmp_path: Path) 
         bench_slide(classifier, slide, points, ReadOptions(unit="px"), figures=1)
 
 
+@pytest.mark.slow
 def test_a_slide_with_bounds_can_be_measured(tmp_path: Path) -> None:
     region = draw_phantom().pixels[:400, :600]
     path = write_scn(tmp_path / "a.scn", np.ascontiguousarray(region), at=(256, 512), collection=(2000, 2000))

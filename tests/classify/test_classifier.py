@@ -637,6 +637,7 @@ def test_slow_reading_is_told_once_with_its_reason_where_it_costs_seconds(
         assert result.summary["reading"]["direct"] is False
 
 
+@pytest.mark.slow
 def test_a_slide_of_jpeg_tiles_is_read_directly_with_the_same_results(tmp_path: Path) -> None:
     from slidemitosis.demo.files import write_demo
 

@@ -61,6 +61,7 @@ def plan_for(out: Path, **compute: Any) -> CohortPlan:
     return plan
 
 
+@pytest.mark.slow
 def test_a_cluster_writes_the_bytes_of_a_local_run(cluster: Processes, pairs: Path, tmp_path: Path) -> None:
     paint_slides(pairs, ["d", "no slide", "no points"])
     (pairs / "no slide.svs").write_bytes(b"no slide")
@@ -181,6 +182,7 @@ def test_a_cluster_of_this_machine_is_started_and_ended(pairs: Path, tmp_path: P
     assert result_bytes(out) == result_bytes(tmp_path / "local")
 
 
+@pytest.mark.slow
 def test_the_slide_of_a_worker_that_is_killed_is_done_by_another(tmp_path: Path) -> None:
     folder, out = paint_slides(tmp_path / "many", [f"s{i}" for i in range(8)], figures=60), tmp_path / "r"
     words = ("cohort", folder, "--out", out, *MODEL, "--progress", "json")

@@ -52,6 +52,7 @@ def test_a_cohorts_files_are_those_of_classify(pairs: Path, tmp_path: Path) -> N
     assert rows(tmp_path / "r")["a"]["atypical"] == str(summary["counts"]["atypical"])
 
 
+@pytest.mark.slow
 def test_what_is_done_is_recognised_and_what_changed_is_done_again(pairs: Path, tmp_path: Path) -> None:
     words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
     assert fresh(run(*words).stderr) == ["a", "b", "c"]
@@ -77,6 +78,7 @@ def test_what_is_done_is_recognised_and_what_changed_is_done_again(pairs: Path, 
     assert fresh(run(*words, "--views", "8", "--jobs", "1", "--workers", "1").stderr) == []
 
 
+@pytest.mark.slow
 def test_regions_have_a_table_by_slide_and_a_slide_without_them_fails(pairs: Path, tmp_path: Path) -> None:
     ring = [[0, 0], [75, 0], [75, 300], [0, 300], [0, 0]]
     tumor = {
@@ -101,6 +103,7 @@ def test_regions_have_a_table_by_slide_and_a_slide_without_them_fails(pairs: Pat
     assert not any(path.exists() for path in tables.values())
 
 
+@pytest.mark.slow
 def test_a_failure_counts_and_costs_no_earlier_result(pairs: Path, tmp_path: Path) -> None:
     words = ("cohort", pairs, "--out", tmp_path / "r", *MODEL, "--progress", "json")
     assert run(*words).returncode == 0
@@ -119,6 +122,7 @@ def test_a_failure_counts_and_costs_no_earlier_result(pairs: Path, tmp_path: Pat
     assert "failed.json" not in {p.name for p in (tmp_path / "r/slides/a").iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option",
     [("--abstain", "0.5", "0.6"), ("--precision", "fp16"), ("--device", "cuda:9", "--force")],
@@ -189,6 +193,7 @@ def test_a_first_slide_that_kills_its_process_is_one_failure(
     assert "SIGABRT" in found["a"]["cause"]
 
 
+@pytest.mark.slow
 def test_no_file_of_an_earlier_run_stays_beside_new_tables(pairs: Path, tmp_path: Path) -> None:
     table = pairs / "list.csv"
     table.write_text("slide,points,patient\na.svs,a.geojson,P\n")
@@ -233,6 +238,7 @@ def test_the_number_of_processes_changes_nothing(pairs: Path, tmp_path: Path, jo
     assert table_bytes(tmp_path / "n") == table_bytes(tmp_path / "all")
 
 
+@pytest.mark.slow
 def test_parts_run_apart_and_collected_are_the_whole(pairs: Path, tmp_path: Path) -> None:
     assert run("cohort", pairs, "--out", tmp_path / "all", *MODEL).returncode == 0
     out = tmp_path / "parts"
@@ -278,6 +284,7 @@ def test_a_slide_that_another_run_holds_is_waited_for_and_not_done_twice(pairs: 
     assert (out / "cohort.csv").read_bytes() == table
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_each_slide_once(tmp_path: Path) -> None:
     folder, out = paint_slides(tmp_path / "many", [f"s{i}" for i in range(8)]), tmp_path / "r"
     words = ("cohort", folder, "--out", out, *MODEL, "--progress", "json", "--jobs", "1")

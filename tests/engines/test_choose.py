@@ -107,6 +107,7 @@ def test_processors_are_those_that_were_granted(monkeypatch: pytest.MonkeyPatch)
         assert available_processors() == number
 
 
+@pytest.mark.slow
 def test_classifying_with_a_graph_imports_no_torch(tmp_path: Path) -> None:
     slide = write_aperio(tmp_path / "a.svs", [draw_phantom().pixels[:512, :512]])
     points = write_points(tmp_path / "p.geojson", [(100, 100), (300, 200)])

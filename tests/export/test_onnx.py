@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [
@@ -47,6 +48,7 @@ def test_a_graph_holds_no_weights_and_no_path_and_its_card_keeps_it(tmp_path: Pa
     assert read_card(tmp_path).graph == card.graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("had_one", [False, True])
 def test_a_graph_that_differs_from_torch_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, had_one: bool
@@ -68,6 +70,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_shipped_model_is_never_replaced(tmp_path: Path) -> None:
     before = files_of(find_model("lite0").folder)
     for name in ("lite0", str(find_model("lite0").folder)):

@@ -102,6 +102,7 @@ def test_a_card_with_an_impossible_covariance_is_refused() -> None:
         dataclasses.replace(part, between=((0.0,) * 4,) * 4)
 
 
+@pytest.mark.slow
 def test_what_the_shipped_models_warn_of_on_real_figures() -> None:
     """The figures of docs/models.md: no slide of AMi-Br's test part, nearly every block of AtNorM-MD."""
     part = find_model("lite0").looks

@@ -75,6 +75,7 @@ def test_where_a_script_is_started_for_a_missing_file_the_end_says_the_same(
     assert ends[1].startswith("export_candidates: 2 done, 1 failed: empty.svs (")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "code"), [((0,), 0), ((0, 1), 1)])
 def test_a_scheduler_sees_by_the_exit_code_that_an_image_has_failed(
     images: tuple[int, ...], code: int, three: QuPath, tmp_path: Path

@@ -52,6 +52,7 @@ def test_points_whose_points_object_was_deleted_are_not_added(project: QuPath, f
     assert "3 objects updated, 3 objects of the results not in the image any more" in report["log"][-2]
 
 
+@pytest.mark.slow
 def test_the_hot_spot_moves_and_is_never_doubled(
     project: QuPath, isolated_python: str, slide: Path, tmp_path: Path
 ) -> None:
@@ -104,6 +105,7 @@ def extreme_points(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["0.4", "0.6"])
 def test_regions_are_updated_in_place_and_keep_their_class(
     qupath: QuPath, isolated_python: str, slide: Path, tmp_path: Path, version: str

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.qupath.standin_qupath import QuPath
 
 
+@pytest.mark.slow
 def test_a_moved_project_with_a_renamed_slide_is_classified_again(
     project: QuPath, slide: Path, tmp_path: Path
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_cohort_makes_the_round_trip_with_several_images_of_one_slide(
     assert set(by_id(two)) == {o["id"] for o in others}
 
 
+@pytest.mark.slow
 def test_two_objects_with_one_id_are_never_added_to(project: QuPath, tmp_path: Path) -> None:
     """A GeoJSON that was imported twice: each run added one more object."""
     twice = [feature(i, polygon(*CENTRES[i])) for i in (1, 1, 2)]

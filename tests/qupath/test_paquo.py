@@ -183,6 +183,7 @@ def classified(project: Path, out: Path, **options: Any) -> None:
     classify(image.slide, image.points, out=out, workers=0, model="lite0", viewer=image.viewer, **options)
 
 
+@pytest.mark.slow
 @newest
 def test_the_data_file_before_the_first_import_is_kept_and_takes_everything_back(
     installation: Installation, exported: Path, tmp_path: Path
@@ -305,6 +306,7 @@ def test_of_several_results_of_one_entry_the_folder_must_be_named(
     assert "no such folder of results" in standin.command("import-results", exported, "--results", "x").stderr
 
 
+@pytest.mark.slow
 def test_each_of_several_entries_of_one_slide_takes_the_results_of_its_own_candidates(
     standin: Installation, slide: Path, tmp_path: Path
 ) -> None:

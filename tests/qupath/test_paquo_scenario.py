@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from shapely.geometry import shape
 
 from tests.conftest import position_colours, write_aperio
@@ -46,6 +47,7 @@ def needs_metadata(case: dict[str, Any]) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_an_import_changes_what_the_rules_say_and_nothing_else(
     installation: Installation, tmp_path: Path
 ) -> None:

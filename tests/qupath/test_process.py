@@ -150,6 +150,7 @@ def test_a_python_that_is_not_there_is_told_with_the_remedy(qupath: QuPath) -> N
     assert 'run "slidemitosis qupath install"' in report["error"]
 
 
+@pytest.mark.slow
 def test_the_variables_of_another_python_do_not_reach_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ def untouched(report: dict[str, Any], project: QuPath) -> bool:
     return classes(report) == {i: class_of(f) for i, f in given(project).items()}
 
 
+@pytest.mark.slow
 def test_metadata_says_that_the_objects_are_not_saved_until_they_are(project: QuPath) -> None:
     project.run("classify_image").run("classify_image", save_after=True).run("classify_image", batch=2)
     waiting, saved, batch = map(succeeded, project.reports())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 def test_candidates_become_calls_and_nothing_else_of_the_image_changes(project: QuPath) -> None:
     first, again = map(succeeded, project.run("classify_image").run("classify_image").reports())
     before, after = given(project), by_id(first)

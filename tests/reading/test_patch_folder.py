@@ -81,6 +81,7 @@ def test_a_png_that_is_cut_off_is_no_black_patch(folder: Path) -> None:
         list(PatchFolder(folder, side=SIDE).batches(5))
 
 
+@pytest.mark.slow
 def test_a_folder_gets_a_row_for_each_file(tmp_path: Path) -> None:
     folder = tmp_path / "patches"
     folder.mkdir()

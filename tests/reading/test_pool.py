@@ -211,6 +211,7 @@ def deadly_everywhere(path: Path) -> Slide:
     return slide
 
 
+@pytest.mark.slow
 def test_workers_that_keep_dying_end_the_run(slide_path: Path) -> None:
     with pytest.raises(ReadingFailed, match=r"died 21 times \(at last: exit code 7\)"):
         load(functools.partial(deadly_everywhere, slide_path), diagonal(range(40)), 2)
@@ -262,6 +263,7 @@ def death_at_opening() -> Slide:
     os._exit(5)
 
 
+@pytest.mark.slow
 def test_a_slide_that_kills_whoever_opens_it_ends_the_run() -> None:
     with pytest.raises(ReadingFailed, match=r"died 21 times \(at last: exit code 5\)"):
         load(death_at_opening, diagonal([0]), 1)
@@ -439,6 +441,7 @@ def test_what_could_not_be_read_stays_so_in_a_joined_batch(tricky: Callable[[], 
 
 @posix
 # One that comes inside a callback of the garbage collector, as libraries install them, is lost to Python.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_anywhere_leaves_a_pool_that_reads_the_next_slide(opener: Callable[[], Slide]) -> None:
     """Ctrl-C at random moments, in a session that goes on: nothing hangs, and no pixel is another's."""

@@ -23,6 +23,7 @@ def figures(folder: Path) -> dict[str, float]:
         return {r["object_id"]: float(r["p_atypical"]) for r in csv.DictReader(file) if r["p_atypical"]}
 
 
+@pytest.mark.slow
 def test_a_cohort_counts_answers_and_does_only_the_slides_anew_that_have_new_ones(tmp_path: Path) -> None:
     words = ("cohort", paint_slides(tmp_path / "in", ["a", "b"], figures=6), "--out", tmp_path / "r", *MODEL)
     first = run(*words)
@@ -60,6 +61,7 @@ def test_a_cohort_counts_answers_and_does_only_the_slides_anew_that_have_new_one
         assert table["b.svs"][name] == row[name]
 
 
+@pytest.mark.slow
 def test_answers_that_cannot_be_read_stop_one_slide_and_are_not_lost(tmp_path: Path) -> None:
     words = ("cohort", paint_slides(tmp_path / "in", ["a", "b"]), "--out", tmp_path / "r", *MODEL)
     assert run(*words).returncode == 0

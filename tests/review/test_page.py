@@ -95,6 +95,7 @@ def words_by_place(results: Path) -> dict[tuple[float, float], str]:
     return {places[row["figure"]]: row["answer"] for row in rows(results)}
 
 
+@pytest.mark.slow
 def test_keys_alone_end_in_the_right_table_and_each_picture_is_the_right_one(
     page: Page, results: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_what_was_passed_over_comes_again_before_the_end(page: Page, results: Pa
     assert {row["reason"] for row in rows(results)} == {"random"}
 
 
+@pytest.mark.slow
 def test_killing_the_process_loses_nothing_and_the_review_goes_on_there(page: Page, results: Path) -> None:
     with reviewing(results, "--reader", "anna") as review:
         opened(page, review)

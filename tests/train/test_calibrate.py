@@ -245,6 +245,7 @@ def test_it_needs_neither_torch_nor_scipy_nor_scikit_learn(labels: Path, tmp_pat
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_on_real_figures_of_another_tumour_the_mean_comes_nearer(tmp_path: Path) -> None:
     data = needs_shared("data", "atnorm-md-dev")
     made = calibrate_model(

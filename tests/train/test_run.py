@@ -261,6 +261,7 @@ def command(csv_file: Path, out: Path) -> list[str]:
     return [*words, "--progress", "json", *sets(*changes)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that cannot be caught")
 def test_a_training_that_is_killed_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     data, whole, killed = write_data(tmp_path / "data"), tmp_path / "whole", tmp_path / "killed"

@@ -40,6 +40,7 @@ def ship(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_shipped_model_is_the_trained_one_with_its_scores(run: tuple[Path, Path], tmp_path: Path) -> None:
     out, data = run
     target = tmp_path / "models" / "mine"
@@ -65,6 +66,7 @@ def test_a_shipped_model_is_the_trained_one_with_its_scores(run: tuple[Path, Pat
     np.testing.assert_array_equal(*both)
 
 
+@pytest.mark.slow
 def test_a_model_of_an_earlier_run_gets_the_list_of_the_run_and_none_is_shipped_without(
     run: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -81,6 +83,7 @@ def test_a_model_of_an_earlier_run_gets_the_list_of_the_run_and_none_is_shipped_
     assert not (tmp_path / "mine").exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_replaced_where_model_or_report_are_wrong(run: tuple[Path, Path], tmp_path: Path) -> None:
     out, _ = run
     kept = tmp_path / "kept.safetensors"

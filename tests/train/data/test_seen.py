@@ -137,6 +137,7 @@ def test_a_shipped_model_has_its_own_short_list(name: str) -> None:
     assert (folder / "training-figures.csv").stat().st_size < 120_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_model_is_refused_on_what_it_was_trained_on_and_not_on_test_figures(name: str) -> None:
     data = read_data("ami-br", needs_shared("data", "ami-br"))
