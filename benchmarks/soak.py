@@ -109,7 +109,9 @@ class Faults:
 
     def _to_run(self, kind: str, run: subprocess.Popen[bytes]) -> None:
         if kind == "kill a process":
-            self.draw.choice(processes_of(run)).kill()
+            found = processes_of(run)
+            if found:  # it may just have ended
+                self.draw.choice(found).kill()
         elif kind == "kill the run":
             run.kill()
         elif kind == "kill all":
