@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
@@ -21,6 +22,20 @@ _NEAR, _NEAR_IF_SHORT = 0.6, 0.75
 
 class InvalidTable(ValueError):
     """A key is missing, unknown, or has a value of another type. Callers raise their own error from it."""
+
+
+class NotToml(ValueError):
+    """A text is not TOML. Callers raise their own error from it."""
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the tables of a TOML text. Raises NotToml."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise NotToml(str(e)) from e
+    except RecursionError:
+        raise NotToml("its values are nested too deeply") from None
 
 
 def build(kind: type[_Part], values: Mapping[str, Any], *, where: str, **extra: Any) -> _Part:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slidemitosis.toml_tables import InvalidTable, build, dump, nearest
+from slidemitosis.toml_tables import InvalidTable, NotToml, build, dump, nearest, parse_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,3 +201,17 @@ def test_the_nearest_known_name_is_told_or_nothing() -> None:
     assert nearest("epoch", ["epochs", "patience"]) == "; did you mean 'epochs'?"
     assert nearest("lr", ["lora", "loss"]) == ""
     assert nearest("qqq", ["epochs"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = " + "[" * 5000, "nested too deeply"),
+        ("x = " + "{y=" * 5000, "nested too deeply"),
+        ("x = 1 2", "at line 1"),
+    ],
+)
+def test_what_is_not_toml_is_told_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(NotToml, match=message) as error:
+        parse_toml(text)
+    assert "\n" not in str(error.value)

@@ -7,7 +7,6 @@ safetensors, and a README; `files` compares weights and graph with the card's ha
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +22,7 @@ from slidemitosis.models.decision import (
     ValidationPart,
 )
 from slidemitosis.models.looks import LooksPart  # noqa: TC001 - read at run time by toml_tables.build
-from slidemitosis.toml_tables import InvalidTable, build, dump
+from slidemitosis.toml_tables import InvalidTable, NotToml, build, dump, parse_toml
 
 if TYPE_CHECKING:
     from slidemitosis.options import OperatingPoint
@@ -327,10 +326,10 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_NAME
     try:
-        raw = tomllib.loads(regular(path).read_text(encoding="utf-8"))
+        raw = parse_toml(regular(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnknownModel(f"{folder}: no {CARD_NAME} in this folder, so it is not a model") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+    except (OSError, UnicodeDecodeError, NotToml) as e:
         raise InvalidCard(f"{path}: cannot be read as TOML: {e}") from e
     try:
         return build(ModelCard, raw, where="the top level", folder=folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,7 @@ from slidemitosis.files import regular, write_text
 from slidemitosis.models.decision import CalibrationPart  # noqa: TC001 - read at run time by build
 from slidemitosis.models.files import networks_digest
 from slidemitosis.models.shipped import find_model
-from slidemitosis.toml_tables import InvalidTable, build, dump
+from slidemitosis.toml_tables import InvalidTable, NotToml, build, dump, parse_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,11 +54,12 @@ def read_local(path: Path) -> LocalCalibration:
     """Read a `calibration.toml`. Raises InvalidOption, which says what is wrong with it."""
     remedy = "make it anew by slidemitosis calibrate"
     try:
-        raw = tomllib.loads(regular(path).read_text(encoding="utf-8"))
-        return build(LocalCalibration, raw, where="the top level")
+        return build(
+            LocalCalibration, parse_toml(regular(path).read_text(encoding="utf-8")), where="the top level"
+        )
     except OSError as e:
         raise InvalidOption(f"{path}: cannot be read: {e.strerror}; {remedy}") from e
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+    except (UnicodeDecodeError, NotToml) as e:
         raise InvalidOption(f"{path}: not TOML: {e}; {remedy}") from e
     except (InvalidCard, InvalidTable) as e:
         raise InvalidOption(f"{path}: no calibration of this version: {e}; {remedy}") from e

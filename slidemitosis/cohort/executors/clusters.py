@@ -6,7 +6,6 @@ import contextlib
 import logging
 import re
 import shutil
-import tomllib
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from slidemitosis.errors import ClusterFailed, InvalidOption
 from slidemitosis.files import regular
 from slidemitosis.interrupts import processes_start
-from slidemitosis.toml_tables import InvalidTable, build
+from slidemitosis.toml_tables import InvalidTable, NotToml, build, parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +64,11 @@ _SLURM_OURS = {"n_workers": "workers", "cores": "threads", "processes": "workers
 def read_cluster(path: Path) -> ClusterTable:
     """Read the description of a cluster. Raises InvalidOption, which names the key that is wrong."""
     try:
-        with regular(path).open("rb") as file:
-            return build(ClusterTable, tomllib.load(file), where=path.name)
+        raw = parse_toml(regular(path).read_text(encoding="utf-8"))
+        return build(ClusterTable, raw, where=path.name)
     except OSError as e:
         raise InvalidOption(f"--cluster {path}: cannot be read: {e.strerror}") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (UnicodeDecodeError, NotToml) as e:
         raise InvalidOption(f"--cluster {path}: not TOML: {e}") from e
     except InvalidTable as e:
         raise InvalidOption(f"--cluster {path}: {e}") from e

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 from slidemitosis.errors import InvalidOption
 from slidemitosis.files import regular
 from slidemitosis.models.card import Interpolation  # noqa: TC001 - read at run time by toml_tables.build
-from slidemitosis.toml_tables import InvalidTable, build, nearest
+from slidemitosis.toml_tables import InvalidTable, NotToml, build, nearest, parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -274,13 +273,16 @@ def load_recipe(name_or_path: str, *, overrides: Sequence[str] = ()) -> Recipe:
         raise InvalidOption(f"recipe {name_or_path}: {e}") from e
 
 
-def _read(name_or_path: str) -> dict[str, Any]:
-    """Return a recipe's tables, put over those of the recipe that it names as its base."""
+def _read(name_or_path: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a recipe's tables, put over those of the recipe that it names as its base.
+
+    `above`: the recipes whose base it is.
+    """
     path = RECIPES / f"{name_or_path}.toml"
     path = path if path.is_file() else Path(name_or_path)
     try:
-        values = tomllib.loads(regular(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        values = parse_toml(regular(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, NotToml) as e:
         reason = getattr(e, "strerror", None) or str(e)
         near = nearest(name_or_path, recipe_names())
         raise InvalidOption(
@@ -289,9 +291,9 @@ def _read(name_or_path: str) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    if not isinstance(base, str) or base == name_or_path:
+    if not isinstance(base, str) or base in (*above, name_or_path):
         raise InvalidOption(f"recipe {name_or_path}: base must name another recipe, not {base!r}")
-    return _put_over(_read(base), values)
+    return _put_over(_read(base, (*above, name_or_path)), values)
 
 
 def _put_over(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -311,7 +313,7 @@ def _resolve_backbone(values: dict[str, Any], recipe: str) -> None:
     """Put the table of a named backbone in place of its name."""
     name = values.get("backbone")
     if isinstance(name, str):
-        known = tomllib.loads(BACKBONES.read_text(encoding="utf-8"))
+        known = parse_toml(BACKBONES.read_text(encoding="utf-8"))
         if name not in known:
             raise InvalidOption(
                 f"recipe {recipe}: no backbone {name!r}{nearest(name, known)}; known: {', '.join(known)}"
@@ -324,8 +326,8 @@ def _pair(override: str) -> tuple[list[str], Any]:
     if not equals or not key.strip():
         raise InvalidOption(f"--set {override!r} must be key=value, such as schedule.epochs=5")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except NotToml:
         value = text
     return key.strip().split("."), value
 

@@ -199,6 +199,14 @@ def test_a_wrong_recipe_is_one_line_that_says_what_is_wrong(
     assert "\n" not in str(caught.value)
 
 
+def test_recipes_that_are_each_others_base_are_refused(short: Path) -> None:
+    other = short.with_name("other.toml")
+    other.write_text(f'base = "{short.as_posix()}"\n')
+    short.write_text(f'base = "{other.as_posix()}"\n')
+    with pytest.raises(InvalidOption, match="base must name another recipe"):
+        load_recipe(str(short))
+
+
 def test_an_unknown_recipe_lists_those_known() -> None:
     with pytest.raises(InvalidOption, match=r"recipe 'benchmrk': .*recipes of this package: .*benchmark"):
         load_recipe("benchmrk")
