@@ -1,8 +1,12 @@
-"""Tell whether the system gave too little, memory or files, and say so in one line."""
+"""Tell whether the system gave too little, memory or files, in one line; limit the memory of a process."""
 
 from __future__ import annotations
 
 import errno
+import sys
+
+READER_MEMORY = 6 << 30
+"""Bytes that a reader process may hold for itself: three times the largest tile or strip that is decoded."""
 
 _OF_MEMORY = (
     "bad_alloc",
@@ -27,3 +31,18 @@ def lacking(error: BaseException | None) -> str | None:
             return "the memory is not enough: allow more, or use fewer --workers and a smaller --batch-size"
         error = error.__cause__ or error.__context__
     return None
+
+
+def limit_memory(most: int) -> None:
+    """Let this process get so many bytes of its own and no more, where the system counts them, as Linux does.
+
+    Reserving more then raises MemoryError, instead of taking the memory of the whole machine. A lower limit
+    that is there already stays.
+    """
+    if sys.platform != "linux":
+        return
+    import resource  # noqa: PLC0415 - Windows has none
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    lower = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([most, *lower]), hard))

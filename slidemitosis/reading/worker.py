@@ -15,7 +15,7 @@ from PIL import Image
 
 from slidemitosis.errors import ReadingFailed, SlideMitosisError, UnreadableSlide
 from slidemitosis.interrupts import leave_interrupts_to_parent
-from slidemitosis.limits import lacking
+from slidemitosis.limits import READER_MEMORY, lacking, limit_memory
 from slidemitosis.reading.processes import GONE, receive, send
 from slidemitosis.reading.slots import Slots
 
@@ -82,6 +82,7 @@ def work(connection: Connection, layout: SlotLayout, name: str) -> None:
     layout, name: of the shared memory for the patches.
     """
     leave_interrupts_to_parent()
+    limit_memory(READER_MEMORY)
     try:
         _work(connection, layout, name)
     except Exception as e:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from slidemitosis.errors import ReadingFailed, UnreadableSlide
 from slidemitosis.geometry import Level, PixelSize
+from slidemitosis.limits import READER_MEMORY
 from slidemitosis.reading import pool as pool_module
 from slidemitosis.reading import processes
 from slidemitosis.reading.batches import Batch, gathered
@@ -257,6 +258,25 @@ def test_a_worker_that_hangs_is_replaced_with_a_word_and_its_figure_is_unreadabl
     assert (
         sum("a reader process did nothing for 12 s, and was ended" in text for text in caplog.messages) == 3
     )
+
+
+class GreedySlide(TrickySlide):
+    """As TrickySlide, but where it would die it takes more memory than a reader may have."""
+
+    def _pixels(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        if (x, y) == (400, 400):
+            np.zeros(READER_MEMORY, np.uint8)
+        return self._inner._pixels(level, x, y, width, height)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the memory of a process")
+def test_a_worker_gets_no_more_memory_than_it_may_have(slide_path: Path, tmp_path: Path) -> None:
+    at = range(0, 520, 20)
+    batches = load(functools.partial(GreedySlide, slide_path, tmp_path), diagonal(at), 2)
+    assert dict(r for b in batches for r in b.unreadable) == {
+        20: "two reader processes died while reading it (exit code 1)"
+    }
+    assert_pixels(batches, painted(at, but=[20]))
 
 
 def death_at_opening() -> Slide:
