@@ -1487,7 +1487,7 @@ void refuseUnreadable(Map place) {
 void refuseUnsaved(Map place) {
     if (!place.alone && !place.saves)
         refuse('QuPath would not save what is found: add -s to the command (QuPath script -s -p ...), or choose ' +
-            '"Run for project", not "Run for project (without save)"; nothing was stored')
+            '"Run for project", not "Run for project (without saving)"; nothing was stored')
 }
 
 /** What follows the id of a run in the metadata of an image whose objects are not saved, or are of another run. */
@@ -1582,7 +1582,7 @@ Map checkedImage(Map place) {
     def missing = place.entry == null ? null : missingFile(place.entry)
     if (missing != null)
         refuse(noSuchFile(missing))
-    def server = getCurrentServer()
+    def server = openedServer(place)
     def reason = movedReason(builderTypes(server.getBuilder()))
     if (reason != null)
         refuse(reason)
@@ -1603,11 +1603,32 @@ Map checkedImage(Map place) {
     ]
 }
 
+/** Return what reads the image's pixels. From 0.6 QuPath opens the file only now, and says nothing of why it cannot. */
+Object openedServer(Map place) {
+    try {
+        return getCurrentServer()
+    } catch (RuntimeException e) {
+        if (place.entry == null)
+            throw e
+        refuse(cannotOpen(place.entry))
+    }
+}
+
+/** Return the file of an image; null where it is not one file of this computer. */
+File fileOf(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    return uris.size() == 1 ? GeneralTools.toPath(uris[0])?.toFile() : null
+}
+
 /** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
 File missingFile(entry) {
-    def uris = new ArrayList(entry.getURIs())
-    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
-    return path == null || Files.exists(path) ? null : path.toFile()
+    def file = fileOf(entry)
+    return file == null || file.exists() ? null : file
+}
+
+String cannotOpen(entry) {
+    return "${fileOf(entry) ?: entry.getImageName()}: QuPath cannot open it: it is damaged or cut off, or of a format " +
+        'that this QuPath does not read; copy it here again'
 }
 
 String noSuchFile(File file) {
@@ -1800,32 +1821,42 @@ boolean isLastOfBatch(Map place) {
 
 /** Say what became of all images of a batch, those that were never begun too. */
 void endBatch(Map place, List<Map> rows) {
-    def failed = rows.findAll { it.outcome == 'failed' } + missedImages(place, rows)
+    def missed = missedImages(place, rows)
+    def failed = rows.findAll { it.outcome == 'failed' } + missed
     def done = rows.count { it.outcome == 'done' }
     def reasons = failed.groupBy { it.what }.collect { what, images -> "${images*.name.join(', ')} (${what})" }
-    def told = "${done} done, ${failed.size()} failed${failed.isEmpty() ? '' : ': '}${reasons.join('; ')}".toString()
-    if (failed.isEmpty())
+    // Which images were ticked, QuPath tells no script.
+    int others = Math.max(place.size - rows.size() - missed.size(), 0)
+    if (others > 0)
+        reasons << "${plural(others, 'image')} that QuPath could not open; see View > Show log".toString()
+    int failures = failed.size() + others
+    def told = "${done} done, ${failures} failed${failures == 0 ? '' : ': '}${reasons.join('; ')}".toString()
+    if (failures == 0)
         say(told)
     else
         LoggerFactory.getLogger('slidemitosis').error("${SCRIPT}: ${told}".toString())
     if (getQuPath() == null)
-        exitWithError(!failed.isEmpty())
-    else if (failed.isEmpty())
+        exitWithError(failures > 0)
+    else if (failures == 0)
         show { it.showInfoNotification('slidemitosis', told) }
     else
         show { it.showErrorNotification('slidemitosis', told) }
 }
 
-/** Write a row for each image whose file is missing, so that no "done" of an earlier run stands, and return them. */
+/**
+ * Write a row for each image for which QuPath has started no script, so that no "done" of an earlier run stands, and
+ * return them: 0.6 starts none where the file is missing, 0.5 none where it cannot be opened either.
+ */
 List<Map> missedImages(Map place, List<Map> rows) {
     def begun = rows*.id as Set
     def whole = place.size == place.project.getImageList().size()
     def before = readTable(new File(place.folder, 'status.csv'), ['script', 'entry_id']).rows
         .findAll { it.script == SCRIPT }*.entry_id as Set
     def missed = new ArrayList(place.project.getImageList()).findAll { !begun.contains(it.getID().toString()) }
-        .findAll { whole || before.contains(it.getID().toString()) }.findAll { missingFile(it) != null }
+        .findAll { whole || before.contains(it.getID().toString()) && missingFile(it) != null }
     return missed.collect { entry ->
-        def reason = noSuchFile(missingFile(entry))
+        def file = missingFile(entry)
+        def reason = file == null ? cannotOpen(entry) : noSuchFile(file)
         writeStatusOf(place.folder, entry.getID().toString(), entry.getImageName(), 'failed', reason)
         [name: entry.getImageName(), what: reason]
     }

@@ -126,6 +126,7 @@ class QuPath:
         builder: dict[str, Any] | str | None = "uri",
         args: Sequence[str] = (),
         broken: str = "",
+        damaged: bool = False,
     ) -> QuPath:
         uri = slide.as_uri() if isinstance(slide, Path) else slide
         self.images.append(
@@ -139,6 +140,7 @@ class QuPath:
                 "objects": None if objects is None else str(objects),
                 "args": list(args),
                 "broken": broken,
+                "damaged": damaged,
             }
         )
         if builder != "uri":

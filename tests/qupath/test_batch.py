@@ -75,6 +75,37 @@ def test_where_a_script_is_started_for_a_missing_file_the_end_says_the_same(
     assert ends[1].startswith("export_candidates: 2 done, 1 failed: empty.svs (")
 
 
+@pytest.fixture
+def damaged(project: QuPath, slide: Path, tmp_path: Path) -> QuPath:
+    """A project of three images, of which QuPath cannot open the second."""
+    project.add_image(tmp_path / "broken.svs", SIZE, name="broken.svs", damaged=True)
+    (tmp_path / "broken.svs").write_bytes(slide.read_bytes()[:1000])
+    return project.add_image(Path(shutil.copy(slide, tmp_path / "last.svs")), SIZE, name="last.svs")
+
+
+def test_a_slide_that_qupath_cannot_open_is_named_with_the_remedy(damaged: QuPath, tmp_path: Path) -> None:
+    """From 0.6 QuPath starts the script, and fails when it is asked for the pixels."""
+    for i in range(3):
+        damaged.run("export_candidates", image=i, open=0, batch=3, index=i)
+    *_, last = damaged.reports()
+    (dialog,) = last["dialogs"]
+    reason = f"{tmp_path / 'broken.svs'}: QuPath cannot open it: it is damaged or cut off"
+    assert dialog["message"].startswith(f"2 done, 1 failed: broken.svs ({reason}")
+    assert dialog["message"].endswith("copy it here again)")
+
+
+def test_a_slide_for_which_qupath_starts_no_script_is_not_passed_over(damaged: QuPath) -> None:
+    """0.5 starts none for a slide that it cannot open; of a part of a project nobody knows which one that is."""
+    for i in (0, 2):
+        damaged.run("export_candidates", image=i, open=0, batch=3, index=i)
+    damaged.run("export_candidates", image=2, open=0, batch=2, index=1)
+    _, whole, part = damaged.reports()
+    assert whole["dialogs"][0]["message"].startswith("2 done, 1 failed: broken.svs (")
+    assert {r["image"]: r["outcome"] for r in table(damaged, "status.csv")}["broken.svs"] == "failed"
+    told = "1 done, 1 failed: 1 image that QuPath could not open; see View > Show log"
+    assert part["dialogs"][0]["message"] == told
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("images", "code"), [((0,), 0), ((0, 1), 1)])
 def test_a_scheduler_sees_by_the_exit_code_that_an_image_has_failed(

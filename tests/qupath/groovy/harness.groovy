@@ -65,7 +65,7 @@ StandinImage imageOf(Map stated) {
     if (stated.containsKey('builder'))
         builder = stated.builder == null ? null : new StandinBuilder(json: plain(stated.builder))
     def server = new StandinServer(width: stated.width as int, height: stated.height as int, uris: uris, mpp: mpp,
-        name: stated.name, serverType: 'OpenSlide', builder: builder)
+        name: stated.name, serverType: 'OpenSlide', builder: builder, damaged: stated.damaged == true)
     Session.restoring = true
     def objects = stated.objects == null ? [] : new File(stated.objects).withInputStream { GeoJson.read(it) }
     Session.restoring = false

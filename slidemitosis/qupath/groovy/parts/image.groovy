@@ -48,7 +48,7 @@ Map checkedImage(Map place) {
     def missing = place.entry == null ? null : missingFile(place.entry)
     if (missing != null)
         refuse(noSuchFile(missing))
-    def server = getCurrentServer()
+    def server = openedServer(place)
     def reason = movedReason(builderTypes(server.getBuilder()))
     if (reason != null)
         refuse(reason)
@@ -69,11 +69,32 @@ Map checkedImage(Map place) {
     ]
 }
 
+/** Return what reads the image's pixels. From 0.6 QuPath opens the file only now, and says nothing of why it cannot. */
+Object openedServer(Map place) {
+    try {
+        return getCurrentServer()
+    } catch (RuntimeException e) {
+        if (place.entry == null)
+            throw e
+        refuse(cannotOpen(place.entry))
+    }
+}
+
+/** Return the file of an image; null where it is not one file of this computer. */
+File fileOf(entry) {
+    def uris = new ArrayList(entry.getURIs())
+    return uris.size() == 1 ? GeneralTools.toPath(uris[0])?.toFile() : null
+}
+
 /** Return the file of an image that is not there; null where it is there, or is not one file of this computer. */
 File missingFile(entry) {
-    def uris = new ArrayList(entry.getURIs())
-    def path = uris.size() == 1 ? GeneralTools.toPath(uris[0]) : null
-    return path == null || Files.exists(path) ? null : path.toFile()
+    def file = fileOf(entry)
+    return file == null || file.exists() ? null : file
+}
+
+String cannotOpen(entry) {
+    return "${fileOf(entry) ?: entry.getImageName()}: QuPath cannot open it: it is damaged or cut off, or of a format " +
+        'that this QuPath does not read; copy it here again'
 }
 
 String noSuchFile(File file) {

@@ -38,7 +38,7 @@ void refuseUnreadable(Map place) {
 void refuseUnsaved(Map place) {
     if (!place.alone && !place.saves)
         refuse('QuPath would not save what is found: add -s to the command (QuPath script -s -p ...), or choose ' +
-            '"Run for project", not "Run for project (without save)"; nothing was stored')
+            '"Run for project", not "Run for project (without saving)"; nothing was stored')
 }
 
 /** What follows the id of a run in the metadata of an image whose objects are not saved, or are of another run. */

@@ -11,6 +11,8 @@ class StandinServer {
     double[] mpp
     ImageServerBuilder.ServerBuilder builder
     String name
+    /** Whether QuPath cannot open its file. */
+    boolean damaged
 
     List<URI> getURIs() {
         return uris

@@ -20,7 +20,10 @@ class QPEx {
     }
 
     static StandinServer getCurrentServer() {
-        return getCurrentImageData()?.getServer()
+        def server = getCurrentImageData()?.getServer()
+        if (server?.damaged)
+            throw new RuntimeException('Failed to load ImageServer')
+        return server
     }
 
     static StandinHierarchy getCurrentHierarchy() {
