@@ -1335,7 +1335,7 @@ void reported(Closure<String> work) {
         if (place.result != null)
             showResult(place, place.result.folder, place.result.lines)
         else if (place.alone)
-            show { it.showInfoNotification('slidemitosis', done) }
+            show { it.showInfoNotification('slidemitosis', inLines(done)) }
         endImage(place, 'done', done)
     } catch (InterruptedException e) {
         writeStatus(place, 'failed', 'cancelled')
@@ -1378,6 +1378,14 @@ void refuse(CharSequence reason) {
 /** Return a message of the command in the words of QuPath, where nobody can give an option. */
 String inQuPathsWords(String said) {
     return IN_QUPATH.inject(said) { text, pattern, words -> text.replaceFirst(pattern, words) }
+}
+
+/** Return a text in lines: QuPath's notifications are as wide as their longest line, be that wider than the screen. */
+String inLines(String text) {
+    return text.split(' ').inject('') { said, word ->
+        int length = said.length() - said.lastIndexOf('\n') + word.length()
+        said + (said.isEmpty() ? '' : length < 90 ? ' ' : '\n') + word
+    }
 }
 
 /** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */
@@ -1464,7 +1472,8 @@ void endBatch(Map place, List<Map> rows) {
     if (others > 0)
         reasons << "${plural(others, 'image')} that QuPath could not open; see View > Show log".toString()
     int failures = failed.size() + others
-    def told = "${done} done, ${failures} failed${failures == 0 ? '' : ': '}${reasons.join('; ')}".toString()
+    def counted = "${done} done, ${failures} failed${failures == 0 ? '' : ': '}".toString()
+    def told = counted + reasons.join('; ')
     if (failures == 0)
         say(told)
     else
@@ -1474,7 +1483,12 @@ void endBatch(Map place, List<Map> rows) {
     else if (failures == 0)
         show { it.showInfoNotification('slidemitosis', told) }
     else
-        show { it.showErrorNotification('slidemitosis', told) }
+        show { it.showErrorNotification('slidemitosis', inLines(counted + shortened(reasons).join('; '))) }
+}
+
+/** Return as many reasons as a notification can hold. */
+List<String> shortened(List<String> reasons) {
+    return reasons.size() <= 5 ? reasons : reasons.take(4) + 'more: see View > Show log, or slidemitosis/status.csv'
 }
 
 /**

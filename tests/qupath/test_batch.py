@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tests.qupath.standin_qupath import QuPath
 
 
+def in_one_line(dialog: dict[str, str]) -> str:
+    return dialog["message"].replace("\n", " ")
+
+
 @pytest.fixture
 def three(project: QuPath, slide: Path, tmp_path: Path) -> QuPath:
     """A project of three images: with figures, with a slide that is cut off, without objects."""
@@ -31,9 +35,10 @@ def test_the_last_image_of_a_batch_says_what_became_of_all(three: QuPath) -> Non
     *_, last = three.reports()
     (dialog,) = last["dialogs"]
     assert dialog["kind"] == "error notification"
-    assert dialog["message"].startswith("2 done, 1 failed: broken.svs (")
+    told = in_one_line(dialog)
+    assert told.startswith("2 done, 1 failed: broken.svs (")
     (logged,) = last["logged"]
-    assert logged == {"level": "error", "message": f"classify_image: {dialog['message']}"}
+    assert logged == {"level": "error", "message": f"classify_image: {told}"}
     rows = {r["image"]: r for r in table(three, "status.csv")}
     assert [rows[name]["outcome"] for name in ("broken.svs", "empty.svs")] == ["failed", "done"]
     # An image without candidates is done, and has no rate.
@@ -88,10 +93,13 @@ def test_a_slide_that_qupath_cannot_open_is_named_with_the_remedy(damaged: QuPat
     for i in range(3):
         damaged.run("export_candidates", image=i, open=0, batch=3, index=i)
     *_, last = damaged.reports()
-    (dialog,) = last["dialogs"]
+    told = in_one_line(last["dialogs"][0])
     reason = f"{tmp_path / 'broken.svs'}: QuPath cannot open it: it is damaged or cut off"
-    assert dialog["message"].startswith(f"2 done, 1 failed: broken.svs ({reason}")
-    assert dialog["message"].endswith("copy it here again)")
+    assert told.startswith(f"2 done, 1 failed: broken.svs ({reason}")
+    assert told.endswith("copy it here again)")
+    # QuPath's notifications do not wrap their text.
+    words = max(len(word) for word in told.split())
+    assert max(len(line) for line in last["dialogs"][0]["message"].splitlines()) <= max(90, words)
 
 
 def test_a_slide_for_which_qupath_starts_no_script_is_not_passed_over(damaged: QuPath) -> None:
@@ -100,10 +108,10 @@ def test_a_slide_for_which_qupath_starts_no_script_is_not_passed_over(damaged: Q
         damaged.run("export_candidates", image=i, open=0, batch=3, index=i)
     damaged.run("export_candidates", image=2, open=0, batch=2, index=1)
     _, whole, part = damaged.reports()
-    assert whole["dialogs"][0]["message"].startswith("2 done, 1 failed: broken.svs (")
+    assert in_one_line(whole["dialogs"][0]).startswith("2 done, 1 failed: broken.svs (")
     assert {r["image"]: r["outcome"] for r in table(damaged, "status.csv")}["broken.svs"] == "failed"
     told = "1 done, 1 failed: 1 image that QuPath could not open; see View > Show log"
-    assert part["dialogs"][0]["message"] == told
+    assert in_one_line(part["dialogs"][0]) == told
 
 
 @pytest.mark.slow

@@ -44,7 +44,8 @@ void endBatch(Map place, List<Map> rows) {
     if (others > 0)
         reasons << "${plural(others, 'image')} that QuPath could not open; see View > Show log".toString()
     int failures = failed.size() + others
-    def told = "${done} done, ${failures} failed${failures == 0 ? '' : ': '}${reasons.join('; ')}".toString()
+    def counted = "${done} done, ${failures} failed${failures == 0 ? '' : ': '}".toString()
+    def told = counted + reasons.join('; ')
     if (failures == 0)
         say(told)
     else
@@ -54,7 +55,12 @@ void endBatch(Map place, List<Map> rows) {
     else if (failures == 0)
         show { it.showInfoNotification('slidemitosis', told) }
     else
-        show { it.showErrorNotification('slidemitosis', told) }
+        show { it.showErrorNotification('slidemitosis', inLines(counted + shortened(reasons).join('; '))) }
+}
+
+/** Return as many reasons as a notification can hold. */
+List<String> shortened(List<String> reasons) {
+    return reasons.size() <= 5 ? reasons : reasons.take(4) + 'more: see View > Show log, or slidemitosis/status.csv'
 }
 
 /**

@@ -12,7 +12,7 @@ void reported(Closure<String> work) {
         if (place.result != null)
             showResult(place, place.result.folder, place.result.lines)
         else if (place.alone)
-            show { it.showInfoNotification('slidemitosis', done) }
+            show { it.showInfoNotification('slidemitosis', inLines(done)) }
         endImage(place, 'done', done)
     } catch (InterruptedException e) {
         writeStatus(place, 'failed', 'cancelled')
@@ -55,6 +55,14 @@ void refuse(CharSequence reason) {
 /** Return a message of the command in the words of QuPath, where nobody can give an option. */
 String inQuPathsWords(String said) {
     return IN_QUPATH.inject(said) { text, pattern, words -> text.replaceFirst(pattern, words) }
+}
+
+/** Return a text in lines: QuPath's notifications are as wide as their longest line, be that wider than the screen. */
+String inLines(String text) {
+    return text.split(' ').inject('') { said, word ->
+        int length = said.length() - said.lastIndexOf('\n') + word.length()
+        said + (said.isEmpty() ? '' : length < 90 ? ' ' : '\n') + word
+    }
 }
 
 /** Return a number with its noun: "1 mitosis", "2 mitoses", "3 classes". */
