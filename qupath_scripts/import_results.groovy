@@ -332,7 +332,8 @@ String notClassified(List<Map> left) {
 void showResult(Map place, File folder, List<String> lines) {
     def data = getCurrentImageData()
     inWindows {
-        def text = new TextArea(lines.join('\n'))
+        // Where nothing is set to open a folder or a page, QuPath's buttons do nothing, and only its log says so.
+        def text = new TextArea((lines + "Files: ${folder}").join('\n'))
         text.setEditable(false)
         text.setWrapText(true)
         text.setPrefRowCount(lines.size() + 5)

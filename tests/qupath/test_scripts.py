@@ -109,6 +109,7 @@ def test_a_result_stays_and_can_be_seen_again(project: QuPath) -> None:
         f"browse {folder}",
     ]
     assert (folder / "report.html").is_file()
+    assert f"\nFiles: {folder}" in first["windows"][0][1]
     without = [line for line in first["windows"][0][1].splitlines() if not line.startswith("Objects: ")]
     assert again["windows"][0][1].splitlines() == without
     assert "a result is shown in a window" in headless["error"]
@@ -295,7 +296,7 @@ def test_a_reader_that_is_told_nothing_of_another_image_shows_the_file(
 def test_where_nothing_is_a_candidate_the_classes_that_are_there_are_told(project: QuPath) -> None:
     project.settings["CANDIDATE_CLASS"] = '"Mitoses"'
     (report,) = project.run("classify_image").reports()
-    assert succeeded(report)["dialogs"][0]["message"] == (
+    assert succeeded(report)["dialogs"][0]["message"].replace("\n", " ") == (
         "no object of class Mitoses, and so no rate; the classes here: "
         "Mitosis (4), Stroma (1), Unclassified (1)"
     )
