@@ -111,7 +111,7 @@ String classifyImage(Map place) {
         def told = takeResults(place, work, summary,
             [which: asked.which, fromQuPath: true, to: folder, slide: image.slide])
         if (!asked.objects.isEmpty()) {
-            noteInWorkflow([objects: asked.which, model: asked.model ?: DEFAULT_MODEL])
+            noteInWorkflow(asked)
             return told
         }
         place.remove('result')
@@ -124,13 +124,16 @@ String classifyImage(Map place) {
     }
 }
 
-/** Show the run in QuPath's Workflow, which can make a script of it. */
-void noteInWorkflow(Map<String, String> told) {
-    def file = attribute(ScriptAttributes.FILE_PATH)
+/** Show the run in QuPath's Workflow, which can make a script of it: one that does the same wherever it is run. */
+void noteInWorkflow(Map asked) {
+    def file = asked.script ?: attribute(ScriptAttributes.FILE_PATH)
     if (file == null)
         return
-    def path = file.toString().replace('\\', '\\\\').replace("'", "\\'")
-    def script = "evaluate(new File('${path}'))".toString()
+    def kept = [script: file, base: asked.base, model: asked.model] + (asked.python == PYTHON ? [:] : [python: asked.python])
+    def words = kept.collect { name, value -> "${name}: '${value.toString().replace('\\', '\\\\').replace("'", "\\'")}'" }
+    def script = asked.selected ? '// slidemitosis classified what was selected, which no script can select again' :
+        "slidemitosis = [${words.join(', ')}]\nevaluate(new File(slidemitosis.script))".toString()
+    def told = [objects: asked.which, model: asked.model ?: DEFAULT_MODEL]
     def step = new DefaultScriptableWorkflowStep('slidemitosis: classify mitoses', told, script)
     getCurrentImageData().getHistoryWorkflow().addStep(step)
 }
@@ -344,8 +347,12 @@ void waitQuietly(Process process, long seconds) {
  * class, "model" and "python". A person who runs the script alone is asked; null where that person cancels.
  */
 Map askedFor(Map place, Map image) {
-    if (!place.alone)
-        return ownSettings() + wholeClass(CANDIDATE_CLASS)
+    // A script that QuPath's Workflow has made states what was chosen in the run that it repeats.
+    def stated = attribute('slidemitosis')
+    if (!place.alone || stated != null) {
+        def own = ownSettings() + (stated ?: [:])
+        return own + wholeClass(own.base)
+    }
     def shown = proposed()
     def choices = objectChoices(shown.base, image)
     def params = new ParameterList()
@@ -1817,7 +1824,9 @@ String batchName() {
 List<Map> batchRows(Map place) {
     def kept = System.getProperty(batchName())
     def former = kept == null ? null : new Gson().fromJson(kept, Map)
-    return former != null && former.size == place.size && former.at < place.index ? former.rows : []
+    // A script of QuPath's Workflow may hold several runs for each image; the last one counts.
+    def goesOn = former != null && former.size == place.size && former.at <= place.index && place.index > 0
+    return goesOn ? former.rows.findAll { it.id != place.id } : []
 }
 
 /** Return whether no image follows that QuPath can open. For one whose file is missing it may start no script. */

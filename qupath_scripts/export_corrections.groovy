@@ -723,7 +723,9 @@ String batchName() {
 List<Map> batchRows(Map place) {
     def kept = System.getProperty(batchName())
     def former = kept == null ? null : new Gson().fromJson(kept, Map)
-    return former != null && former.size == place.size && former.at < place.index ? former.rows : []
+    // A script of QuPath's Workflow may hold several runs for each image; the last one counts.
+    def goesOn = former != null && former.size == place.size && former.at <= place.index && place.index > 0
+    return goesOn ? former.rows.findAll { it.id != place.id } : []
 }
 
 /** Return whether no image follows that QuPath can open. For one whose file is missing it may start no script. */

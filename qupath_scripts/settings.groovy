@@ -69,8 +69,12 @@ reported { Map place -> askForSettings() }
  * class, "model" and "python". A person who runs the script alone is asked; null where that person cancels.
  */
 Map askedFor(Map place, Map image) {
-    if (!place.alone)
-        return ownSettings() + wholeClass(CANDIDATE_CLASS)
+    // A script that QuPath's Workflow has made states what was chosen in the run that it repeats.
+    def stated = attribute('slidemitosis')
+    if (!place.alone || stated != null) {
+        def own = ownSettings() + (stated ?: [:])
+        return own + wholeClass(own.base)
+    }
     def shown = proposed()
     def choices = objectChoices(shown.base, image)
     def params = new ParameterList()
@@ -675,7 +679,9 @@ String batchName() {
 List<Map> batchRows(Map place) {
     def kept = System.getProperty(batchName())
     def former = kept == null ? null : new Gson().fromJson(kept, Map)
-    return former != null && former.size == place.size && former.at < place.index ? former.rows : []
+    // A script of QuPath's Workflow may hold several runs for each image; the last one counts.
+    def goesOn = former != null && former.size == place.size && former.at <= place.index && place.index > 0
+    return goesOn ? former.rows.findAll { it.id != place.id } : []
 }
 
 /** Return whether no image follows that QuPath can open. For one whose file is missing it may start no script. */

@@ -80,6 +80,14 @@ def test_where_a_script_is_started_for_a_missing_file_the_end_says_the_same(
     assert ends[1].startswith("export_candidates: 2 done, 1 failed: empty.svs (")
 
 
+def test_an_image_on_which_a_script_runs_twice_is_one_image(three: QuPath) -> None:
+    """A script that QuPath's Workflow has made of two runs does so."""
+    for i in (0, 1, 1, 2, 2):
+        three.run("export_candidates", image=i, open=0, batch=3, index=i)
+    *_, last = three.reports()
+    assert last["dialogs"][-1]["message"] == "3 done, 0 failed"
+
+
 @pytest.fixture
 def damaged(project: QuPath, slide: Path, tmp_path: Path) -> QuPath:
     """A project of three images, of which QuPath cannot open the second."""

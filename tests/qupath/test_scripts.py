@@ -47,7 +47,8 @@ def test_candidates_become_calls_and_nothing_else_of_the_image_changes(project: 
     assert "Upsampled" not in mine["measurements"]  # of an earlier run, on a coarser slide
     ((name, told, script),) = first["workflow"]
     assert (name, told["objects"]) == ("slidemitosis: classify mitoses", "class Mitosis")
-    assert script == f"evaluate(new File('{SCRIPTS / 'classify_image.groovy'}'))"
+    kept = f"script: '{SCRIPTS / 'classify_image.groovy'}', base: 'Mitosis', model: ''"
+    assert script == f"slidemitosis = [{kept}]\nevaluate(new File(slidemitosis.script))"
     assert first["listed"][0] is None
     assert {"Mitosis: Atypical", "Non-mitosis"} <= set(first["listed"]) - {None}
     assert len(first["listed"]) == len(set(first["listed"]))
@@ -93,6 +94,28 @@ def test_a_project_is_told_what_was_found(project: QuPath) -> None:
         "3 objects updated, 3 objects added, 1 points object replaced by one object for each point"
         in row["what"]
     )
+
+
+@pytest.mark.slow
+def test_the_script_of_qupaths_workflow_repeats_what_was_chosen(
+    project: QuPath, isolated_python: str, tmp_path: Path
+) -> None:
+    project.settings.clear()
+    project.preferences = {"slidemitosis.python": isolated_python, "slidemitosis.base": "Stroma"}
+    project.run("classify_image", answer={"model": 1})
+    (first,) = map(succeeded, project.reports())
+    script = first["workflow"][0][2]
+    (tmp_path / "again.groovy").write_text(script)
+    project.steps.clear()
+    project.preferences.clear()
+    project.run(str(tmp_path / "again"), gui=False)
+    (again,) = map(succeeded, project.reports())
+    assert first["metadata"]["AMF objects"] == "class Stroma"
+    assert again["objects"] == first["objects"]
+    assert {k: again["metadata"][k] for k in ("AMF objects", "AMF model")} == {
+        k: first["metadata"][k] for k in ("AMF objects", "AMF model")
+    }
+    assert [step[2] for step in again["workflow"]] == [script]
 
 
 def test_a_result_stays_and_can_be_seen_again(project: QuPath) -> None:

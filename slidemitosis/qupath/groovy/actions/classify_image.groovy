@@ -68,7 +68,7 @@ String classifyImage(Map place) {
         def told = takeResults(place, work, summary,
             [which: asked.which, fromQuPath: true, to: folder, slide: image.slide])
         if (!asked.objects.isEmpty()) {
-            noteInWorkflow([objects: asked.which, model: asked.model ?: DEFAULT_MODEL])
+            noteInWorkflow(asked)
             return told
         }
         place.remove('result')
@@ -81,13 +81,16 @@ String classifyImage(Map place) {
     }
 }
 
-/** Show the run in QuPath's Workflow, which can make a script of it. */
-void noteInWorkflow(Map<String, String> told) {
-    def file = attribute(ScriptAttributes.FILE_PATH)
+/** Show the run in QuPath's Workflow, which can make a script of it: one that does the same wherever it is run. */
+void noteInWorkflow(Map asked) {
+    def file = asked.script ?: attribute(ScriptAttributes.FILE_PATH)
     if (file == null)
         return
-    def path = file.toString().replace('\\', '\\\\').replace("'", "\\'")
-    def script = "evaluate(new File('${path}'))".toString()
+    def kept = [script: file, base: asked.base, model: asked.model] + (asked.python == PYTHON ? [:] : [python: asked.python])
+    def words = kept.collect { name, value -> "${name}: '${value.toString().replace('\\', '\\\\').replace("'", "\\'")}'" }
+    def script = asked.selected ? '// slidemitosis classified what was selected, which no script can select again' :
+        "slidemitosis = [${words.join(', ')}]\nevaluate(new File(slidemitosis.script))".toString()
+    def told = [objects: asked.which, model: asked.model ?: DEFAULT_MODEL]
     def step = new DefaultScriptableWorkflowStep('slidemitosis: classify mitoses', told, script)
     getCurrentImageData().getHistoryWorkflow().addStep(step)
 }

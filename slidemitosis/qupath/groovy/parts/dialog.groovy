@@ -18,8 +18,12 @@ import static qupath.lib.gui.scripting.QPEx.*
  * class, "model" and "python". A person who runs the script alone is asked; null where that person cancels.
  */
 Map askedFor(Map place, Map image) {
-    if (!place.alone)
-        return ownSettings() + wholeClass(CANDIDATE_CLASS)
+    // A script that QuPath's Workflow has made states what was chosen in the run that it repeats.
+    def stated = attribute('slidemitosis')
+    if (!place.alone || stated != null) {
+        def own = ownSettings() + (stated ?: [:])
+        return own + wholeClass(own.base)
+    }
     def shown = proposed()
     def choices = objectChoices(shown.base, image)
     def params = new ParameterList()
