@@ -45,6 +45,7 @@ import qupath.lib.images.servers.ImageServerBuilder
 import qupath.lib.io.GsonTools
 import qupath.lib.io.PathIO
 import qupath.lib.objects.classes.PathClass
+import qupath.lib.objects.hierarchy.events.PathObjectHierarchyListener
 import qupath.lib.plugins.parameters.ParameterList
 import qupath.lib.projects.Projects
 import qupath.lib.scripting.ScriptAttributes
@@ -143,6 +144,9 @@ void openReview(Map place, List queue, int reason) {
                 nextFigure(review)
         }
         nextFigure(review)
+        def follow = { Platform.runLater({ followChange(review) } as Runnable) } as PathObjectHierarchyListener
+        data.getHierarchy().addListener(follow)
+        stage.setOnHidden { data.getHierarchy().removeListener(follow) }
         stage.show()
         // Below the figure, which is in the middle of the viewer.
         def owner = getQuPath().getStage()
@@ -194,6 +198,22 @@ void nextFigure(Map review) {
     goTo(review, next == null ? null : review.queue[next])
 }
 
+/** Show what has become of the figures. After QuPath's Undo go to the first without an answer: that may be an earlier one. */
+void followChange(Map review) {
+    if (!getQuPath().getImageData().is(review.data))
+        return
+    if (reviewable().toSet().containsAll(review.queue)) {
+        showLines(review)
+    } else {
+        review.at = -1
+        nextFigure(review)
+    }
+}
+
+void showLines(Map review) {
+    [review.lines, reviewLines(reviewable())].transpose().each { label, text -> label.setText(text) }
+}
+
 /** Look the figures of the queue up: QuPath's Undo puts others of the same ids in their place. */
 void takeThoseOfNow(Map review) {
     def byId = reviewable().collectEntries { [it.getID(), it] }
@@ -208,7 +228,7 @@ boolean isOpenYet(Map review, object, Collection<String> bases) {
 
 /** Show a figure in the viewer, and say what the model says of it; null: the review is done. */
 void goTo(Map review, object) {
-    [review.lines, reviewLines(reviewable())].transpose().each { label, text -> label.setText(text) }
+    showLines(review)
     if (object == null) {
         review.where.setText('every figure of this review has an answer: save the image, and classify it again')
         return

@@ -114,13 +114,16 @@ def test_an_answer_is_taken_back_with_all_that_it_changed(reviewed: QuPath) -> N
     assert (classes(after)[uuid(4)], reason_of(after, 4)) == ("Mitosis: Normal", 3)
 
 
-def test_after_qupaths_own_undo_the_review_goes_on_with_the_objects_that_are_there(reviewed: QuPath) -> None:
-    (report,) = map(
-        succeeded, reviewed.run("review_figures", keys=["X", "undo", "Z", "SPACE", "A"]).reports()
-    )
-    assert report["windows"][3][1].startswith("the objects are others since Edit > Undo")
+def test_after_qupaths_own_undo_the_review_shows_what_is_there_and_goes_back(reviewed: QuPath) -> None:
+    keys = ["X", "N", "undo", "Z", "SPACE", "A"]
+    (report,) = map(succeeded, reviewed.run("review_figures", keys=keys).reports())
+    undone = report["windows"][3]
+    assert undone[1].startswith("figure 1 of 6: Mitosis: Normal")
+    assert undone[2:4] == ["reviewed 0 of 6: 0 atypical", " "]
+    assert report["windows"][4][1].startswith("the objects are others since Edit > Undo")
     answered = {i: classes(report)[uuid(i)] for i in range(6) if reason_of(report, i) is not None}
-    assert answered == {3: "Mitosis: Atypical"}  # the one after that which was shown last
+    assert answered == {4: "Mitosis: Atypical"}
+    assert report["windows"][-1][2] == "reviewed 1 of 6: 1 atypical"
 
 
 def test_a_random_sample_stays_one_and_gives_a_rate(reviewed: QuPath) -> None:

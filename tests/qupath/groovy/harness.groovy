@@ -151,11 +151,12 @@ Map ran(Map step, List<StandinImage> images) {
     def before = step.keys == null ? [] : copied(hierarchy.objects)
     (step.keys ?: []).each { key ->
         if (key == 'undo')
-            hierarchy.objects = before
+            hierarchy.undo(before)
         else if (key instanceof List)
             hierarchy.selected = hierarchy.objects.findAll { it.getID().toString() in key }
         else
             Session.windows[-1].scene.onKeyPressed.call(new StandinKey(code: key))
+        joinWindows()
         windows << Session.windows[-1].seen()
     }
     (step.presses ?: []).each { Session.windows[0].press(it) }

@@ -1,12 +1,14 @@
 package standin
 
 import qupath.lib.objects.PathObject
+import qupath.lib.objects.hierarchy.events.PathObjectHierarchyListener
 
 /** After QuPath's PathObjectHierarchy and PathObjectSelectionModel. */
 class StandinHierarchy {
     List<PathObject> objects = []
     List<PathObject> selected = []
     StandinImage image
+    private final List<PathObjectHierarchyListener> listeners = []
     final PathObject root = new PathObject('root')
 
     StandinHierarchy(List<PathObject> objects) {
@@ -68,5 +70,21 @@ class StandinHierarchy {
         }
         Session.events << 'hierarchy'
         image.setChanged(true)
+        listeners*.hierarchyChanged(null)
+    }
+
+    void addListener(PathObjectHierarchyListener listener) {
+        listeners << listener
+    }
+
+    void removeListener(PathObjectHierarchyListener listener) {
+        listeners.remove(listener)
+    }
+
+    /** As QuPath's Undo does: others of the same ids take the objects' place, and nothing is selected. */
+    void undo(List<PathObject> before) {
+        objects = before
+        selected = []
+        listeners*.hierarchyChanged(null)
     }
 }

@@ -1,0 +1,6 @@
+package qupath.lib.objects.hierarchy.events
+
+/** Stand-in after QuPath's. */
+interface PathObjectHierarchyListener {
+    void hierarchyChanged(event)
+}
