@@ -17,6 +17,7 @@ import com.google.gson.GsonBuilder
 import com.google.gson.JsonParseException
 import com.google.gson.ToNumberPolicy
 import groovy.transform.Field
+import java.math.RoundingMode
 import java.nio.file.AccessDeniedException
 import java.nio.file.FileAlreadyExistsException
 import java.nio.file.FileSystemException
@@ -475,17 +476,29 @@ List<Map> reviewedFigures(List objects) {
 
 /**
  * Return what the answers about the figures of one slide come to, as slidemitosis/rates/reviewed.py does: how they were
- * "chosen", the fractions "reviewed" and "combined" or null, and the "interval" of the first or null.
+ * "chosen", the fractions "reviewed" and "combined" or null, and the 95 % "interval" and "combinedInterval" or null.
  */
 Map reviewRate(List<Map> figures) {
     def known = figures.findAll { !Double.isNaN(it.p) || it.answer != null }
     if (!known.any { it.answer != null })
         return null
     if (known.every { it.answer != null })
-        return replacedRate(known) + [chosen: 'all']
+        return censusRate(known)
     def everyone = known.findAll { !Double.isNaN(it.p) }
     def sample = everyone.findAll { it.reason == REASONS.random && it.answer in ['AMF', 'NMF', 'none'] }
-    return sample.isEmpty() ? replacedRate(known) + [chosen: 'chosen', interval: null] : sampledRate(everyone, sample)
+    return sample.isEmpty() ? replacedRate(known) + [chosen: 'chosen'] : sampledRate(everyone, sample)
+}
+
+/** Rates of figures that were all reviewed; those that a person was not sure of may be either. */
+Map censusRate(List<Map> figures) {
+    def rate = replacedRate(figures)
+    int k = figures.count { it.answer == 'AMF' }
+    int unsure = figures.count { it.answer == 'unsure' }
+    double both = k + figures.count { it.answer == 'NMF' } + unsure
+    return rate + [
+        chosen: 'all', interval: rate.reviewed == null ? null : [rate.reviewed, rate.reviewed],
+        combinedInterval: both == 0 || rate.combined == null ? null : [k / both, (k + unsure) / both],
+    ]
 }
 
 /** Rates where an answer stands in place of P(atypical). */
@@ -495,7 +508,7 @@ Map replacedRate(List<Map> figures) {
     def open = figures.findAll { it.answer in [null, 'unsure'] && !Double.isNaN(it.p) }*.p
     Double reviewed = n == 0 ? null : k / (n as double)
     Double combined = n + open.size() == 0 ? null : (k + (open.sum() ?: 0)) / (n + open.size() as double)
-    return [reviewed: reviewed, combined: combined, interval: n == 0 ? null : [reviewed, reviewed]]
+    return [reviewed: reviewed, combined: combined, interval: null, combinedInterval: null]
 }
 
 /** Rates of all figures, of which a random sample was reviewed. */
@@ -503,15 +516,56 @@ Map sampledRate(List<Map> everyone, List<Map> sample) {
     int k = sample.count { it.answer == 'AMF' }
     int n = k + sample.count { it.answer == 'NMF' }
     if (n == 0)
-        return [chosen: 'random', reviewed: null, combined: null, interval: null]
+        return [chosen: 'random', reviewed: null, combined: null, interval: null, combinedInterval: null]
     double mean = everyone*.p.sum() / everyone.size()
     double error = sample.collect { (it.answer == 'AMF' ? 1 : 0) - it.p }.sum() / sample.size()
     double mitoses = n / (sample.size() as double)
     def all = Math.rint(everyone.size() * n / (sample.size() as double)) as long
+    double combined = Math.min(Math.max((mean + error) / mitoses, 0d), 1d)
+    def sure = sample.size() >= LEAST_SAMPLED
     return [
-        chosen: 'random', reviewed: k / (n as double), combined: Math.min(Math.max((mean + error) / mitoses, 0d), 1d),
-        interval: sample.size() < LEAST_SAMPLED ? null : intervalOfFinite(k, n, all),
+        chosen: 'random', reviewed: k / (n as double), combined: combined,
+        interval: sure ? intervalOfFinite(k, n, all) : null,
+        combinedInterval: sure ? intervalOfSample(combined, mitoses, sample, everyone.size()) : null,
     ]
+}
+
+/** Return the 95 % interval of the combined rate: Student's t on the model's errors, as two more of 1/2 and -1/2. */
+List<Double> intervalOfSample(double combined, double mitoses, List<Map> sample, int everyone) {
+    int n = sample.size()
+    def errors = sample.collect { (it.answer == 'AMF' ? 1 : 0) - it.p - (it.answer == 'none' ? 0 : combined) as double }
+    double mean = errors.sum() / n
+    double squares = errors.collect { (it - mean) * (it - mean) }.sum() + 0.5
+    double variance = squares / (n + 1) / (n + 2) * (1 - n / (everyone as double))
+    double half = studentQuantile(n + 1) * Math.sqrt(variance) / mitoses
+    return [Math.max(combined - half, 0d), Math.min(combined + half, 1d)]
+}
+
+/** Return the 97.5 % quantile of Student's t of more than one degree of freedom. */
+double studentQuantile(int degrees) {
+    double low = 0
+    double high = 13
+    60.times {
+        double middle = (low + high) / 2
+        if (withinStudent(middle, degrees) < 0.95)
+            low = middle
+        else
+            high = middle
+    }
+    return high
+}
+
+/** Return how much of Student's t lies within -t and t (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4). */
+double withinStudent(double t, int degrees) {
+    double angle = Math.atan(t / Math.sqrt(degrees))
+    def isEven = degrees % 2 == 0
+    double term = isEven ? 1 : Math.cos(angle)
+    double sum = term
+    for (int i = isEven ? 2 : 3; i <= degrees - 2; i += 2) {
+        term *= Math.cos(angle) * Math.cos(angle) * (i - 1) / i
+        sum += term
+    }
+    return isEven ? Math.sin(angle) * sum : (angle + Math.sin(angle) * sum) * 2 / Math.PI
 }
 
 /** Return Wilson's 95 % interval of k of n, which were drawn from `everyone` without replacement. */
@@ -527,6 +581,12 @@ List<Double> intervalOfFinite(int k, int n, long everyone) {
     return [Math.max(middle - half, 0d), Math.min(middle + half, 1d)]
 }
 
+/** Return a rate as "slidemitosis count" states it: "30 % with the model (95 % interval 20 to 40 %)". */
+String rateText(double fraction, String words, List<Double> interval) {
+    return "${percent(fraction)} % ${words}" + (interval == null || interval[0] == interval[1] ? '' :
+        " (95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)")
+}
+
 /** Return how far a review is, and what it has found: two lines. */
 List<String> reviewLines(List objects) {
     def figures = reviewedFigures(objects)
@@ -538,11 +598,9 @@ List<String> reviewLines(List objects) {
     def rate = reviewRate(figures)
     if (rate == null)
         return [line.toString(), ' ']
-    def (from, to) = rate.interval == null ? [null, null] : rate.interval.collect { percent(it) }
-    def parts = rate.reviewed == null ? [] : ["${percent(rate.reviewed)} % atypical by the answers" +
-        (from == null ? '' : " (95 % interval ${from} to ${to} %)")]
-    if (rate.combined != null)
-        parts << "${percent(rate.combined)} % with the model"
+    def parts = [
+        [rate.reviewed, 'atypical by the answers', rate.interval], [rate.combined, 'with the model', rate.combinedInterval],
+    ].findAll { it[0] != null }.collect { fraction, words, interval -> rateText(fraction, words, interval) }
     def because = [all: 'all were reviewed', random: 'from a random sample',
         chosen: 'not unbiased: neither all nor a random sample']
     return [line.toString(), "${parts.join('; ')} (${because[rate.chosen]})".toString()]
@@ -769,8 +827,11 @@ String otherImage(Map summary, File file, int width, int height, boolean ofEntry
         'classify the image from here'
 }
 
+/** Return a number with so many digits, rounded as Python does: of what the number is exactly, and halves to even. */
 String decimals(Number value, int places) {
-    return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
+    if (value == null || !Double.isFinite(value as double))
+        return value == null ? 'NA' : value.toString()
+    return new BigDecimal(value as double).setScale(places, RoundingMode.HALF_EVEN).toPlainString()
 }
 
 /**

@@ -14,6 +14,7 @@ import com.google.gson.GsonBuilder
 import com.google.gson.JsonParseException
 import com.google.gson.ToNumberPolicy
 import groovy.transform.Field
+import java.math.RoundingMode
 import java.nio.file.AccessDeniedException
 import java.nio.file.FileAlreadyExistsException
 import java.nio.file.FileSystemException
@@ -403,8 +404,11 @@ String otherImage(Map summary, File file, int width, int height, boolean ofEntry
         'classify the image from here'
 }
 
+/** Return a number with so many digits, rounded as Python does: of what the number is exactly, and halves to even. */
 String decimals(Number value, int places) {
-    return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
+    if (value == null || !Double.isFinite(value as double))
+        return value == null ? 'NA' : value.toString()
+    return new BigDecimal(value as double).setScale(places, RoundingMode.HALF_EVEN).toPlainString()
 }
 
 /**

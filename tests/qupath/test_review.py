@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from slidemitosis.candidates.answered import REASONS
+from slidemitosis.cli.rates import short_interval
 from slidemitosis.labels import Reason, Word
 from slidemitosis.rates.reviewed import ReviewedFigure, review_rate
 from tests.conftest import write_features
@@ -51,7 +52,10 @@ def test_the_rate_is_that_of_the_command(qupath: QuPath) -> None:
         ]
         qupath.call("review_figures", "reviewRate", told)
     chosen = set()
-    for case, found in zip(cases, results(qupath), strict=True):
+    found_rates = results(qupath)
+    qupath.steps.clear()
+    stated = []
+    for case, found in zip(cases, found_rates, strict=True):
         expected = review_rate(case)
         if expected is None:
             assert found is None
@@ -60,7 +64,13 @@ def test_the_rate_is_that_of_the_command(qupath: QuPath) -> None:
         assert found["chosen"] == expected.chosen
         assert found["reviewed"] == pytest.approx(expected.reviewed.value)
         assert found["combined"] == pytest.approx(expected.combined.value)
-        assert found["interval"] == (expected.reviewed.figures and pytest.approx(expected.reviewed.figures))
+        for key, interval in (("interval", expected.reviewed), ("combinedInterval", expected.combined)):
+            assert found[key] == (interval.figures and pytest.approx(interval.figures))
+            if interval.value is not None:
+                stated.append(short_interval(interval.value, interval.figures).replace(" %", " % so", 1))
+                fraction = found["reviewed" if key == "interval" else "combined"]
+                qupath.call("review_figures", "rateText", fraction, "so", found[key])
+    assert results(qupath) == stated
     assert chosen == {"all", "random", "chosen"}
 
 

@@ -1,3 +1,4 @@
+import java.math.RoundingMode
 import java.security.MessageDigest
 
 File summaryFile(Map place) {
@@ -44,8 +45,11 @@ String otherImage(Map summary, File file, int width, int height, boolean ofEntry
         'classify the image from here'
 }
 
+/** Return a number with so many digits, rounded as Python does: of what the number is exactly, and halves to even. */
 String decimals(Number value, int places) {
-    return value == null ? 'NA' : String.format(Locale.ROOT, '%.' + places + 'f', value as double)
+    if (value == null || !Double.isFinite(value as double))
+        return value == null ? 'NA' : value.toString()
+    return new BigDecimal(value as double).setScale(places, RoundingMode.HALF_EVEN).toPlainString()
 }
 
 /**
