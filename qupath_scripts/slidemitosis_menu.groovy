@@ -66,8 +66,12 @@ void settleMenu(File own) {
 /** Make this file the startup script of QuPath, and note which one was there before. */
 void keepMenu(File own, File former) {
     def startup = PathPrefs.startupScriptProperty()
-    if (startup.get() == own.getPath())
+    if (startup.get() == own.getPath()) {
+        // "slidemitosis qupath install --qupath" waits for a word, and a person at QuPath's start does not.
+        if (getQuPath() == null)
+            say('the menu Extensions > slidemitosis is there already')
         return
+    }
     writeWhole(former, startup.get() ?: '')
     startup.set(own.getPath())
     PathPrefs.savePreferences()

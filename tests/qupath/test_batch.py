@@ -111,7 +111,7 @@ def test_a_slide_that_qupath_cannot_open_is_named_with_the_remedy(damaged: QuPat
 
 
 def test_a_slide_for_which_qupath_starts_no_script_is_not_passed_over(damaged: QuPath) -> None:
-    """0.5 starts none for a slide that it cannot open; of a part of a project nobody knows which one that is."""
+    """0.5 starts none for one that it cannot open; of a part of a project nobody knows which one that is."""
     for i in (0, 2):
         damaged.run("export_candidates", image=i, open=0, batch=3, index=i)
     damaged.run("export_candidates", image=2, open=0, batch=2, index=1)

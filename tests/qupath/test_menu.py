@@ -100,6 +100,9 @@ def test_without_a_startup_script_there_is_none_afterwards(
     install_scripts(scripts, "/p", menu=True)
     assert start(qupath, scripts, gui=False)["events"] == ["preferences saved"]
     assert list(qupath.preferences) == [STARTUP]
+    # `install --qupath` once more takes this word for a run that went well.
+    again = start(qupath, scripts, gui=False)
+    assert (again["events"], again["log"][0][:24]) == ([], "slidemitosis: the menu E")
     uninstall_scripts(scripts)
     start(qupath, scripts, gui=False)
     assert qupath.preferences == {}
