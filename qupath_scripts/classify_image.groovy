@@ -130,8 +130,12 @@ void noteInWorkflow(Map asked) {
     def file = asked.script ?: attribute(ScriptAttributes.FILE_PATH)
     if (file == null)
         return
-    def kept = [script: file, base: asked.base, model: asked.model] + (asked.python == PYTHON ? [:] : [python: asked.python])
-    def words = kept.collect { name, value -> "${name}: '${value.toString().replace('\\', '\\\\').replace("'", "\\'")}'" }
+    def kept = [script: file, base: asked.base, model: asked.model]
+    if (asked.python != PYTHON)
+        kept.python = asked.python
+    def words = kept.collect { name, value ->
+        "${name}: '${value.toString().replace('\\', '\\\\').replace("'", "\\'")}'"
+    }
     def script = asked.selected ? '// slidemitosis classified what was selected, which no script can select again' :
         "slidemitosis = [${words.join(', ')}]\nevaluate(new File(slidemitosis.script))".toString()
     def told = [objects: asked.which, model: asked.model ?: DEFAULT_MODEL]
@@ -1639,8 +1643,8 @@ File missingFile(entry) {
 }
 
 String cannotOpen(entry) {
-    return "${fileOf(entry) ?: entry.getImageName()}: QuPath cannot open it: it is damaged or cut off, or of a format " +
-        'that this QuPath does not read; copy it here again'
+    return "${fileOf(entry) ?: entry.getImageName()}: QuPath cannot open it: it is damaged or cut off, or of a " +
+        'format that this QuPath does not read; copy it here again'
 }
 
 String noSuchFile(File file) {

@@ -538,8 +538,8 @@ File missingFile(entry) {
 }
 
 String cannotOpen(entry) {
-    return "${fileOf(entry) ?: entry.getImageName()}: QuPath cannot open it: it is damaged or cut off, or of a format " +
-        'that this QuPath does not read; copy it here again'
+    return "${fileOf(entry) ?: entry.getImageName()}: QuPath cannot open it: it is damaged or cut off, or of a " +
+        'format that this QuPath does not read; copy it here again'
 }
 
 String noSuchFile(File file) {

@@ -199,7 +199,7 @@ void nextFigure(Map review) {
     goTo(review, next == null ? null : review.queue[next])
 }
 
-/** Show what has become of the figures. After QuPath's Undo go to the first without an answer: that may be an earlier one. */
+/** Show what has become of the figures. After QuPath's Undo go to the first that has no answer. */
 void followChange(Map review) {
     if (!getQuPath().getImageData().is(review.data))
         return
@@ -587,7 +587,7 @@ String rateText(double fraction, String words, List<Double> interval) {
         " (95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)")
 }
 
-/** Return how far a review is, and what it has found: two lines. */
+/** Return how far a review is, and what it has found: one line, and two in one text. */
 List<String> reviewLines(List objects) {
     def figures = reviewedFigures(objects)
     def names = [AMF: 'atypical', NMF: 'normal', none: 'no mitosis', unsure: 'unsure']
@@ -597,13 +597,14 @@ List<String> reviewLines(List objects) {
         counts.findAll { it[0] > 0 || it[1] == 'atypical' }.collect { "${it[0]} ${it[1]}" }.join(', ')
     def rate = reviewRate(figures)
     if (rate == null)
-        return [line.toString(), ' ']
+        return [line.toString(), ' \n ']
     def parts = [
-        [rate.reviewed, 'atypical by the answers', rate.interval], [rate.combined, 'with the model', rate.combinedInterval],
+        [rate.reviewed, 'atypical by the answers', rate.interval],
+        [rate.combined, 'with the model', rate.combinedInterval],
     ].findAll { it[0] != null }.collect { fraction, words, interval -> rateText(fraction, words, interval) }
     def because = [all: 'all were reviewed', random: 'from a random sample',
         chosen: 'not unbiased: neither all nor a random sample']
-    return [line.toString(), "${parts.join('; ')} (${because[rate.chosen]})".toString()]
+    return [line.toString(), "${parts.join('\n')} (${because[rate.chosen]})".toString()]
 }
 
 /** Return the class of an object for an answer. */
@@ -1298,8 +1299,8 @@ File missingFile(entry) {
 }
 
 String cannotOpen(entry) {
-    return "${fileOf(entry) ?: entry.getImageName()}: QuPath cannot open it: it is damaged or cut off, or of a format " +
-        'that this QuPath does not read; copy it here again'
+    return "${fileOf(entry) ?: entry.getImageName()}: QuPath cannot open it: it is damaged or cut off, or of a " +
+        'format that this QuPath does not read; copy it here again'
 }
 
 String noSuchFile(File file) {

@@ -106,10 +106,10 @@ def test_one_key_answers_a_figure_and_shows_the_next(reviewed: QuPath) -> None:
     places = [f"at {60 + 100 * i}, 100" for i in (5, 4, 3, 2, 1)]
     assert report["events"] == [places[0], *(e for at in places[1:] for e in ("hierarchy", at))]
     lines = [window[2:4] for window in report["windows"]]
-    assert lines[0] == ["reviewed 0 of 6: 0 atypical", " "]
-    assert lines[1][1].startswith("100 % atypical by the answers; ")
+    assert lines[0] == ["reviewed 0 of 6: 0 atypical", " \n "]
+    assert lines[1][1].startswith("100 % atypical by the answers\n")
     assert lines[4][0] == "reviewed 4 of 6: 1 atypical, 1 normal, 1 no mitosis, 1 unsure"
-    assert lines[4][1].startswith("50 % atypical by the answers; ")
+    assert lines[4][1].startswith("50 % atypical by the answers\n")
     assert lines[4][1].endswith("(not unbiased: neither all nor a random sample)")
     assert report["windows"][4][1].startswith("figure 5 of 6: Mitosis: Atypical, P(atypical) 0.8")
 
@@ -129,7 +129,7 @@ def test_after_qupaths_own_undo_the_review_shows_what_is_there_and_goes_back(rev
     (report,) = map(succeeded, reviewed.run("review_figures", keys=keys).reports())
     undone = report["windows"][3]
     assert undone[1].startswith("figure 1 of 6: Mitosis: Normal")
-    assert undone[2:4] == ["reviewed 0 of 6: 0 atypical", " "]
+    assert undone[2:4] == ["reviewed 0 of 6: 0 atypical", " \n "]
     assert report["windows"][4][1].startswith("the objects are others since Edit > Undo")
     answered = {i: classes(report)[uuid(i)] for i in range(6) if reason_of(report, i) is not None}
     assert answered == {4: "Mitosis: Atypical"}

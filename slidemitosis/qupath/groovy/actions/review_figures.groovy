@@ -163,7 +163,7 @@ void nextFigure(Map review) {
     goTo(review, next == null ? null : review.queue[next])
 }
 
-/** Show what has become of the figures. After QuPath's Undo go to the first without an answer: that may be an earlier one. */
+/** Show what has become of the figures. After QuPath's Undo go to the first that has no answer. */
 void followChange(Map review) {
     if (!getQuPath().getImageData().is(review.data))
         return

@@ -152,7 +152,7 @@ String rateText(double fraction, String words, List<Double> interval) {
         " (95 % interval ${percent(interval[0])} to ${percent(interval[1])} %)")
 }
 
-/** Return how far a review is, and what it has found: two lines. */
+/** Return how far a review is, and what it has found: one line, and two in one text. */
 List<String> reviewLines(List objects) {
     def figures = reviewedFigures(objects)
     def names = [AMF: 'atypical', NMF: 'normal', none: 'no mitosis', unsure: 'unsure']
@@ -162,13 +162,14 @@ List<String> reviewLines(List objects) {
         counts.findAll { it[0] > 0 || it[1] == 'atypical' }.collect { "${it[0]} ${it[1]}" }.join(', ')
     def rate = reviewRate(figures)
     if (rate == null)
-        return [line.toString(), ' ']
+        return [line.toString(), ' \n ']
     def parts = [
-        [rate.reviewed, 'atypical by the answers', rate.interval], [rate.combined, 'with the model', rate.combinedInterval],
+        [rate.reviewed, 'atypical by the answers', rate.interval],
+        [rate.combined, 'with the model', rate.combinedInterval],
     ].findAll { it[0] != null }.collect { fraction, words, interval -> rateText(fraction, words, interval) }
     def because = [all: 'all were reviewed', random: 'from a random sample',
         chosen: 'not unbiased: neither all nor a random sample']
-    return [line.toString(), "${parts.join('; ')} (${because[rate.chosen]})".toString()]
+    return [line.toString(), "${parts.join('\n')} (${because[rate.chosen]})".toString()]
 }
 
 /** Return the class of an object for an answer. */
