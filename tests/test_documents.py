@@ -38,6 +38,14 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
+def test_files_of_the_package_that_are_named_are_there(document: Path) -> None:
+    for named in re.findall(
+        r"`(slidemitosis/[\w/]+(?:\.(?:py|toml)|/))`", document.read_text(encoding="utf-8")
+    ):
+        assert (REPOSITORY / named).exists(), named
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
 def test_no_number_is_still_to_be_filled_in(document: Path) -> None:
     assert not re.search(r"@[A-Z]{2}|\bTODO\b", document.read_text(encoding="utf-8"))
 

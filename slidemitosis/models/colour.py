@@ -54,10 +54,11 @@ def stain_jitter(
     change = torch.einsum("cs,bs,bsk->bck", unmixing, gain, turned)
     if turn is not None:
         change = change + torch.einsum("cs,bsk->bck", unmixing, turned - stains)
-    density = -torch.log(x.clamp(min=1 / 255))
+    log_of_x = torch.log(x.clamp(min=1 / 255))
     shifted = torch.einsum("bs,bsk->bk", offset, turned)
-    added = torch.einsum("bchw,bck->bkhw", density, change) + shifted[:, :, None, None]
-    return (x * torch.exp(-added)).clamp(0, 1)
+    # Not by einsum, whose product has another layout in memory, with which all that follows is slow.
+    added = torch.baddbmm(-shifted[:, :, None], change.transpose(1, 2), log_of_x.flatten(2))
+    return added.exp_().reshape(x.shape).mul_(x).clamp_(0, 1)
 
 
 def _turned(stains: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:

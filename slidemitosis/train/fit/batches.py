@@ -9,43 +9,76 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from slidemitosis.train.fit.augment import Augmentation
+    from slidemitosis.train.fit.augment.augmentation import Augmentation
+
+
+class Pixels:
+    """The pixels of all figures, uint8 (N, 3, S, S), on the device that augments them."""
+
+    def __init__(self, pixels: NDArray[np.uint8], device: str) -> None:
+        """Take pixels (N, S, S, 3). On an accelerator they stay for the whole training, where they fit."""
+        self._all = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        if device != "cpu" and _fits(self._all.nbytes, device):
+            self._all = self._all.to(device)
+
+    def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Return these figures, uint8 (B, 3, S, S)."""
+        return self._all[torch.from_numpy(rows).to(self._all.device)]
+
+
+def _fits(size: int, device: str) -> bool:
+    """Return whether so many bytes are at most a quarter of what is free on a device."""
+    if not device.startswith("cuda"):
+        return True  # Apple's devices have the memory of the machine
+    free, _ = torch.cuda.mem_get_info(device)
+    return size <= free / 4
 
 
 def augmented_batches(
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     batches: Sequence[NDArray[np.int64]],
     augmentation: Augmentation,
     *,
     seed: int,
     epoch: int,
     workers: int,
-    pin_memory: bool,
 ) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
     """Return (images, rows) of each batch: float32 (B, 3, S, S) RGB in 0..1, and int64 (B,).
 
-    `pixels`: (N, S, S, 3). `batches`: their row numbers. Each figure of an epoch is augmented with a seed of
-    its own, so that the number of `workers`, processes that augment, changes nothing.
+    `batches`: row numbers. Each figure of an epoch is augmented with a seed of its own, so that neither the
+    number of `workers`, processes that augment on the CPU, nor the device changes anything.
     """
     seeds = np.random.default_rng([seed, epoch, 1]).integers(2**62, size=sum(map(len, batches)))
     of_batch = np.split(seeds, np.cumsum([len(b) for b in batches])[:-1])
-    keys = [list(zip(b.tolist(), s.tolist(), strict=True)) for b, s in zip(batches, of_batch, strict=True)]
-    figures = _Augmented(pixels, augmentation)
-    return DataLoader(figures, batch_sampler=keys, num_workers=workers, pin_memory=pin_memory)
+    figures = _Augmented(pixels, augmentation, list(zip(batches, of_batch, strict=True)))
+    if workers == 0:
+        return iter(figures)
+    return DataLoader(figures, batch_size=None, num_workers=workers)
 
 
 class _Augmented(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Augmented figures by (row, seed)."""
+    """Augmented batches by their number."""
 
-    def __init__(self, pixels: NDArray[np.uint8], augmentation: Augmentation) -> None:
+    def __init__(
+        self,
+        pixels: Pixels,
+        augmentation: Augmentation,
+        batches: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    ) -> None:
         self.pixels = pixels
         self.augmentation = augmentation
+        self.batches = batches
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        row, seed = key
-        patch = torch.from_numpy(self.pixels[row]).permute(2, 0, 1)
-        return self.augmentation(patch, seed), torch.tensor(row)
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, seeds = self.batches[number]
+        return self.augmentation(self.pixels.take(rows), seeds.tolist()), torch.from_numpy(rows)

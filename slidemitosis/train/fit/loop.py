@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.classifier import PatchInput, empty_network
-from slidemitosis.train.fit.augment import Augmentation
-from slidemitosis.train.fit.batches import augmented_batches
+from slidemitosis.train.fit.augment.augmentation import Augmentation
+from slidemitosis.train.fit.batches import Pixels, augmented_batches
 from slidemitosis.train.fit.checkpoint import load_checkpoint, save_checkpoint
 from slidemitosis.train.fit.history import Epoch, write_history
 from slidemitosis.train.fit.lora import add_adapters, merge_adapters, train_only
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 
 MOST_OVERFLOWS = 10
 """Number of losses in a row that may overflow in float16; with one more the training has run away."""
+LOOKED_AT = 100
+"""Steps after which losses are looked at, for which an accelerator has to be waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,9 @@ class _Training:
         ]
         self.overflows = 0
         self.features = self._take_features()
+        # Worker processes augment on the CPU.
+        device = "cpu" if job.workers else job.device
+        self.pixels = None if self.features is not None else Pixels(self.training.pixels, device)
         self.epochs: list[Epoch] = []
         self._kept: Epoch | None = None
         self.kept_state: dict[str, torch.Tensor] = {}
@@ -158,13 +164,19 @@ class _Training:
         heads_only = number < self.recipe.schedule.head_epochs
         train_only(self.network, "heads" if heads_only else self.recipe.network.trained)
         batches = draw_order(self.classes, self.recipe.sampler, seed=self.job.seed, epoch=number)
-        total, seen, figures = 0.0, 0, sum(len(b) for b in batches)
+        seen, figures = 0, sum(len(b) for b in batches)
+        losses: list[float] = []
+        waiting: list[torch.Tensor] = []
         for i, (x, rows) in enumerate(self._load(batches, number)):
             self._set_learning_rate(number + i / len(batches))
-            total += self._step(self._logits(x), rows) * len(rows)
+            waiting.append(self._step(self._logits(x), rows))
             seen += len(rows)
+            if len(waiting) == LOOKED_AT or i == len(batches) - 1:
+                losses += self._finite(torch.stack(waiting))
+                waiting = []
             if progress:
                 progress(number * figures + seen, self.recipe.schedule.epochs * figures)
+        total = sum(loss * len(b) for loss, b in zip(losses, batches, strict=True))
         result = self._validate()
         self._record(number + 1, total / seen, result, time.monotonic() - started)
         if self.plateau is not None and not heads_only:
@@ -200,14 +212,14 @@ class _Training:
         """Return (augmented figures or their features, row numbers) of each batch."""
         if self.features is not None:
             return [(self.features[b], torch.from_numpy(b)) for b in batches]
+        assert self.pixels is not None
         return augmented_batches(
-            self.training.pixels,
+            self.pixels,
             batches,
             Augmentation(self.recipe.augment),
             seed=self.job.seed,
             epoch=epoch,
             workers=self.job.workers,
-            pin_memory=self.job.device.startswith("cuda"),
         )
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
@@ -218,8 +230,8 @@ class _Training:
         x = self.input.of_unit(x).contiguous(memory_format=torch.channels_last)
         return self._in_context(self.network)(x)
 
-    def _step(self, logits: torch.Tensor, rows: torch.Tensor) -> float:
-        """Change the weights once; return the loss of the batch."""
+    def _step(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Change the weights once; return the loss of the batch, for which nothing waits."""
         job, spec = self.job, self.recipe.optimizer
         loss = total_loss(
             logits.float(),
@@ -228,7 +240,6 @@ class _Training:
             spec=self.recipe.loss,
             class_weights=self.class_weights,
         )
-        self._check_finite(loss)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if spec.gradient_clip:
@@ -238,19 +249,22 @@ class _Training:
         self.scaler.update()
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)
-        return loss.item()
+        return loss.detach()
 
-    def _check_finite(self, loss: torch.Tensor) -> None:
-        """Raise InvalidOption if the training has run away.
+    def _finite(self, losses: torch.Tensor) -> list[float]:
+        """Return the losses of steps, (N,). Raises InvalidOption if the training has run away.
 
         In float16 single steps overflow and the scaler skips them: there only many in a row count.
         """
-        self.overflows = 0 if torch.isfinite(loss) else self.overflows + 1
-        if self.overflows > (MOST_OVERFLOWS if self.scaler.is_enabled() else 0):
-            raise InvalidOption(
-                f"the loss is {loss.item()} in epoch {len(self.epochs) + 1}: "
-                "lower the learning rate (--set optimizer.learning_rate=...)"
-            )
+        told: list[float] = losses.tolist()
+        for loss in told:
+            self.overflows = 0 if math.isfinite(loss) else self.overflows + 1
+            if self.overflows > (MOST_OVERFLOWS if self.scaler.is_enabled() else 0):
+                raise InvalidOption(
+                    f"the loss is {loss} in epoch {len(self.epochs) + 1}: "
+                    "lower the learning rate (--set optimizer.learning_rate=...)"
+                )
+        return told
 
     @property
     def _judged(self) -> Network:
@@ -266,7 +280,7 @@ class _Training:
             with torch.no_grad():
                 features = self.features[len(self.training) :].to(self.job.device)
                 logits = self._in_context(network.answers)(features).float().cpu()
-        self._check_finite(logits.sum())
+        self._finite(logits.sum()[None])
         return validate(
             logits,
             self.validation,

@@ -208,7 +208,7 @@ class SamplerRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentStep:
-    """One random change; `fit.augment.STEPS` says which values it takes."""
+    """One random change; `fit.augment.augmentation.STEPS` says which values it takes."""
 
     name: str
     probability: float = 1.0

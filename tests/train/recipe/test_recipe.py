@@ -11,7 +11,7 @@ import pytest
 from slidemitosis.errors import InvalidOption
 from slidemitosis.toml_tables import build, dump
 from slidemitosis.train.export import network_part
-from slidemitosis.train.fit.augment import Augmentation
+from slidemitosis.train.fit.augment.augmentation import Augmentation
 from slidemitosis.train.fit.losses import check_loss
 from slidemitosis.train.recipe.recipe import Recipe, load_recipe, recipe_names
 
