@@ -57,7 +57,8 @@ def augmented_batches(
     figures = _Augmented(pixels, augmentation, list(zip(batches, of_batch, strict=True)))
     if workers == 0:
         return iter(figures)
-    return DataLoader(figures, batch_size=None, num_workers=workers)
+    # With a generator of its own, since it would draw from that of dropout.
+    return DataLoader(figures, batch_size=None, num_workers=workers, generator=torch.Generator())
 
 
 class _Augmented(Dataset[tuple[torch.Tensor, torch.Tensor]]):
