@@ -108,7 +108,7 @@ def _held_folder(base: Path) -> tuple[Path, int | None]:
     stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=base))
     if _machine() is None:
         return stage, None
-    hold = _lock(stage)
+    hold = locked(stage)
     if hold is None:
         return stage, None
     # Only now: whoever finds such a name without a lock knows that its process is dead.
@@ -125,19 +125,22 @@ def _tidy(base: Path) -> None:
     if _machine() is None:
         return
     for stage in base.glob(f"{_STAGE}{_machine()}-*"):
-        hold = _lock(stage)
+        hold = locked(stage)
         if hold is not None:
             if not any((stage / _EARLIER).glob("*")):
                 shutil.rmtree(stage, ignore_errors=True)
             os.close(hold)
 
 
-def _lock(folder: Path) -> int | None:
-    """Lock a folder, which the system frees when this process ends; return None where that cannot be."""
+def locked(path: Path) -> int | None:
+    """Open a file or folder and lock it, until the descriptor is closed or this process ends; not on Windows.
+
+    Return the descriptor, None where that cannot be, as where another process holds it.
+    """
     import fcntl  # noqa: PLC0415 - Windows has none
 
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:

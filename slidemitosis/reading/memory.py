@@ -7,6 +7,7 @@ killed at once, as a cluster ends a job, the next run on the machine does.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import sys
@@ -15,6 +16,7 @@ from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 from slidemitosis.errors import ReadingFailed
+from slidemitosis.files import locked
 
 # Where Linux keeps shared memory; 64 MB in a container unless more is asked for.
 _LINUX_SHARED = Path("/dev/shm")  # noqa: S108
@@ -38,19 +40,29 @@ def create(size: int) -> tuple[SharedMemory, int | None]:
         memory = SharedMemory(f"{PREFIX}{secrets.token_hex(8)}", create=True, size=size)
     except OSError as e:
         raise _refused(size, e) from e
-    descriptor = None
+    file = _LINUX_SHARED / memory.name
     try:
-        descriptor = os.open(_LINUX_SHARED / memory.name, os.O_RDWR)
-        _try_lock(descriptor)
-        # Otherwise Linux grants any size, and ends by a bus error who uses a page that it lacks.
-        os.posix_fallocate(descriptor, 0, size)
+        _reserve(file, size)
+        descriptor = locked(file)
+        if descriptor is None:  # else the next run would take it for that of a dead one
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
     except OSError as e:
-        if descriptor is not None:
-            os.close(descriptor)
         memory.close()
         memory.unlink()
         raise _refused(size, e) from e
     return memory, descriptor
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Have Linux set the pages of shared memory aside. Raises OSError where it has not as many.
+
+    Otherwise it grants any size, and ends by a bus error who uses a page that it lacks.
+    """
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
 
 
 def _remove_of_dead_runs() -> None:
@@ -59,23 +71,12 @@ def _remove_of_dead_runs() -> None:
         with contextlib.suppress(OSError):  # another user's, or gone
             if time.time() - file.stat().st_ctime < _YOUNG:
                 continue
-            descriptor = os.open(file, os.O_RDWR)
-            try:
-                if _try_lock(descriptor):
+            descriptor = locked(file)
+            if descriptor is not None:
+                try:
                     file.unlink()
-            finally:
-                os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Lock an open file if no process holds it, until the last of these descriptors is closed."""
-    import fcntl  # noqa: PLC0415 - Windows has none
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+                finally:
+                    os.close(descriptor)
 
 
 def _refused(size: int, e: OSError) -> ReadingFailed:

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,7 +56,7 @@ def augmented_batches(
     of_batch = np.split(seeds, np.cumsum([len(b) for b in batches])[:-1])
     figures = _Augmented(pixels, augmentation, list(zip(batches, of_batch, strict=True)))
     if workers == 0:
-        return iter(figures)
+        return (figures[i] for i in range(len(batches)))
     # With a generator of its own, since it would draw from that of dropout.
     return DataLoader(figures, batch_size=None, num_workers=workers, generator=torch.Generator())
 
@@ -76,9 +76,6 @@ class _Augmented(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __len__(self) -> int:
         return len(self.batches)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         rows, seeds = self.batches[number]
