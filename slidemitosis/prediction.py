@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -159,12 +161,13 @@ def predict(
     )
     blank = blank_patches(pixels, crop=min(c for n in card.networks for c in n.crops))
     found = []
-    for k, nothing in enumerate(blank):
-        p = round(float(probabilities[k]), 6)
-        subtypes = {name: round(float(column[k]), 6) for name, column in extras.items()}
+    columns = zip(*(column.tolist() for column in extras.values()), strict=True) if extras else repeat(())
+    for stated, values, nothing in zip(probabilities.tolist(), columns, blank.tolist(), strict=False):
+        p = round(stated, 6)
+        subtypes = {name: round(value, 6) for name, value in zip(extras, values, strict=True)}
         doubt = subtypes.pop(HARD, None)
         atypical = p >= decision.threshold
-        found.append(Prediction(p, atypical, doubt if card.hardness else None, subtypes, bool(nothing)))
+        found.append(Prediction(p, atypical, doubt if card.hardness else None, subtypes, nothing))
     return found
 
 
@@ -177,10 +180,42 @@ def blank_patches(pixels: NDArray[np.uint8], *, crop: int) -> NDArray[np.bool_]:
     if len(pixels) == 0:
         return np.zeros(0, np.bool_)
     start = (pixels.shape[1] - crop) // 2
-    centre = pixels[:, start : start + crop, start : start + crop].astype(np.float32).mean(axis=3)
-    low, high = np.percentile(centre.reshape(len(pixels), -1), (1, 99), axis=1)
-    blank: NDArray[np.bool_] = high - low < 16
+    centre = pixels[:, start : start + crop, start : start + crop]
+    blank = ~_surely_seen(centre)
+    if blank.any():
+        grey = _three_greys(centre[blank]) / np.float32(3)
+        low, high = np.percentile(grey, (1, 99), axis=1)
+        blank[blank] = high - low < _BLANK_RANGE
     return blank
+
+
+_BLANK_RANGE = 16  # grey levels
+_SPARSE = 4
+"""Every so many rows and columns are looked at first."""
+
+
+def _surely_seen(centre: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell of which patches, uint8 (B, C, C, 3), a sixteenth of the pixels proves that something is there.
+
+    That is so of nearly all, and takes a tenth of the time of percentiles: what keeps a GPU waiting is the
+    main process. If as many pixels of a few are dark as 1 % of all, the 1st percentile of all is as dark or
+    darker; likewise the 99th.
+    """
+    few = _three_greys(centre[:, ::_SPARSE, ::_SPARSE])
+    rank = math.ceil(0.01 * (centre.shape[1] * centre.shape[2] - 1))
+    if few.shape[1] <= 2 * rank:
+        return np.zeros(len(centre), np.bool_)
+    ordered = np.partition(few, (rank, few.shape[1] - 1 - rank), axis=1)
+    # One grey level more than is needed, so that no rounding matters.
+    return ordered[:, -1 - rank] - ordered[:, rank] >= 3 * (_BLANK_RANGE + 1)
+
+
+def _three_greys(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Return three times the grey level of each pixel, (B, pixels)."""
+    greys = pixels[..., 0].astype(np.int16)
+    greys += pixels[..., 1]
+    greys += pixels[..., 2]
+    return greys.reshape(len(pixels), -1)
 
 
 _MANY, _MANY_SHARE = 10, 0.05

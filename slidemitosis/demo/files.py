@@ -42,7 +42,7 @@ def _jpeg(pixels: Pixels, quality: int) -> bytes:
     return bytes(encode(pixels, quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="420"))
 
 
-def _tiles(pixels: Pixels, quality: int) -> Iterator[bytes]:
+def encoded_tiles(pixels: Pixels, quality: int) -> Iterator[bytes]:
     """Yield encoded 256 px tiles row by row; the last column and row are padded."""
     high, wide = pixels.shape[:2]
     padded = np.pad(pixels, ((0, -high % _TILE), (0, -wide % _TILE), (0, 0)), mode="edge")
@@ -79,7 +79,7 @@ def write_slide(phantom: Phantom, path: Path, *, quality: int = 85) -> None:
                 f"Aperio Image Library v12.0.0\r\n{wide}x{high} ({_TILE}x{_TILE}){size} JPEG/YCC Q={quality}"
             )
             text += f"|AppMag = {10 / phantom.mpp:g}|MPP = {phantom.mpp:.6g}"
-            data = _tiles(pixels, quality) if tiled else iter([_jpeg(pixels, quality)])
+            data = encoded_tiles(pixels, quality) if tiled else iter([_jpeg(pixels, quality)])
             layout = {"tile": (_TILE, _TILE)} if tiled else {"rowsperstrip": rows}
             tif.write(data, shape=pixels.shape, description=text, **layout, **form)
     write_whole(path, buffer.getvalue())

@@ -75,11 +75,20 @@ def figure_looks(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     Densities are natural logarithms, means over every fourth pixel in both directions. Sharpness is the
     logarithm of the mean difference between neighbours in green, in grey levels, in the patch's central half.
     """
-    density = np.take(_DENSITY, pixels[:, ::4, ::4]).mean(axis=(1, 2))
+    # With the figures innermost, numpy adds whole rows of numbers at once; whole rows of pixels are copied
+    # first, since single ones lie too far apart for the processor's caches.
+    sparse = np.ascontiguousarray(np.ascontiguousarray(pixels[:, ::4])[:, :, ::4].transpose(1, 2, 0, 3))
+    density = np.take(_DENSITY, sparse, mode="clip").mean(axis=(0, 1))
     quarter = pixels.shape[1] // 4
-    green = pixels[:, quarter:-quarter, quarter:-quarter, 1].astype(np.int16)
-    steps = [
-        np.abs(step).mean(axis=(1, 2)) for step in (green[:, 1::2] - green[:, :-1:2], np.diff(green[:, ::2]))
-    ]
-    sharpness = np.log((steps[0] + steps[1]) / 2 + 0.1)
+    green = np.ascontiguousarray(pixels[:, quarter:-quarter, quarter:-quarter, 1])
+    down = _mean_step(green[:, 1::2], green[:, :-1:2])
+    right = _mean_step(green[:, ::2, 1:], green[:, ::2, :-1])
+    sharpness = np.log((down + right) / 2 + 0.1)
     return np.column_stack([density, sharpness]).astype(np.float64)
+
+
+def _mean_step(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the mean absolute difference of each figure, (B,), of grey levels (B, rows, columns)."""
+    # In bytes, which numpy subtracts many at once.
+    steps = (np.maximum(a, b) - np.minimum(a, b)).reshape(len(a), a.shape[1] * a.shape[2])
+    return steps.sum(axis=1, dtype=np.uint32) / steps.shape[1]
