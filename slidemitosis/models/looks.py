@@ -91,4 +91,5 @@ def _mean_step(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64
     """Return the mean absolute difference of each figure, (B,), of grey levels (B, rows, columns)."""
     # In bytes, which numpy subtracts many at once.
     steps = (np.maximum(a, b) - np.minimum(a, b)).reshape(len(a), a.shape[1] * a.shape[2])
-    return steps.sum(axis=1, dtype=np.uint32) / steps.shape[1]
+    means: NDArray[np.float64] = steps.sum(axis=1, dtype=np.uint32) / steps.shape[1]
+    return means
