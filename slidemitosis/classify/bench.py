@@ -153,7 +153,8 @@ def _read_alone(classifier: SlideClassifier, prepared: Prepared) -> tuple[float,
 
 def _compute_alone(engine: Engine, patches: NDArray[np.uint8]) -> float:
     """Patches a second, begun one batch ahead as in classifying."""
-    pieces = [patches[i : i + READ_SIZE] for i in range(0, len(patches), READ_SIZE)]
+    size = max(READ_SIZE, engine.piece)
+    pieces = [patches[i : i + size] for i in range(0, len(patches), size)]
     started = time.perf_counter()
 
     def rounds() -> Iterator[NDArray[np.uint8]]:

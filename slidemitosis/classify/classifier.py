@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from slidemitosis.candidates import counts_text
 from slidemitosis.classify.stream import predict_batches
 from slidemitosis.classify.timing import Stopwatch
-from slidemitosis.engines.choose import default_workers, load_engine
+from slidemitosis.engines.choose import GPU_PIECE, default_workers, gpu_computes, load_engine
 from slidemitosis.errors import ReadingFailed, SlideError
 from slidemitosis.models.files import SeenModel, check_graph
 from slidemitosis.models.local import chosen_card
@@ -24,7 +24,7 @@ from slidemitosis.outputs.summary import Computed
 from slidemitosis.prediction import candidate_result, left_out_warnings
 from slidemitosis.rates.slide import analysed_area, check_band, rate_slide
 from slidemitosis.reading.batches import READ_SIZE
-from slidemitosis.reading.pool import ReaderPool
+from slidemitosis.reading.pool import ReaderPool, workers_with_room
 from slidemitosis.reading.prepare import Prepared, prepare, prepare_candidates
 from slidemitosis.review.settle import known_in, settled
 
@@ -70,13 +70,21 @@ class SlideClassifier:
 
     def __init__(self, model: str | Path = DEFAULT_MODEL, *, compute: ComputeOptions | None = None) -> None:
         compute = compute or ComputeOptions()
-        workers = default_workers() if compute.workers is None else compute.workers
+        self.card = chosen_card(model, compute)
+        gpu, patch = gpu_computes(compute), self.card.patch.side
+        workers = compute.workers
+        if workers is None:
+            room = workers_with_room(patch=patch, batch_size=READ_SIZE)
+            workers = min(default_workers(on_gpu=gpu), room)
         self.compute = dataclasses.replace(compute, workers=workers)
-        self.card = chosen_card(model, self.compute)
         self._model_seen = SeenModel.of(self.card)
         if compute.engine == "onnx":
             check_graph(self.card)
-        self._pool = ReaderPool(patch=self.card.patch.side, batch_size=READ_SIZE, workers=workers)
+        # The engine, which would tell its piece, is loaded when reading has begun.
+        piece = compute.batch_size or (GPU_PIECE if gpu else 1)
+        self._pool = ReaderPool(
+            patch=patch, batch_size=READ_SIZE, workers=workers, joined=max(1, piece // READ_SIZE)
+        )
         self._engine: Engine | None = None
 
     def __enter__(self) -> Self:

@@ -15,6 +15,7 @@ from slidemitosis.options import ComputeOptions
 from slidemitosis.options.compute import DEFAULT_MODEL
 from slidemitosis.outputs.table import SAID
 from slidemitosis.prediction import predict
+from slidemitosis.reading.batches import one_ahead
 from slidemitosis.reading.patch_folder import PatchFolder, patch_files
 from slidemitosis.reading.stacks import PatchStack
 
@@ -54,8 +55,8 @@ def classify_patches(
         _opened(path, side=card.patch.side) as patches,
         closing(load_engine(card, compute)) as engine,
     ):
-        for batch in patches.batches(max(BATCH, engine.piece)):
-            found += predict(batch, engine.submit(batch)(), card, decision)
+        for batch, outputs in one_ahead(patches.batches(max(BATCH, engine.piece)), engine.submit):
+            found += predict(batch, outputs, card, decision)
             if progress:
                 progress(len(found), len(patches))
     blank = [i for i, said in enumerate(found, start=1) if said.blank]

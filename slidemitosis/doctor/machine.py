@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slidemitosis.doctor.check import Check
-from slidemitosis.engines.choose import available_processors, default_workers, gpu_is_there
+from slidemitosis.engines.choose import available_processors, default_workers, gpu_computes, gpu_is_there
+from slidemitosis.options import ComputeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ _LEAST_TEMPORARY = 1024**3  # bytes
 
 def check_machine() -> Iterator[Check]:
     """Yield what there is of processors, GPU, temporary space and shared memory."""
-    workers = default_workers()
+    workers = default_workers(on_gpu=gpu_computes(ComputeOptions()))
     told = (
         f"{available_processors()} of {os.cpu_count()}; {workers} reader process{'es' if workers > 1 else ''}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.util
 import logging
 import os
@@ -25,8 +26,13 @@ _INSTALL = "pip install 'slidemitosis[gpu]'"
 _CUDA_NO_DEVICE = 100
 CPU_PIECE = 8
 """Patches that torch computes at once on the CPU; with more, the activations outgrow the caches."""
-GPU_PIECE = 64
-"""Patches that torch computes at once on a GPU: enough to keep it busy, few enough for a small memory."""
+GPU_PIECE = 256
+"""Patches that torch computes at once on a GPU with enough memory. To start its kernels takes the processor
+as long for one patch as for hundreds, and the card waits for that; with still more, reading and computing
+overlap less on a slide of a few hundred figures."""
+_GIB = 1024**3
+_MOST_READERS = 16
+"""Readers beside a GPU: so many read more than the one process can take that feeds the card."""
 
 
 def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
@@ -48,7 +54,13 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
             log.warning("this machine has a GPU, which computes with torch: %s; the CPU computes", _INSTALL)
             return _graph(card, compute)
         raise InvalidOption(f"{_asked(card, compute)}: {' and '.join(absent)} not installed: {_INSTALL}")
-    from slidemitosis.engines.torch_engine import TorchEngine, choose_device, choose_precision  # noqa: PLC0415
+    from slidemitosis.engines.torch_engine import (  # noqa: PLC0415
+        TorchEngine,
+        choose_device,
+        choose_precision,
+        free_memory,
+        halve_weights,
+    )
     from slidemitosis.models.classifier import build_model  # noqa: PLC0415
 
     device = choose_device(compute.device)
@@ -56,8 +68,10 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
         log.warning("torch cannot use this machine's GPU: the CPU computes; --device cpu starts faster")
         return _graph(card, compute)
     precision = choose_precision(compute.precision, device)
-    piece = compute.batch_size or (CPU_PIECE if device == "cpu" else GPU_PIECE)
     model = build_model(card, device=device)
+    if precision != "fp32":
+        halve_weights(model.networks, precision)
+    piece = compute.batch_size or (CPU_PIECE if device == "cpu" else gpu_piece(free_memory(device)))
     return TorchEngine(
         model, piece=piece, views=compute.views, precision=precision, compiled=compute.compiled
     )
@@ -97,11 +111,34 @@ def available_processors() -> int:
     return max(1, min(mine, int(asked))) if asked.isdecimal() else mine
 
 
-def default_workers() -> int:
-    """Return the number of reader processes: a quarter of the processors, but 1 to 4."""
-    return max(1, min(4, available_processors() // 4))
+def default_workers(*, on_gpu: bool) -> int:
+    """Return the number of reader processes, 1 or more.
+
+    Where the CPU computes, it needs the processors: a quarter of them read, at most 4. Where a GPU computes,
+    all but one read, at most 16; that one feeds the GPU.
+    """
+    processors = available_processors()
+    return max(1, min(_MOST_READERS, processors - 1) if on_gpu else min(4, processors // 4))
 
 
+def gpu_piece(free: int | None) -> int:
+    """Return the number of patches to compute at once on a GPU with so many bytes free; None: not known.
+
+    A large network needs some 10 MB for a patch; a piece that does not fit is halved, see `TorchEngine`.
+    """
+    if free is None or free < 4 * _GIB:
+        return GPU_PIECE // 4
+    return GPU_PIECE // 2 if free < 12 * _GIB else GPU_PIECE
+
+
+def gpu_computes(compute: ComputeOptions) -> bool:
+    """Tell, without importing torch, whether `load_engine` will most likely choose a GPU."""
+    if compute.engine == "onnx" or compute.device == "cpu" or absent_for_torch():
+        return False
+    return compute.device != "auto" or gpu_is_there()
+
+
+@functools.cache
 def gpu_is_there() -> bool:
     """Tell whether this machine has a GPU that torch may be able to use, without importing torch."""
     if sys.platform == "darwin":

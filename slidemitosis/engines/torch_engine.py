@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch import nn
 
 from slidemitosis.engines.engine import as_outputs, columns_of, view_turns
 from slidemitosis.errors import InvalidOption, WeightsMismatch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from slidemitosis.models.classifier import Classifier
 
 Precision = Literal["fp32", "fp16", "bf16"]
+_HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> str:
@@ -59,6 +61,25 @@ def dihedral_views(patches: torch.Tensor, views: int) -> Iterator[torch.Tensor]:
     for quarters, mirrored in view_turns(views):
         turned = torch.rot90(patches, quarters, dims=(1, 2))
         yield torch.flip(turned, dims=(2,)) if mirrored else turned
+
+
+def free_memory(device: str) -> int | None:
+    """Return the bytes of a device's memory that are free; None where torch does not tell."""
+    if not device.startswith("cuda"):
+        return None
+    free, _ = torch.cuda.mem_get_info(torch.device(device).index)
+    return free
+
+
+def halve_weights(networks: nn.Module, precision: Precision) -> None:
+    """Convert the weights that autocast would convert at every batch, by the same rounding.
+
+    Autocast keeps what it has converted only where gradients are wanted. Norms stay in float32.
+    """
+    for module in networks.modules():
+        # Other kinds may use their weights otherwise before they convolve or multiply.
+        if type(module) in (nn.Conv2d, nn.Linear):
+            module.to(_HALF[precision])
 
 
 class TorchEngine:
@@ -109,8 +130,25 @@ class TorchEngine:
                 torch.mps.empty_cache()
             else:
                 torch.cuda.empty_cache()
-        # Copying to the CPU waits for the device, so it is left to the caller.
-        return lambda: as_outputs(torch.cat(parts).cpu().numpy(), self.precision)
+        found = self._to_host(torch.cat(parts))
+        return lambda: as_outputs(found(), self.precision)
+
+    def _to_host(self, columns: torch.Tensor) -> Callable[[], NDArray[np.float32]]:
+        """Queue a copy to the CPU; the returned function waits for it."""
+        if self._device.type != "cuda":
+            return lambda: columns.cpu().numpy()
+        # Queued now: a copy that is begun when it is asked for would wait for the next batch, too, and leave
+        # the card without work.
+        host = torch.empty(columns.shape, dtype=columns.dtype, pin_memory=True)
+        host.copy_(columns, non_blocking=True)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record(torch.cuda.current_stream(self._device))
+
+        def wait() -> NDArray[np.float32]:
+            done.synchronize()
+            return host.numpy().copy()  # pinned memory is used again
+
+        return wait
 
     def close(self) -> None:
         """Do nothing: torch cannot cancel what was queued."""
@@ -139,5 +177,4 @@ class TorchEngine:
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if self.precision == "fp32":
             return contextlib.nullcontext()
-        dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
-        return torch.autocast(self._device.type, dtype=dtype)
+        return torch.autocast(self._device.type, dtype=_HALF[self.precision])

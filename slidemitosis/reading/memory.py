@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import sys
 import time
 from multiprocessing.shared_memory import SharedMemory
@@ -51,6 +52,14 @@ def create(size: int) -> tuple[SharedMemory, int | None]:
         memory.unlink()
         raise _refused(size, e) from e
     return memory, descriptor
+
+
+def free() -> int | None:
+    """Return how many bytes of shared memory are free; None where it has no limit of its own."""
+    try:
+        return shutil.disk_usage(_LINUX_SHARED).free if sys.platform == "linux" else None
+    except OSError:
+        return None
 
 
 def _reserve(file: Path, size: int) -> None:

@@ -6,6 +6,8 @@ processes.
 
 Windows come in an order in which neighbours share tiles. Each worker gets a stretch of them, so that a tile
 is decoded by one worker alone. A worker that is done with its own takes from the end of the longest stretch.
+Where several batches are joined to be computed at once, as many workers share a stretch: one alone would be
+long about each, all would be done with theirs at about the same time, and a GPU would wait.
 Batches come out as they are finished. Every patch depends on its window alone, and every batch on its number
 alone, so that results are the same for any number of workers.
 """
@@ -24,6 +26,8 @@ import numpy as np
 
 from slidemitosis.errors import ReadingFailed, SlideMitosisError, UnreadableSlide
 from slidemitosis.interrupts import interrupts_wait, processes_start
+from slidemitosis.options.compute import MOST_WORKERS
+from slidemitosis.reading import memory
 from slidemitosis.reading.batches import Batch
 from slidemitosis.reading.processes import GONE, Child, bury, end, listen, send, start_process
 from slidemitosis.reading.slots import SlotLayout, Slots
@@ -52,7 +56,13 @@ class _Reading:
     """The windows of one slide, and which batches of them are still to be read."""
 
     def __init__(
-        self, open_slide: Callable[[], Slide], windows: Sequence[Window], *, batch_size: int, workers: int
+        self,
+        open_slide: Callable[[], Slide],
+        windows: Sequence[Window],
+        *,
+        batch_size: int,
+        workers: int,
+        joined: int,
     ) -> None:
         self.open_slide = open_slide
         self.windows = windows
@@ -62,7 +72,8 @@ class _Reading:
         self.waiting: deque[_Job] = deque()
         """Jobs of workers that died, to be done again."""
         self.workers = max(1, min(workers, self.count))
-        borders = [self.count * k // self.workers for k in range(self.workers + 1)]
+        parts = -(-self.workers // joined)
+        borders = [self.count * k // parts for k in range(parts + 1)]
         self._stretches = [deque(range(a, b)) for a, b in itertools.pairwise(borders)]
 
     def rows(self, number: int) -> range:
@@ -74,7 +85,7 @@ class _Reading:
         """Return what the worker at this position should do next; None if nothing is left."""
         if self.waiting:
             return self.waiting.popleft()
-        own = self._stretches[worker] if worker < self.workers else deque[int]()
+        own = self._stretches[worker % len(self._stretches)] if worker < self.workers else deque[int]()
         if own:
             return _Job(self, own.popleft())
         longest = max(self._stretches, key=len)
@@ -115,15 +126,27 @@ class _Worker(Child):
     """Whether it was ended since it had been there for too long."""
 
 
+def workers_with_room(*, patch: int, batch_size: int) -> int:
+    """Return how many reader processes find shared memory, 1 or more, if others take as much as they do.
+
+    A container has 64 MB of it unless more is asked for.
+    """
+    free, each = memory.free(), SlotLayout(_DEPTH + 1, batch_size, patch)
+    return MOST_WORKERS if free is None else max(1, free // 2 // (each.count * each.slot_bytes))
+
+
 class ReaderPool:
     """Reader processes for the patches of one slide after another.
 
     Use it as a context manager. `workers` 0 reads in this process, which suits debugging and scripts
     without an `if __name__ == "__main__"` guard. Processes start when there is work for them.
+
+    joined: number of batches that are computed at once, see `batches.gathered`.
     """
 
-    def __init__(self, *, patch: int, batch_size: int, workers: int) -> None:
+    def __init__(self, *, patch: int, batch_size: int, workers: int, joined: int = 1) -> None:
         self.batch_size = batch_size
+        self._joined = joined
         self._most = workers
         self._layout = SlotLayout(_DEPTH + 1, batch_size, patch)
         self._workers: list[_Worker] = []
@@ -153,7 +176,9 @@ class ReaderPool:
             raise ReadingFailed(
                 "these reader processes have ended: read within the `with` block of their pool"
             )
-        reading = _Reading(open_slide, windows, batch_size=self.batch_size, workers=self._most)
+        reading = _Reading(
+            open_slide, windows, batch_size=self.batch_size, workers=self._most, joined=self._joined
+        )
         with self._stopped_if_broken_off():
             for worker, job in self._finished:
                 worker.free.append(job.slot)
