@@ -1,10 +1,10 @@
-"""Patches a second on a GPU: from memory, from a slide, and by a plain script; and whether fp16 says the same.
+"""Patches a second on a GPU: from memory, from a slide, by a plain script; and whether fp16 says the same.
 
 python benchmarks/gpu.py [--device cuda] [--figures 20000] [--seconds 20] [--turns 3] [--workers N]
 
-It draws its own slide. For the two shipped models, and for a ConvNeXt V2 Base of random weights, it measures in
-turns, each in a steady state of so many seconds. "card" is the share of the time from the first kernel of each
-batch to its last, by CUDA events, and by nvidia-smi; without CUDA there is none. One table is printed.
+It draws its own slide. For the two shipped models, and for a ConvNeXt V2 Base of random weights, it measures
+in turns, each in a steady state of so many seconds. "card" is the share of the time from the first kernel of
+each batch to its last, by CUDA events, and by nvidia-smi; without CUDA there is none. One table is printed.
 """
 
 # Reader processes import this file anew: what is heavy is imported where it is used.
@@ -35,7 +35,7 @@ NAMES += (
     "what limits",
     "plain script",
     "times plain",
-    "fp16: largest dP",
+    "largest dP",
     "calls that differ",
 )
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 import tomllib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import safetensors.torch
 import timm
 import torch
 from plain_script import Patches
 from torch.utils.data import DataLoader
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Again(Patches):

@@ -1,4 +1,4 @@
-"""Patches a second in a steady state: readers have started, kernels are loaded, and it lasts so many seconds."""
+"""Patches a second in a steady state: readers have started, kernels are loaded, it lasts so many seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import time
 from itertools import cycle
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from slidemitosis.train.recipe.recipe import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from slidemitosis.classify.classifier import SlideClassifier
     from slidemitosis.engines.engine import Engine, Outputs
@@ -165,7 +165,7 @@ def again(prepared: Prepared) -> Prepared:
 
 
 def end_to_end(classifier: SlideClassifier, prepared: Prepared, seconds: float) -> Rate:
-    """Do what `classify` does between preparing and rating: read, compute, and say what is told of each figure."""
+    """Do what `classify` does between preparing and rating: read, compute, and say it of each figure."""
     window = Window(busy := Busy(classifier.engine), seconds)
     repeated = again(prepared)
     return measured(
