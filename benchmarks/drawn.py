@@ -29,6 +29,16 @@ IN_A_PIECE = 36
 """Figures: of so many in 64 tiles, each tile has about half a one."""
 MPP = 0.25
 PATCH = 128  # px
+SUBTYPE_OF = {
+    "metaphase": "NMF metaphase",
+    "anaphase": "NMF anaphase-telophase",
+    "prometaphase": "NMF prometaphase",
+    "multipolar": "AMF multipolar",
+    "bridge": "AMF segregation",
+    "lagging": "AMF segregation",
+    "ring": "AMF other",
+    "asymmetric": "AMF bipolar asymmetric",
+}
 
 
 def draw_slide(path: Path, figures: int) -> NDArray[np.float64]:
@@ -77,12 +87,15 @@ def draw_figures(folder: Path, number: int, slides: int) -> Path:
     table = folder / "figures.csv"
     with table.open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["file", "label", "slide"])
+        rows.writerow(["image", "label", "slide", "subtype", "expert1", "expert2", "expert3"])
         for i in range(number):
             figure = phantom.figures[i // 8]
             left, top = int(figure.x) + PATCH // 2, int(figure.y) + PATCH // 2
             view = np.rot90(padded[top : top + PATCH, left : left + PATCH], i % 4)
             pixels = np.ascontiguousarray(view[:, ::-1] if i % 8 >= 4 else view)
             Image.fromarray(pixels).save(folder / f"{i}.png", compress_level=1)
-            rows.writerow([f"{i}.png", "AMF" if figure.atypical else "NMF", f"slide-{i // 8 % slides}"])
+            label = "AMF" if figure.atypical else "NMF"
+            third = "NMF" if i // 8 % 5 == 0 else label  # experts differ now and then
+            experts = [label, label, third]
+            rows.writerow([f"{i}.png", label, f"slide-{i // 8 % slides}", SUBTYPE_OF[figure.kind], *experts])
     return table

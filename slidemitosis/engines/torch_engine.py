@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from slidemitosis.models.classifier import Classifier
 
 Precision = Literal["fp32", "fp16", "bf16"]
-_HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
+HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> str:
@@ -79,7 +79,7 @@ def halve_weights(networks: nn.Module, precision: Precision) -> None:
     for module in networks.modules():
         # Other kinds may use their weights otherwise before they convolve or multiply.
         if type(module) in (nn.Conv2d, nn.Linear):
-            module.to(_HALF[precision])
+            module.to(HALF[precision])
 
 
 class TorchEngine:
@@ -177,4 +177,4 @@ class TorchEngine:
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if self.precision == "fp32":
             return contextlib.nullcontext()
-        return torch.autocast(self._device.type, dtype=_HALF[self.precision])
+        return torch.autocast(self._device.type, dtype=HALF[self.precision])

@@ -12,7 +12,14 @@ import timm
 import torch
 from torch import nn
 
-from slidemitosis.engines.torch_engine import TorchEngine, choose_device, choose_precision, dihedral_views
+from slidemitosis.engines.torch_engine import (
+    HALF,
+    TorchEngine,
+    choose_device,
+    choose_precision,
+    dihedral_views,
+    halve_weights,
+)
 from slidemitosis.errors import InvalidOption, WeightsMismatch
 from slidemitosis.models.classifier import Classifier
 from tests.models.tiny import NETWORK, make_card
@@ -230,7 +237,11 @@ def test_a_precision_that_cannot_be_is_refused_in_one_line(name: str, device: st
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.cuda
+@needs_cuda
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_a_gpu_gives_the_logits_of_the_cpu(
     tiny: Classifier, patches: NDArray[np.uint8], precision: Any
@@ -271,3 +282,37 @@ def test_outputs_of_another_shape_are_never_broadcast(
     one_row = engine(make_classifier(tmp_path, OneRow()), views=views)
     with pytest.raises(WeightsMismatch, match=r"networks give \(1, 1\), where the card needs \(8, 1\)"):
         one_row(patches)
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_the_outputs_of_a_batch_do_not_wait_for_what_is_queued_after_it(
+    tiny: Classifier, patches: NDArray[np.uint8]
+) -> None:
+    """Else the card would have nothing to do while the outputs are made into predictions."""
+    try:
+        found = TorchEngine(tiny.to("cuda"), piece=16, views=1, precision="fp32")
+        found(patches)
+        outputs = found.submit(patches)
+        torch.cuda._sleep(4_000_000_000)  # cycles: about two seconds
+        outputs()
+        still = not torch.cuda.current_stream().query()
+        torch.cuda.synchronize()
+    finally:
+        tiny.to("cpu")
+    assert still
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_weights_that_are_halved_once_give_what_autocast_gives(precision: Any) -> None:
+    """Autocast rounds the same weights at every batch; it does so on the CPU as on a GPU."""
+    torch.manual_seed(0)
+    network = timm.create_model("test_convnext2", pretrained=False, num_classes=2).eval()
+    x = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=HALF[precision]):
+        wanted = network(x)
+        halve_weights(network, precision)
+        assert torch.equal(network(x), wanted)
+    kinds = {type(m): next(m.parameters()).dtype for m in network.modules() if [*m.parameters(recurse=False)]}
+    assert kinds[nn.Conv2d] == kinds[nn.Linear] == HALF[precision]
+    assert torch.float32 in kinds.values()

@@ -276,6 +276,7 @@ def test_worker_processes_change_nothing(tmp_path: Path) -> None:
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
+@pytest.mark.cuda
 @needs_cuda
 @pytest.mark.parametrize("kind", ["bfloat16", "ema and cosine"])
 def test_a_gpu_trains_and_goes_on(tmp_path: Path, kind: str) -> None:
