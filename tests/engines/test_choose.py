@@ -12,7 +12,7 @@ import torch
 
 from slidemitosis.classify.classifier import SlideClassifier
 from slidemitosis.demo.tissue import draw_phantom
-from slidemitosis.engines.choose import available_processors, load_engine
+from slidemitosis.engines.choose import available_processors, default_workers, gpu_piece, load_engine
 from slidemitosis.engines.onnx_engine import OnnxEngine
 from slidemitosis.errors import InvalidCard, InvalidOption
 from slidemitosis.export.onnx import export_graph
@@ -105,6 +105,21 @@ def test_processors_are_those_that_were_granted(monkeypatch: pytest.MonkeyPatch)
     for asked, number in (("1", 1), ("100000", granted), ("", granted), ("all", granted), ("0", 1)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
         assert available_processors() == number
+
+
+@pytest.mark.parametrize(
+    ("processors", "cpu", "gpu"), [(1, 1, 1), (2, 1, 1), (4, 1, 3), (8, 2, 7), (16, 4, 15), (64, 4, 16)]
+)
+def test_where_a_gpu_computes_all_processors_but_one_read(
+    monkeypatch: pytest.MonkeyPatch, processors: int, cpu: int, gpu: int
+) -> None:
+    monkeypatch.setattr("slidemitosis.engines.choose.available_processors", lambda: processors)
+    assert (default_workers(on_gpu=False), default_workers(on_gpu=True)) == (cpu, gpu)
+
+
+def test_a_piece_fits_the_gpus_free_memory() -> None:
+    gib = 1024**3
+    assert [gpu_piece(free) for free in (None, 0, 3 * gib, 5 * gib, 140 * gib)] == [64, 64, 64, 128, 256]
 
 
 @pytest.mark.slow

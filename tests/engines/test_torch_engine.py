@@ -294,7 +294,7 @@ def test_the_outputs_of_a_batch_do_not_wait_for_what_is_queued_after_it(
         found = TorchEngine(tiny.to("cuda"), piece=16, views=1, precision="fp32")
         found(patches)
         outputs = found.submit(patches)
-        torch.cuda._sleep(4_000_000_000)  # cycles: about two seconds
+        torch.cuda._sleep(4_000_000_000)  # type: ignore[no-untyped-call]  # cycles: about two seconds
         outputs()
         still = not torch.cuda.current_stream().query()
         torch.cuda.synchronize()

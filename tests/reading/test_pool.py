@@ -22,10 +22,11 @@ from hypothesis import strategies as st
 from slidemitosis.errors import ReadingFailed, UnreadableSlide
 from slidemitosis.geometry import Level, PixelSize
 from slidemitosis.limits import READER_MEMORY
+from slidemitosis.options.compute import MOST_WORKERS
 from slidemitosis.reading import pool as pool_module
 from slidemitosis.reading import processes
 from slidemitosis.reading.batches import Batch, gathered
-from slidemitosis.reading.pool import ReaderPool
+from slidemitosis.reading.pool import ReaderPool, workers_with_room
 from slidemitosis.reading.windows import Window, place_window, plan_reading
 from slidemitosis.reading.worker import read_patch
 from slidemitosis.slides.open import open_slide
@@ -420,7 +421,7 @@ def test_shared_memory_that_is_small_or_read_only_is_told_in_one_line(
     code = f"""
 import functools
 from slidemitosis.errors import ReadingFailed
-from slidemitosis.reading.pool import ReaderPool
+from slidemitosis.reading.pool import ReaderPool, workers_with_room
 from slidemitosis.reading.windows import Window
 from slidemitosis.slides.open import open_slide
 if __name__ == "__main__":
@@ -438,6 +439,24 @@ if __name__ == "__main__":
         pytest.skip(f"no namespace can be made here: {done.stderr}")
     assert re.fullmatch(rf"0 MB of shared memory .*{reason}; use --workers 0.*\n", done.stdout), done
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_readers_are_as_many_as_find_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container has 64 MB of it, and each reader takes nearly 10."""
+    for free, most in ((64 * 1024**2, 3), (0, 1), (10 * 1024**3, 568), (None, MOST_WORKERS)):
+        monkeypatch.setattr("slidemitosis.reading.memory.free", lambda free=free: free)
+        assert workers_with_room(patch=128, batch_size=64) == most
+
+
+def test_readers_of_joined_batches_are_at_one_of_them_together(opener: Callable[[], Slide]) -> None:
+    """One alone would be long about it, and a GPU would wait for the first."""
+    windows = places(160)
+    with ReaderPool(patch=PATCH, batch_size=4, workers=4, joined=4) as pool:
+        found = list(pool.read(opener, windows))
+        assert_pixels(found, direct(opener, windows))
+        pool.read(opener, windows)
+        begun = sorted(job.number for worker in pool._workers for job in worker.jobs)
+    assert begun == list(range(8))  # two each
 
 
 @given(st.data())
