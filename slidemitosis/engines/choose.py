@@ -49,11 +49,10 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
         graph_fits and (compute.device == "cpu" or (compute.device == "auto" and not gpu_is_there()))
     ):
         return _graph(card, compute)
-    if absent := absent_for_torch():
-        if graph_fits and compute.device == "auto":
-            log.warning("this machine has a GPU, which computes with torch: %s; the CPU computes", _INSTALL)
-            return _graph(card, compute)
-        raise InvalidOption(f"{_asked(card, compute)}: {' and '.join(absent)} not installed: {_INSTALL}")
+    if absent_for_torch() and graph_fits and compute.device == "auto":
+        log.warning("this machine has a GPU, which computes with torch: %s; the CPU computes", _INSTALL)
+        return _graph(card, compute)
+    _refuse_without_torch(_asked(card, compute))
     from slidemitosis.engines.torch_engine import (  # noqa: PLC0415
         TorchEngine,
         choose_device,
@@ -80,6 +79,24 @@ def load_engine(card: ModelCard, compute: ComputeOptions) -> Engine:
 def absent_for_torch() -> list[str]:
     """Return which of the packages that torch's engine needs are not installed."""
     return [name for name in _TORCH if importlib.util.find_spec(name) is None]
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that this machine does not have; torch is imported for all but the CPU.
+
+    Raises InvalidOption, also where torch is not installed.
+    """
+    if name == "cpu":
+        return
+    _refuse_without_torch(f"device {name!r}")
+    from slidemitosis.engines.torch_engine import choose_device  # noqa: PLC0415
+
+    choose_device(name)
+
+
+def _refuse_without_torch(asked: str) -> None:
+    if absent := absent_for_torch():
+        raise InvalidOption(f"{asked}: {' and '.join(absent)} not installed: {_INSTALL}")
 
 
 def _asked(card: ModelCard, compute: ComputeOptions) -> str:

@@ -76,6 +76,7 @@ def test_what_is_done_is_recognised_and_what_changed_is_done_again(pairs: Path, 
     assert fresh(run(*words, "--views", "8").stderr) == ["a", "b", "c"]
     assert fresh(run(*words, "--views", "8", "--force").stderr) == ["a", "b", "c"]
     assert fresh(run(*words, "--views", "8", "--jobs", "1", "--workers", "1").stderr) == []
+    assert fresh(run(*words, "--views", "8", "--devices", "cpu,cpu").stderr) == []
 
 
 @pytest.mark.slow
@@ -230,12 +231,16 @@ def test_collect_makes_no_folder(pairs: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "typo").exists()
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_the_number_of_processes_changes_nothing(pairs: Path, tmp_path: Path, jobs: str) -> None:
+def test_neither_the_number_of_processes_nor_their_devices_change_anything(
+    pairs: Path, tmp_path: Path
+) -> None:
     paint_slides(pairs, [f"s{i}" for i in range(4)])
-    assert run("cohort", pairs, "--out", tmp_path / "all", *MODEL).returncode == 0
-    assert run("cohort", pairs, "--out", tmp_path / "n", *MODEL, "--jobs", jobs).returncode == 0
-    assert table_bytes(tmp_path / "n") == table_bytes(tmp_path / "all")
+    tables = set()
+    for option in (("--jobs", "1"), ("--jobs", "2"), ("--devices", "cpu,cpu")):
+        out = tmp_path / "".join(option)
+        assert run("cohort", pairs, "--out", out, *MODEL, *option).returncode == 0
+        tables.add(table_bytes(out))
+    assert len(tables) == 1
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Classify several slides at the same time, each in a process of this machine.
 
 Each process takes one slide at a time, and holds that slide's lock itself. The slide of a process that dies
-is recorded as failed, and a new process takes the next slide.
+is recorded as failed, and a new process, on the same device, takes the next slide.
 """
 
 from __future__ import annotations
@@ -34,19 +34,25 @@ _PROGRESS_EVERY = 0.2  # seconds
 _MOST_EARLY_DEATHS = 3
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class _Process(Child):
+    device: str
     slide: CohortSlide | None = None
     started: bool = False
     """Whether it has said that it is ready; from then on it dies of the slide that it has."""
 
 
 class LocalJobs:
-    """An executor: processes of this machine. Use it as a context manager."""
+    """An executor: processes of this machine. Use it as a context manager.
 
-    def __init__(self, plan: CohortPlan, *, processes: int, threads: int) -> None:
+    devices: there is one process for each, which computes on it in place of the plan's own device. A name may
+    stand there several times.
+    """
+
+    def __init__(self, plan: CohortPlan, *, devices: Sequence[str], threads: int) -> None:
         self._plan = plan
-        self._most = processes
+        self._free = deque(devices)
+        """Devices on which no process computes."""
         self._threads = threads
         self._processes: list[_Process] = []
         self._early_deaths = 0
@@ -70,15 +76,17 @@ class LocalJobs:
             yield from self._listen(todo)
 
     def _idle(self) -> _Process | None:
-        """Return a process without a slide, a new one where more are allowed; None if all are busy."""
+        """Return a process without a slide, a new one where a device is free; None if all are busy."""
         idle = next((p for p in self._processes if p.slide is None), None)
-        if idle is None and len(self._processes) < self._most:
+        if idle is None and self._free:
+            device = self._free.popleft()
+            plan = _on_device(self._plan, device)
             with processes_start():
                 # Not a daemon: it has reader processes of its own.
-                started = start_process(
-                    _serve, self._plan, self._threads, name="slidemitosis slide", daemon=False
+                process, connection = start_process(
+                    _serve, plan, self._threads, name="slidemitosis slide", daemon=False
                 )
-                idle = _Process(*started)
+                idle = _Process(process=process, connection=connection, device=device)
                 self._processes.append(idle)
         return idle
 
@@ -99,6 +107,7 @@ class LocalJobs:
     def _remove(self, worker: _Process, todo: deque[CohortSlide]) -> Iterator[Event]:
         """Remove a process that has died. If it had begun with a slide, yield that slide's failure."""
         self._processes.remove(worker)
+        self._free.append(worker.device)
         code, slide = bury(worker), worker.slide
         if not worker.started:
             self._early_deaths += 1
@@ -111,6 +120,10 @@ class LocalJobs:
         elif slide is not None:
             cause = f"the process that classified it died ({_death(code)})"
             yield Ended(slide, Outcome("failed", "process", cause))
+
+
+def _on_device(plan: CohortPlan, device: str) -> CohortPlan:
+    return dataclasses.replace(plan, compute=dataclasses.replace(plan.compute, device=device))
 
 
 def _death(code: int | None) -> str:
