@@ -17,6 +17,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cohort slides.csv --out results --dry-run",
         "cohort slides.csv --out results --join clinical.csv",
         "cohort folder-of-slides --out results --log results.log",
+        "cohort slides.csv --out results --devices cuda:0,cuda:1",
     ),
     "report": ("report slide.slidemitosis", "report results --all-patches"),
     "review": ("review slide.slidemitosis --reader anna", "review results --order random --sample 50"),

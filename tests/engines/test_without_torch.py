@@ -93,6 +93,16 @@ def test_what_only_torch_can_do_is_one_line_with_the_remedy(
     )
 
 
+@pytest.mark.slow
+def test_a_cohorts_devices_need_torch_only_where_one_is_no_cpu(drawn: Path) -> None:
+    words = ("cohort", drawn, "--out", drawn / "devices", "--model", "lite0", "--dry-run", "--devices")
+    done = light(*words, "cpu,cpu")
+    assert done.returncode == 0, done.stderr
+    (line,) = light(*words, "cuda:0,cuda:1").stderr.splitlines()
+    told = "device 'cuda:0': torch and timm not installed: pip install 'slidemitosis[gpu]'"
+    assert line == f"slidemitosis: error: {told}"
+
+
 def test_a_gpu_without_torch_is_one_line_and_the_cpu_computes(drawn: Path) -> None:
     words = ("classify", drawn / "drawn.svs", "--points", drawn / "drawn.geojson", "--model", "lite0")
     done = light(*words, "--out", drawn / "with-gpu", gpu=True)
