@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 
 class Pixels:
-    """The pixels of all figures, uint8 (N, 3, S, S), on the device that augments them."""
+    """The pixels of all figures, on the device that augments them."""
 
     def __init__(self, pixels: NDArray[np.uint8], device: str) -> None:
-        """Take pixels (N, S, S, 3). On an accelerator they stay for the whole training, where they fit."""
-        self._all = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        """Take uint8 (N, S, S, 3). On an accelerator they stay for the whole training, where they fit."""
+        self._all = torch.from_numpy(pixels)
         if device != "cpu" and _fits(self._all.nbytes, device):
             self._all = self._all.to(device)
 
     def take(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Return these figures, uint8 (B, 3, S, S)."""
-        return self._all[torch.from_numpy(rows).to(self._all.device)]
+        taken = self._all.index_select(0, torch.from_numpy(rows).to(self._all.device))
+        return taken.permute(0, 3, 1, 2)
 
 
 def _fits(size: int, device: str) -> bool:

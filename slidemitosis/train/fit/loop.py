@@ -26,6 +26,7 @@ from slidemitosis.train.fit.checkpoint import load_checkpoint, save_checkpoint
 from slidemitosis.train.fit.history import Epoch, write_history
 from slidemitosis.train.fit.lora import add_adapters, merge_adapters, train_only
 from slidemitosis.train.fit.losses import class_weights_of, total_loss
+from slidemitosis.train.fit.memory import compute_out_of_place, keep_freed_memory
 from slidemitosis.train.fit.pretrained import load_pretrained
 from slidemitosis.train.fit.sampler import draw_order
 from slidemitosis.train.fit.schedule import learning_rate_factor, optimizer_of, plateau_of
@@ -102,6 +103,8 @@ class _Training:
 
     def __init__(self, job: Job) -> None:
         self.job, self.recipe = job, job.recipe
+        if job.device == "cpu":
+            keep_freed_memory()
         torch.manual_seed(job.seed)
         self.training = job.training.take(np.flatnonzero(usable(job.training, job.part.heads)))
         self.validation = job.validation.take(np.flatnonzero(usable(job.validation, job.part.heads)))
@@ -116,7 +119,7 @@ class _Training:
             if ema
             else None
         )
-        self.optimizer = optimizer_of(self.network, self.recipe)
+        self.optimizer = optimizer_of(self.network, self.recipe, job.device)
         self.scaler = torch.amp.GradScaler(
             "cuda", enabled=self.recipe.precision == "mixed" and job.device.startswith("cuda")
         )
@@ -374,6 +377,7 @@ def start_network(part: NetworkPart, recipe: Recipe) -> Network:
         torch.nn.init.zeros_(network.head.bias)
     if recipe.network.trained == "lora":
         add_adapters(network, recipe.lora)
+    compute_out_of_place(network)
     return network
 
 

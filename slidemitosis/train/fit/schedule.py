@@ -34,7 +34,7 @@ def learning_rate_factor(epoch: float, recipe: Recipe) -> float:
     return lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def optimizer_of(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_of(network: Network, recipe: Recipe, device: str) -> torch.optim.Optimizer:
     """Return the recipe's optimizer, with its weight decay, for all parameters that learn in any epoch."""
     spec = recipe.optimizer
     # Also the parameters that learn only after the heads' own epochs.
@@ -43,11 +43,13 @@ def optimizer_of(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.ndim > 1 or spec.decay_all]},
         {"params": [p for p in trained if p.ndim <= 1 and not spec.decay_all], "weight_decay": 0.0},
     ]
+    # One kernel for all weights, which also sees for itself whether a loss in float16 has overflowed: else
+    # the processor would wait for the GPU at every step to be told.
+    fused: dict[str, Any] = (
+        {"fused": True} if device.startswith("cuda") and spec.name in ("adam", "adamw") else {}
+    )
     optimizer: torch.optim.Optimizer = create_optimizer_v2(
-        groups,
-        opt=spec.name,
-        lr=spec.learning_rate,
-        weight_decay=spec.weight_decay,
+        groups, opt=spec.name, lr=spec.learning_rate, weight_decay=spec.weight_decay, **fused
     )
     return optimizer
 

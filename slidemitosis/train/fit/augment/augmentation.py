@@ -40,19 +40,19 @@ class Augmentation:
         """
         at_once = _AT_ONCE if patches.device.type == "cpu" else len(patches)
         with torch.random.fork_rng(devices=[]):
-            parts = [
-                self._augmented(patches[i : i + at_once], seeds[i : i + at_once])
-                for i in range(0, len(patches), at_once)
-            ]
-        return torch.cat(parts)
+            out = torch.empty(patches.shape, device=patches.device)
+            for i in range(0, len(patches), at_once):
+                part = slice(i, i + at_once)
+                torch.clamp(self._augmented(patches[part], seeds[part]), 0, 1, out=out[part])
+        return out
 
     def _augmented(self, patches: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
-        x = patches.contiguous() / 255
+        x = torch.empty(patches.shape, device=patches.device).copy_(patches).div_(255)
         drawn = self._draw(seeds, side=x.shape[-1])
         for (_, step), of_step in zip(self.steps, drawn, strict=True):
             if of_step:
                 x = change_rows(x, list(of_step), _with(step, list(of_step.values())))
-        return x.clamp_(0, 1).contiguous()
+        return x
 
     def _draw(self, seeds: Sequence[int], *, side: int) -> list[dict[int, Any]]:
         """Draw for each step what it does, by the row of the figure; figures that it leaves are not in it."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
-from PIL import Image
 from torchvision.transforms import v2
 
 from slidemitosis.models.colour import stain_jitter
+from slidemitosis.train.fit.augment.jpeg import through_jpeg
 from slidemitosis.train.fit.augment.step import Step, below, by_kind, check, numbers, uniform
 
 if TYPE_CHECKING:
@@ -91,9 +89,9 @@ def _saturated(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 def _with_hue(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Turn the hue by a share of a whole turn, in HSV; torchvision's `adjust_hue` in a third of the time.
 
-    With V the largest of R, G, B, C the range, and a hue H of 0 to 6, each of R, G, B is
-    V - C max(0, min(1, 2 - |k - 2|)), where k = (n + H) mod 6 and n is 5, 3, 1: the usual conversion back
-    from HSV without its six cases.
+    With L the smallest of R, G, B, C their range, and a hue H from 0 to 6, the turned R, G, B are L + C times
+    |H - 3| - 1, 2 - |H - 2| and 2 - |H - 4|, each clipped to 0..1: the usual conversion back from HSV without
+    its six cases.
     """
     value, lowest = x.amax(1), x.amin(1)  # aminmax takes ten times as long
     extent = value - lowest
@@ -102,14 +100,14 @@ def _with_hue(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     is_r = torch.eq(value, r, out=torch.empty_like(value))
     is_g = torch.eq(value, g, out=torch.empty_like(value)).mul_(1 - is_r)
     hue = (g - b).mul_(is_r)
-    hue.add_((b - r).add_(extent, alpha=2).mul_(is_g)).add_(
-        (r - g).add_(extent, alpha=4).mul_(1 - is_r - is_g)
-    )
+    hue.add_((b - r).add_(extent, alpha=2).mul_(is_g))
+    hue.add_((r - g).add_(extent, alpha=4).mul_(is_r.add_(is_g).neg_().add_(1)))
     hue.div_(extent.clamp(min=torch.finfo(x.dtype).tiny)).add_(6 * factor[:, 0])
-    for channel, n in enumerate((5, 3, 1)):
-        k = hue + n
-        k.sub_((k * (1 / 6)).floor_(), alpha=6)
-        torch.sub(value, k.sub_(2).abs_().neg_().add_(2).clamp_(0, 1).mul_(extent), out=x[:, channel])
+    hue.sub_((hue * (1 / 6)).floor_(), alpha=6)
+    for channel, at in enumerate((3, 2, 4)):
+        share = (hue - at).abs_()
+        share = share.sub_(1) if channel == 0 else share.neg_().add_(2)
+        torch.addcmul(lowest, extent, share.clamp_(0, 1), out=x[:, channel])
     return x
 
 
@@ -170,25 +168,12 @@ def _noisy(x: torch.Tensor, drawn: list[torch.Tensor]) -> torch.Tensor:
 
 
 def jpeg(*, quality_min: float, quality_max: float) -> Step:
-    """Compress as JPEG with a quality from `quality_min` to `quality_max`, 1 to 100. Always on the CPU."""
+    """Compress as JPEG with a quality from `quality_min` to `quality_max`, 1 to 100."""
     quality = (int(quality_min), int(quality_max))
     check(quality == (quality_min, quality_max), "quality_min and quality_max must be whole numbers")
     check(1 <= quality[0] <= quality[1] <= 100, "quality_min and quality_max must rise, within 1 to 100")
-    return Step(partial(_draw_quality, low=quality[0], high=quality[1]), _compressed)
+    return Step(partial(_draw_quality, low=quality[0], high=quality[1]), through_jpeg)
 
 
 def _draw_quality(_: int, *, low: int, high: int) -> int:
     return low + below(high - low + 1)
-
-
-def _compressed(x: torch.Tensor, drawn: list[int]) -> torch.Tensor:
-    pixels = (x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    seen = np.stack([_through_jpeg(one, quality) for one, quality in zip(pixels, drawn, strict=True)])
-    return torch.from_numpy(seen).to(x.device).permute(0, 3, 1, 2) / 255
-
-
-def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
-    # Not v2.JPEG: torchvision 0.29 announces that it will remove its JPEG coders.
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return np.array(Image.open(file))

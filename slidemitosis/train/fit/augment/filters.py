@@ -26,11 +26,18 @@ def _draw_sigma(_: int, *, low: float, high: float) -> float:
 
 def _gaussian(x: torch.Tensor, drawn: list[float], *, reach: int) -> torch.Tensor:
     """Blur along one axis, then along the other; a pixel's neighbours are those within `reach` px."""
-    at = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
+    at = torch.arange(reach + 1, dtype=x.dtype, device=x.device)
     sigma = torch.tensor(drawn, dtype=x.dtype, device=x.device)[:, None]
-    kernels = torch.softmax(-0.5 * (at / sigma).square(), dim=1)
-    for shape in ((1, -1), (-1, 1)):
-        x = _filtered(x, kernels.reshape(len(x), *shape))
+    weights = torch.exp(-0.5 * (at / sigma).square())
+    weights /= 2 * weights.sum(dim=1, keepdim=True) - 1
+    side = x.shape[-1]
+    # On the CPU in half the time of a convolution, whose kernels would differ by figure.
+    for dim, mirrored in ((3, [reach, reach, 0, 0]), (2, [0, 0, reach, reach])):
+        padded = pad(x, mirrored, mode="reflect")
+        x = x * weights[:, :1, None, None]
+        for far in range(1, reach + 1):
+            both = padded.narrow(dim, reach - far, side) + padded.narrow(dim, reach + far, side)
+            x.addcmul_(both, weights[:, far, None, None, None])
     return x
 
 

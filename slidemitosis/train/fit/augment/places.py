@@ -6,7 +6,7 @@ import math
 from functools import partial
 
 import torch
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 from torchvision.transforms import v2
 
 from slidemitosis.train.fit.augment.step import Step, below, by_kind, check, uniform
@@ -88,8 +88,14 @@ def _draw_affine(side: int, *, radians: float, stretch: float, shift: float) -> 
 
 def _warped(x: torch.Tensor, drawn: list[list[list[float]]]) -> torch.Tensor:
     # v2.RandomAffine can fill with a constant only.
-    theta = torch.tensor(drawn, dtype=x.dtype, device=x.device)
-    grid = affine_grid(theta, list(x.shape), align_corners=False)
+    theta = torch.tensor(drawn, dtype=x.dtype, device=x.device)[..., None]
+    side = x.shape[-1]
+    # As torch's affine_grid makes it from a grid of its own, in less than half the time.
+    at = (torch.arange(side, dtype=x.dtype, device=x.device) * 2 + 1) / side - 1
+    grid = torch.empty((len(x), side, side, 2), dtype=x.dtype, device=x.device)
+    for axis in range(2):
+        along, down, start = theta[:, axis].unbind(1)
+        torch.add((along * at)[:, None, :], (down * at + start)[:, :, None], out=grid[..., axis])
     return grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
