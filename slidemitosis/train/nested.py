@@ -67,7 +67,7 @@ def calibrate_ensemble(run: Run) -> ModelCard | None:
         return None
     scored = {v: Scored.join([read_predictions(outer_path(run.out, k, v)) for k in done]) for v in run.views}
     protocol = (
-        f"nested, {len(done)} of {len(splits)} folds by {run.recipe.split.group}: "
+        f"nested, {len(done)} of {len(splits)} folds by {run.recipe.split.groups}: "
         f"{sum(len(splits[k][1]) for k in done):,} figures, each scored by an ensemble of {len(splits)} "
         "networks, none of which was trained on a figure of its fold"
     )

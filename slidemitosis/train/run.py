@@ -243,7 +243,7 @@ def _train_fold(
         training_prior=training_prior(training, recipe),
         looks=measure_looks(run.training.pixels, run.training.slides),
     )
-    how = f"fold {k} of {recipe.split.folds} by {recipe.split.group}, kept out of training: "
+    how = f"fold {k} of {recipe.split.folds} by {recipe.split.groups}, kept out of training: "
     scored = _score_validation(run, card, validation)
     card = with_calibrations(card, {v: scored[v] for v in run.views}, protocol=how + _counts(validation))
     _write_model(run, card, scored[1], protocol=how + _counts(validation))
@@ -279,7 +279,7 @@ def calibrate_members(run: Run, members: Sequence[ModelCard], *, domain_sd: floa
 def _out_of_fold(run: Run, members: Sequence[ModelCard]) -> str:
     figures = sum(len(read_predictions(validation_path(m.folder, 1))) for m in members)
     return (
-        f"{len(members)} of {run.recipe.split.folds} folds by {run.recipe.split.group}: "
+        f"{len(members)} of {run.recipe.split.folds} folds by {run.recipe.split.groups}: "
         f"{figures:,} figures, each scored by the one network that was not trained on it"
     )
 
@@ -351,7 +351,7 @@ def make_ensemble(run: Run, members: Sequence[ModelCard]) -> ModelCard | None:
     pooled = Scored.join([s for _, s in left])
     write_predictions(pooled, folder / VALIDATION)
     protocol = (
-        f"{len(cards)} of {run.recipe.split.folds} folds by {run.recipe.split.group}: "
+        f"{len(cards)} of {run.recipe.split.folds} folds by {run.recipe.split.groups}: "
         f"{len(pooled):,} figures, each scored by the one member that was not trained on it"
     )
     return _write_model(run, card, pooled, protocol=protocol)

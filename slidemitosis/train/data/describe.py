@@ -56,7 +56,7 @@ def _describe_one(data: LabelledData, spec: SplitRecipe | None) -> str:
         try:
             parts += [(f"  fold {i}", rows) for i, (_, rows) in enumerate(folds(data.training, spec))]
             notes.append(
-                f"fold: the validation part of each of {spec.folds} folds by {spec.group}, stratified by "
+                f"fold: the validation part of each of {spec.folds} folds by {spec.groups}, stratified by "
                 f"{spec.stratify}, seed {spec.seed}"
             )
         except InvalidOption as e:

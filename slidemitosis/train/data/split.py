@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,9 +57,15 @@ def _groups(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
         names = np.array(
             {"slide": figures.slides, "patient": figures.patients, "domain": figures.domains}[spec.group]
         )
+        if spec.block and spec.group != "domain":
+            names = np.where(names == "", _blocks(figures, spec.block), names)
         unknown = np.flatnonzero(names == "")
         if len(unknown):
-            remedy = "slide" if spec.group == "domain" else "figure"
+            remedy = (
+                "slide"
+                if spec.group == "domain"
+                else "figure, or split.block where their order is that of slides"
+            )
             raise InvalidOption(
                 f"{figures.take(unknown).sets}: the data set does not say {spec.group}s "
                 f"({len(unknown)} of {len(figures)} figures without one): use --set split.group={remedy}"
@@ -72,6 +79,16 @@ def _groups(figures: Figures, spec: SplitRecipe) -> NDArray[np.int64]:
             + (f"use --set split.folds={len(known)}, or more data" if len(known) > 1 else "give more data")
         )
     return groups.astype(np.int64)
+
+
+def _blocks(figures: Figures, size: int) -> NDArray[np.str_]:
+    """Return the name of each figure's block of `size` neighbours in its data set, (N,)."""
+    before: Counter[str] = Counter()
+    names = []
+    for data in figures.data:
+        names.append(f"{data}, block {before[data] // size}")
+        before[data] += 1
+    return np.array(names)
 
 
 def _refuse_slides_of_two_domains(figures: Figures) -> None:

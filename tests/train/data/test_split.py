@@ -135,6 +135,27 @@ def test_whole_domains_are_kept_for_validation() -> None:
         folds(replace(figures, domains=("",) * 200), spec)
 
 
+@given(st.integers(1, 9), st.integers(0, 20))
+@settings(max_examples=30)
+def test_figures_without_a_slide_are_kept_together_in_blocks_of_their_order(size: int, known: int) -> None:
+    """Each data set has blocks of its own, slides that are known stay whole, and no block is cut."""
+    n = 120
+    data = tuple("ab"[i % 2] for i in range(n))  # the rows of two sets, mixed
+    slides = tuple(f"{i % 4}.tiff" if i < known else "" for i in range(n))
+    figures = replace(figures_of([int(i % 3 == 0) for i in range(n)], slides), data=data)
+    place = {name: [i for i in range(n) if data[i] == name] for name in "ab"}
+    groups = [
+        s or f"{d} {place[d].index(i) // size}" for i, (s, d) in enumerate(zip(slides, data, strict=True))
+    ]
+    spec = SplitRecipe(block=size)
+    seen = []
+    for training, validation in folds(figures, spec):
+        assert not {groups[i] for i in training} & {groups[i] for i in validation}
+        seen += validation.tolist()
+    assert sorted(seen) == list(range(n))
+    assert spec.groups == f"slide or, where it is not known, block of {size} figures"
+
+
 def test_strata_are_balanced_where_groups_are_small() -> None:
     figures = drawn(n=400)
     shares = [

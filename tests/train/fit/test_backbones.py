@@ -17,6 +17,8 @@ TABLES = tomllib.loads(BACKBONES.read_text(encoding="utf-8"))
 # that of the weights that their authors published; of the others that of timm's own pages.
 SIZES = {
     "tf_efficientnet_lite0": (3_371_008, 1280),
+    "tf_efficientnet_lite1": (4_135_680, 1280),
+    "tf_efficientnet_lite2": (4_811_072, 1280),
     "resnet34d": (21_303_904, 512),
     "resnetv2_34d": (21_302_112, 512),
     "densenet121": (6_953_856, 1024),

