@@ -113,6 +113,8 @@ def _options(kind: type[Any], options: Mapping[str, Any]) -> Any:
     """Return the options of one kind that a summary states."""
     names = {f.name for f in dataclasses.fields(kind)}
     given = {k: v for k, v in options.items() if k in names and v is not None}
+    if "device" in given:
+        given["device"] = given["device"].partition(":")[0]  # any card: a cohort gave it one by chance
     extra = {"calibration": Path(given.pop("calibration"))} if "calibration" in given else {}
     try:
         return build(kind, given, where="options", **extra)

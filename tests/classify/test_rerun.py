@@ -105,6 +105,19 @@ def test_other_weights_are_refused_and_a_models_folder_may_be_named(results: Pat
     assert rerun(results, model=folder).same
 
 
+def test_a_run_of_any_card_is_run_again_on_this_machines(results: Path) -> None:
+    """Of several cards a cohort gives a slide any, which is no property of its result."""
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a card")
+    path = results / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["options"] |= {"device": "cuda:7", "engine": "torch"}
+    path.write_text(json.dumps(summary))
+    with pytest.raises(InvalidOption, match="device 'cuda': 0 CUDA devices were found"):
+        rerun(results)
+
+
 def test_a_folder_without_results_and_options_of_another_version_are_one_line(
     results: Path, tmp_path: Path
 ) -> None:
