@@ -10,7 +10,7 @@ import pytest
 
 from slidemitosis.models.card import ModelCard, read_card
 from slidemitosis.train.data.split import folds
-from slidemitosis.train.evaluate.report_files import read_predictions
+from slidemitosis.train.evaluate.report_files import read_predictions, write_predictions
 from slidemitosis.train.nested import calibrate_ensemble, domain_path, outer_path, train_nested
 from slidemitosis.train.run import Run, train_folds
 from tests.train.small_runs import LEARNING, drawn_data, small_run
@@ -79,6 +79,15 @@ def test_a_training_without_nested_keeps_what_nested_training_has_shown(
     assert read_card(run.out / "ensemble").calibrations == ()
     assert calibrate_ensemble(run) == card
     assert read_card(run.out / "ensemble") == card
+
+
+def test_the_ensembles_thresholds_are_their_own_and_change_nothing(nested: tuple[Run, ModelCard]) -> None:
+    run, card = nested
+    path = outer_path(run.out, 0, 1)
+    scored = read_predictions(path)
+    for threshold in (0.2, scored.threshold):
+        write_predictions(replace(scored, threshold=threshold), path)
+        assert calibrate_ensemble(run) == card
 
 
 def test_domains_that_are_left_out_tell_how_far_a_new_one_may_be_off(nested: tuple[Run, ModelCard]) -> None:

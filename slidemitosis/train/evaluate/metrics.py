@@ -92,17 +92,18 @@ class Scored:
     def join(parts: Sequence[Scored]) -> Scored:
         """Chain the figures of all parts as if one model had seen them: for out-of-fold predictions.
 
-        Raises InvalidOption if there is no part, or if thresholds or further outputs differ.
+        Models that were calibrated apart have thresholds of their own: joined they have 0.5. Raises
+        InvalidOption if there is no part, or if further outputs differ.
         """
-        if not parts or any(
-            (p.threshold, set(p.extra)) != (parts[0].threshold, set(parts[0].extra)) for p in parts
-        ):
-            raise InvalidOption("scores to be joined must have one threshold and the same outputs")
+        if not parts or any(set(p.extra) != set(parts[0].extra) for p in parts):
+            raise InvalidOption("scores to be joined must have the same outputs")
+        thresholds = {p.threshold for p in parts}
         joined: dict[str, Any] = {k: np.concatenate([getattr(p, k) for p in parts]) for k in _NUMBERS}
         joined |= {k: tuple(v for p in parts for v in getattr(p, k)) for k in ("names", *_TEXTS)}
         joined |= {k: " + ".join(dict.fromkeys(getattr(p, k) for p in parts)) for k in ("model", "data")}
         extra = {k: np.concatenate([p.extra[k] for p in parts]) for k in parts[0].extra}
-        return replace(parts[0], extra=extra, **joined)
+        threshold = thresholds.pop() if len(thresholds) == 1 else 0.5
+        return replace(parts[0], extra=extra, threshold=threshold, **joined)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

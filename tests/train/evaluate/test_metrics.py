@@ -235,9 +235,15 @@ def test_joined_parts_are_the_whole() -> None:
 
 
 def test_scores_that_do_not_belong_together_are_not_joined() -> None:
-    for other in (scored([1], [1], threshold=0.4), scored([1], [1], extra={"hard": np.array([0.1])})):
-        with pytest.raises(InvalidOption, match="one threshold"):
-            Scored.join([scored([1], [1]), other])
+    for parts in ([scored([1], [1]), scored([1], [1], extra={"hard": np.array([0.1])})], []):
+        with pytest.raises(InvalidOption, match="the same outputs"):
+            Scored.join(parts)
+
+
+def test_models_that_were_calibrated_apart_are_joined_at_one_half() -> None:
+    parts = [scored([1, -1], [1, 0], threshold=t) for t in (0.2, 0.4)]
+    assert Scored.join(parts).threshold == 0.5
+    assert Scored.join([parts[1], parts[1]]).threshold == 0.4
 
 
 @pytest.mark.parametrize(
