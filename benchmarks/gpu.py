@@ -18,7 +18,6 @@ import platform
 import statistics
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +56,8 @@ def main() -> None:
         for turn in range(args.turns):
             for name in args.models:
                 told |= measure(args, Path(folder), name, rows[name], compare=turn == 0)
+                # So that a run that is ended early has not been for nothing.
+                print(name, *cells(rows[name], told[name]), sep=" | ", file=sys.stderr, flush=True)
     print(hardware(args.device, told), end="\n\n")
     print(table([NAMES, *([name, *cells(rows[name], told[name])] for name in args.models)]))
 
@@ -99,10 +100,8 @@ def measure(
         else:
             del told[name]
         card = classifier.card.folder
-    began = time.perf_counter()
     plain = plain_rate(slide, xy, card, device=args.device, workers=max(1, workers or 0), seconds=others)
     found["plain"].append(steady.Rate(plain, None, None, 0.0))
-    print(f"{name}: a turn is done; the plain script {time.perf_counter() - began:.0f} s", file=sys.stderr)
     return told
 
 

@@ -5,7 +5,7 @@
 #   DEVICE=cpu SMALL=1 bash benchmarks/on_gpu.sh      the same script in small, on any machine
 #
 # It needs Python with the project's dependencies, its extra `train`, and pytest. The project need not be installed.
-# Times are shorter than those of `gpu.py` alone: one turn, 20 s from the slide and 5 s of the rest. The training is
+# Times are shorter than those of `gpu.py` alone: one turn, 20 s from the slide and 3 s of the rest. The training is
 # ended when the five minutes are over, and what was done by then is told. It fails if a part fails.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ if [ -n "${SMALL:-}" ]; then
   gpu=(--figures 300 --seconds 1 --others 1 --turns 1 --compare 8 --models lite0 --workers 1)
   training=(--figures 240 --folds 2 --set split.folds=2 --set schedule.epochs=1 --set input.resize=64)
 else
-  gpu=(--seconds 20 --others 5 --turns 1)
+  gpu=(--seconds 20 --others 3 --turns 1)
   training=()
 fi
 if [ -n "${1:-}" ]; then training+=(--data "$1"); fi
