@@ -23,7 +23,7 @@ from slidemitosis.outputs.result import SlideResult
 from slidemitosis.outputs.summary import Computed
 from slidemitosis.prediction import candidate_result, left_out_warnings
 from slidemitosis.rates.slide import analysed_area, check_band, rate_slide
-from slidemitosis.reading.batches import READ_SIZE
+from slidemitosis.reading.batches import READ_SIZE, batches_at_once
 from slidemitosis.reading.pool import ReaderPool, workers_with_room
 from slidemitosis.reading.prepare import Prepared, prepare, prepare_candidates
 from slidemitosis.review.settle import known_in, settled
@@ -83,7 +83,7 @@ class SlideClassifier:
         # The engine, which would tell its piece, is loaded when reading has begun.
         piece = compute.batch_size or (GPU_PIECE if gpu else 1)
         self._pool = ReaderPool(
-            patch=patch, batch_size=READ_SIZE, workers=workers, joined=max(1, piece // READ_SIZE)
+            patch=patch, batch_size=READ_SIZE, workers=workers, joined=batches_at_once(piece)
         )
         self._engine: Engine | None = None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slidemitosis.errors import ReadingFailed
 from slidemitosis.models.looks import figure_looks
 from slidemitosis.prediction import LeftOut, predict
-from slidemitosis.reading.batches import READ_SIZE, gathered, one_ahead
+from slidemitosis.reading.batches import READ_SIZE, batches_at_once, gathered, one_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +47,7 @@ def predict_batches(
     done, total = 0, len(prepared.windows)
     if progress:
         progress(done, total)
-    joined = gathered(batches, max(1, engine.piece // READ_SIZE), count=-(-total // READ_SIZE))
+    joined = gathered(batches, batches_at_once(engine.piece), count=-(-total // READ_SIZE))
     with clock.during("computing"):
         for batch, outputs in one_ahead(_awaited(joined, clock), lambda b: engine.submit(b.pixels)):
             said |= {prepared.to_read[row]: LeftOut("unreadable", why) for row, why in batch.unreadable}

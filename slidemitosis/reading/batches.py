@@ -38,6 +38,11 @@ class Batch:
     """Seconds that the worker took to read this batch."""
 
 
+def batches_at_once(piece: int) -> int:
+    """Return how many batches are joined for an engine that computes so many patches at once."""
+    return max(1, piece // READ_SIZE)
+
+
 def gathered(batches: Iterable[Batch], each: int, *, count: int) -> Iterator[Batch]:
     """Join the `count` batches, `each` at a time by their numbers, in whatever order they come."""
     held: dict[int, list[Batch]] = {}

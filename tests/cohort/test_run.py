@@ -236,8 +236,8 @@ def test_neither_the_number_of_processes_nor_their_devices_change_anything(
 ) -> None:
     paint_slides(pairs, [f"s{i}" for i in range(4)])
     tables = set()
-    for option in (("--jobs", "1"), ("--jobs", "2"), ("--devices", "cpu,cpu")):
-        out = tmp_path / "".join(option)
+    for option in ((), ("--jobs", "1"), ("--jobs", "2"), ("--devices", "cpu,cpu")):
+        out = tmp_path / "".join(("out", *option))
         assert run("cohort", pairs, "--out", out, *MODEL, *option).returncode == 0
         tables.add(table_bytes(out))
     assert len(tables) == 1

@@ -411,6 +411,14 @@ def test_the_median_takes_single_pixels_away_and_keeps_edges() -> None:
     assert sum(torch.equal(o, clean / 255) for o in outs) > 3
 
 
+def test_jpeg_changes_pixels_and_keeps_the_mean() -> None:
+    for seed in range(20):
+        out = usual("jpeg")(smooth(), seed)
+        difference = out - smooth() / 255
+        assert difference.abs().max() > 1 / 255
+        assert difference.mean((1, 2)).abs().max() < 3 / 255
+
+
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 95, 100])
 @pytest.mark.parametrize("side", [128, 33])
 def test_jpeg_loses_what_libjpeg_loses(quality: int, side: int) -> None:
